@@ -1,0 +1,180 @@
+"""The one effectful object: what a strategy may do to the world, counted and kept within budget."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from random import Random
+
+from nbest.errors import CapabilityError, EngineError
+from nbest.meter import Meter
+from nbest.protocols import Engine
+from nbest.types import Budget, Candidate, Completion, Json, Request, Role, Stopped, replace
+
+
+class Context:
+    """One prompt's engines, budget, meter, randomness and trace.
+
+    `engines` maps names to engines; "policy" is the model that answers, and every role without an
+    engine of its own (judge, verifier, fusor) falls back to it. `gold` is for oracle scorers alone.
+    """
+
+    def __init__(
+        self,
+        engines: Mapping[str, Engine],
+        *,
+        seed: int = 0,
+        prompt_id: str = "",
+        budget: Budget | None = None,
+        gold: Mapping[str, Json] | None = None,
+    ) -> None:
+        self.engines = engines
+        self.budget = budget or Budget()
+        self.gold = gold or {}
+        self.meter = Meter()
+        self.candidates: list[Candidate] = []
+        """The trace: every candidate drawn, failed ones included; `id` is the place in it."""
+        self.notes: list[str] = []
+        self.stopped: Stopped = "done"
+        self._seed = f"{seed}/{prompt_id}"
+        self._samples_granted = 0
+        self._tokens_granted = 0
+        self._started = time.monotonic()
+
+    def random(self, purpose: str) -> Random:
+        """A fresh generator that depends on (run seed, prompt id, `purpose`) and nothing else."""
+        return Random(f"{self._seed}/{purpose}")  # noqa: S311
+
+    def note(self, text: str) -> None:
+        """Records that something was done otherwise than asked; each text once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def engine_for(self, role: Role, name: str | None = None) -> Engine:
+        """The engine called `name`, else the role's own, else the policy."""
+        if name is not None and name not in self.engines:
+            known = ", ".join(sorted(self.engines))
+            raise CapabilityError(f"no engine is called {name!r}; known: {known}. Add  --engine {name}=SPEC")
+        return self.engines[name] if name else self.engines.get(role, self.engines["policy"])
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until the deadline, never negative; None without one."""
+        if self.budget.seconds is None:
+            return None
+        return max(0.0, self.budget.seconds - (time.monotonic() - self._started))
+
+    async def sample(self, requests: Sequence[Request]) -> list[Candidate]:
+        """Draws candidates, all requests at once, and appends them to the trace in request order.
+
+        Draws that the budget forbids are left out (`stopped` says so). A draw that fails, or is
+        not there at the deadline, is a candidate with `error`.
+        """
+        granted = [g for r in requests if (g := self._grant(r))]
+        drawn = await self._draw_all(granted)
+        new: list[Candidate] = []
+        for request, completions in zip(granted, drawn, strict=True):
+            engine = self.engine_for(request.role, request.engine).name
+            for i, completion in enumerate(completions):
+                new.append(self._candidate(len(self.candidates) + len(new), request, i, completion, engine))
+        self.candidates.extend(new)
+        return new
+
+    async def complete(self, requests: Sequence[Request]) -> list[list[Completion]]:
+        """Draws text that is no candidate (a judge's verdict), one list per request.
+
+        Within the same budget: a request that it forbids gives an empty list.
+        """
+        granted = [self._grant(r) for r in requests]
+        drawn = iter(await self._draw_all([g for g in granted if g]))
+        return [next(drawn) if g else [] for g in granted]
+
+    def _candidate(self, id_: int, request: Request, i: int, c: Completion, engine: str) -> Candidate:
+        return Candidate(
+            id=id_,
+            text=request.prefix + c.text,
+            finish=c.finish,
+            params=_draw_params(request, i),
+            engine=engine,
+            usage=c.usage,
+            logprobs=c.logprobs,
+            language=request.language or request.prompt.language,
+            error=c.error,
+        )
+
+    def _grant(self, request: Request) -> Request | None:
+        """The part of `request` that the budget allows, reserved at its worst case; None for nothing."""
+        n, max_tokens = request.n, request.params.max_tokens
+        if self.budget.samples is not None:
+            n = min(n, self.budget.samples - self._samples_granted)
+        if self.budget.tokens is not None and n > 0:
+            left = self.budget.tokens - self._tokens_granted
+            n = min(n, max(1, left // max_tokens))
+            max_tokens = min(max_tokens, left)
+        if n < request.n or max_tokens < request.params.max_tokens:
+            self.stopped = "budget"
+        if n < 1 or max_tokens < 1:
+            return None
+        if self.seconds_left == 0:
+            self.stopped = "deadline"
+            return None
+        self._samples_granted += n
+        self._tokens_granted += n * max_tokens
+        return replace(request, n=n, params=replace(request.params, max_tokens=max_tokens))
+
+    async def _draw_all(self, requests: Sequence[Request]) -> list[list[Completion]]:
+        """Every request at once; each gives exactly its n completions, failed ones included."""
+        if len(requests) == 1 and self.budget.seconds is None:
+            return [await self._draw(requests[0])]
+        results: list[list[Completion | None]] = [[None] * r.n for r in requests]
+        async with asyncio.TaskGroup() as group:
+            for request, into in zip(requests, results, strict=True):
+                group.create_task(self._draw_before_deadline(request, into))
+        return [[c or _failed("not there at the deadline") for c in into] for into in results]
+
+    async def _draw_before_deadline(self, request: Request, into: list[Completion | None]) -> None:
+        try:
+            async with asyncio.timeout(self.seconds_left):
+                await self._draw(request, into)
+        except TimeoutError:
+            self.stopped = "deadline"
+
+    async def _draw(self, request: Request, into: list[Completion | None] | None = None) -> list[Completion]:
+        """Fills `into` as calls return, splitting the request as the engine's `max_n` asks for."""
+        engine = self.engine_for(request.role, request.engine)
+        slots: list[Completion | None] = [None] * request.n if into is None else into
+
+        async def fill(start: int, n: int) -> None:
+            try:
+                max_n = (await engine.capabilities()).max_n or n
+                if n > max_n:
+                    async with asyncio.TaskGroup() as group:
+                        for i in range(start, start + n, max_n):
+                            group.create_task(fill(i, min(max_n, start + n - i)))
+                    return
+                part = replace(request, n=n, params=_draw_params(request, start))
+                completions = await engine.generate(part)
+            except EngineError as e:
+                completions = [_failed(str(e))] * n
+            self._count(request, completions)
+            slots[start : start + len(completions[:n])] = completions[:n]
+            if 0 < len(completions) < n:  # a server that ignores n: the engine knows by now
+                await fill(start + len(completions), n - len(completions))
+
+        await fill(0, request.n)
+        return [c or _failed("the engine returned fewer draws than asked for") for c in slots]
+
+    def _count(self, request: Request, completions: Sequence[Completion]) -> None:
+        self.meter.count(request.role, completions)
+        unused = sum(request.params.max_tokens - c.usage.completion for c in completions)
+        self._tokens_granted -= max(0, unused)
+
+
+def _draw_params(request: Request, i: int):  # noqa: ANN202
+    seed = request.params.seed
+    return request.params if seed is None or i == 0 else replace(request.params, seed=seed + i)
+
+
+def _failed(why: str) -> Completion:
+    return Completion(text="", finish="error", error=why)

@@ -1,0 +1,108 @@
+"""The verbs, all on one screen. A plug-in is a frozen keyword-only dataclass with `__call__`:
+its fields are its parameters, in specs, in TOML, on the command line and in records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from nbest.context import Context
+    from nbest.types import Candidate, Completion, Logprobs, Prompt, Request, Score, Selection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What an engine can do, found out by asking it where it cannot be known."""
+
+    max_n: int | None = None
+    """How many draws one call gives; None is no limit. `Context` splits a larger request."""
+    logprobs: bool = True
+    """Returns log-probabilities of drawn tokens."""
+    max_logprobs: int | None = None
+    """How many alternatives a place may have; None is no limit."""
+    prefix: bool = True
+    """Continues an assistant prefix."""
+    min_p: bool = True
+    seed: bool = True
+    scores_text: bool = False
+    """Returns log-probabilities of a given text (`Engine.logprobs`)."""
+
+
+class Engine(Protocol):
+    """Draws text from a model. Safe to call from many tasks at once."""
+
+    @property
+    def name(self) -> str:
+        """Where candidates say they come from: engine and model, never a key."""
+        ...
+
+    async def capabilities(self) -> Capabilities:
+        """Asks once, then remembers. Raises `EngineError` where nobody answers."""
+        ...
+
+    async def generate(self, request: Request) -> Sequence[Completion]:
+        """`request.n` completions in order. Raises `EngineError`; cancelling stops the work."""
+        ...
+
+    async def logprobs(self, prompt: Prompt, text: str) -> Logprobs:
+        """Log-probabilities of `text` as the answer. Raises `CapabilityError` where unsupported."""
+        ...
+
+    async def aclose(self) -> None:
+        """Lets go of connections, threads and memory. May be called twice."""
+        ...
+
+
+class Sampler(Protocol):
+    """Plans a pool: pure, and the same plan for the same `rng`."""
+
+    def __call__(self, prompt: Prompt, rng: Random) -> Sequence[Request]: ...
+
+
+class Scorer(Protocol):
+    """Scores a batch: one `Score` per candidate, in order."""
+
+    async def __call__(
+        self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
+    ) -> Sequence[Score]: ...
+
+
+class Selector(Protocol):
+    """Chooses from a pool. Ties go to the lowest id; failed candidates never win.
+
+    Raises `SelectionError` where no candidate is usable.
+    """
+
+    async def __call__(
+        self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
+    ) -> Selection: ...
+
+
+class Utility(Protocol):
+    """How well each of N hypotheses would do if each of M references were right: N×M, higher is better."""
+
+    async def __call__(
+        self, hypotheses: Sequence[str], references: Sequence[str], ctx: Context
+    ) -> NDArray[np.float64]: ...
+
+
+class Strategy(Protocol):
+    """Answers a prompt: samples, scores, searches, selects, through `ctx` alone."""
+
+    async def __call__(self, prompt: Prompt, ctx: Context) -> Selection: ...
+
+
+def logprobs_needed(plugin: Any) -> int | None:
+    """How many log-probabilities per token `plugin` or any plug-in inside it reads; None for none.
+
+    A plug-in that reads them has an attribute `logprobs_needed` (0: the drawn tokens' own).
+    """
+    own = getattr(plugin, "logprobs_needed", None)
+    inner = [logprobs_needed(getattr(plugin, f)) for f in getattr(plugin, "__dataclass_fields__", ())]
+    return max((n for n in (own, *inner) if n is not None), default=None)

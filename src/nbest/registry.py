@@ -1,0 +1,261 @@
+"""Names to plug-ins: one readable table per kind, and specs such as `mbr(utility=chrf)`.
+
+A spec is a name with optional parameters; a parameter is a number, a string (quotes optional for one
+word), true, false, none, a [list] or another spec. Which kind a nested spec is follows from the
+type of the field. Modules load when first named, so a missing extra hurts nobody who does not use it.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib
+import types
+import typing
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import msgspec
+from rapidfuzz import process
+
+from nbest import protocols
+from nbest.errors import SpecError
+
+TABLES: Mapping[str, Mapping[str, str]] = {
+    "strategies": {
+        "parallel": "nbest.strategies.parallel:Parallel",
+    },
+    "samplers": {
+        "greedy": "nbest.sampling.draws:Greedy",
+        "hedged": "nbest.sampling.draws:Hedged",
+        "iid": "nbest.sampling.draws:Iid",
+        "ladder": "nbest.sampling.draws:Ladder",
+    },
+    "selectors": {
+        "best": "nbest.selection.best:Best",
+        "first": "nbest.selection.baselines:First",
+        "likelihood": "nbest.selection.likelihood:Likelihood",
+        "mbr": "nbest.selection.mbr:Mbr",
+        "random": "nbest.selection.baselines:Random",
+        "vote": "nbest.selection.vote:Vote",
+    },
+    "scorers": {
+        "logprob": "nbest.scoring.confidence:Logprob",
+        "oracle": "nbest.scoring.oracle:Oracle",
+        "recorded": "nbest.scoring.recorded:Recorded",
+    },
+    "utilities": {
+        "chrf": "nbest.selection.utilities.chrf:Chrf",
+    },
+    "engines": {
+        "fake": "nbest.engines.fake:Fake",
+        "llamacpp": "nbest.engines.llamacpp:LlamaCpp",
+        "openai": "nbest.engines.openai:OpenAI",
+        "replay": "nbest.engines.replay:Replay",
+    },
+}
+"""kind → name → "module:class"."""
+
+KIND_BY_PROTOCOL: Mapping[Any, str] = {
+    protocols.Engine: "engines",
+    protocols.Sampler: "samplers",
+    protocols.Scorer: "scorers",
+    protocols.Selector: "selectors",
+    protocols.Strategy: "strategies",
+    protocols.Utility: "utilities",
+}
+
+_WORDS = {"true": True, "false": False, "none": None}
+
+
+def names(kind: str) -> list[str]:
+    """What may be named, sorted."""
+    return sorted(_table(kind))
+
+
+@cache
+def load(kind: str, name: str) -> type:
+    """The class behind a name. Raises `SpecError` with the nearest names for an unknown one."""
+    table = _table(kind)
+    if name not in table:
+        raise SpecError(f"unknown {_singular(kind)} {name!r}{_did_you_mean(name, table)}")
+    module, _, attribute = table[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def parse(kind: str, spec: str) -> Any:
+    """The plug-in that `spec` names: `hedged(n=5)`, `best(oracle)`, and `openai:URL` for engines.
+
+    A positional argument, or what stands behind a colon, fills the first field.
+    Raises `SpecError`, with what was asked, what is known and the nearest name.
+    """
+    name, colon, rest = spec.strip().partition(":")
+    if colon and name.isidentifier():
+        return _build(kind, name, [rest], {}, spec)
+    try:
+        tree = ast.parse(spec.strip(), mode="eval").body
+    except SyntaxError:
+        raise SpecError(
+            f"cannot read {spec!r}: write a name with parameters, such as  {names(kind)[0]}  or  name(key=value);"
+            " put quotes around a value with spaces, slashes or dots"
+        ) from None
+    return _from_node(kind, tree, spec)
+
+
+def spec_of(plugin: Any) -> str:
+    """The spec that makes an equal plug-in; parameters at their defaults are left out."""
+    if not dataclasses.is_dataclass(plugin):
+        return str(plugin)
+    name = name_of(type(plugin))
+    shown = [
+        f"{f.name}={_literal(getattr(plugin, f.name))}"
+        for f in dataclasses.fields(plugin)
+        if f.init and f.repr and getattr(plugin, f.name) != _default(f)
+    ]
+    return f"{name}({', '.join(shown)})" if shown else name
+
+
+def name_of(cls: type) -> str:
+    """The registry name of a class; its own name where it has none."""
+    target = f"{cls.__module__}:{cls.__name__}"
+    return next((n for table in TABLES.values() for n, t in table.items() if t == target), cls.__name__)
+
+
+def _table(kind: str) -> Mapping[str, str]:
+    if kind not in TABLES:
+        raise SpecError(f"unknown kind {kind!r}{_did_you_mean(kind, TABLES)}")
+    return TABLES[kind]
+
+
+def _singular(kind: str) -> str:
+    return {"strategies": "strategy", "utilities": "utility"}.get(kind, kind.removesuffix("s"))
+
+
+def _did_you_mean(name: str, known: Mapping[str, Any]) -> str:
+    near = process.extractOne(name, list(known), score_cutoff=60)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    return f"{hint} Known: {', '.join(sorted(known))}"
+
+
+def _from_node(kind: str, node: ast.expr, spec: str) -> Any:
+    match node:
+        case ast.Name(id=name):
+            return _build(kind, name, [], {}, spec)
+        case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords):
+            named: dict[str, Any] = {}
+            for keyword in keywords:
+                if keyword.arg is None:
+                    raise SpecError(f"** has no meaning in {spec!r}")
+                if keyword.arg in named:
+                    raise SpecError(f"{keyword.arg} is given twice in {spec!r}")
+                named[keyword.arg] = keyword.value
+            return _build(kind, name, args, named, spec)
+        case _:
+            raise SpecError(f"{spec!r} names no {_singular(kind)}. Known: {', '.join(names(kind))}")
+
+
+def _build(kind: str, name: str, positional: list[Any], named: dict[str, Any], spec: str) -> Any:
+    cls = load(kind, name)
+    fields = [f.name for f in dataclasses.fields(cls) if f.init]
+    if len(positional) > 1:
+        raise SpecError(f"{name} takes one value without a name, got {len(positional)} in {spec!r}")
+    if positional and (not fields or fields[0] in named):
+        raise SpecError(f"too many values for {name} in {spec!r}")
+    values = {**dict(zip(fields, positional, strict=False)), **named}
+    for key in values:
+        if key not in fields:
+            raise SpecError(f"{name} has no parameter {key!r}{_did_you_mean(key, dict.fromkeys(fields))}")
+    hints = _hints(cls)
+    built = {key: _value(hints[key], value, f"{name}({key}=…)") for key, value in values.items()}
+    try:
+        return cls(**built)
+    except TypeError:
+        missing = [
+            f.name for f in dataclasses.fields(cls) if f.init and f.name not in built and _is_required(f)
+        ]
+        raise SpecError(f"{name} needs {', '.join(missing)}: write {name}({missing[0]}=…)") from None
+    except ValueError as e:
+        raise SpecError(f"{name}: {e}") from None
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
+def _kind_of(hint: Any) -> str | None:
+    options = typing.get_args(hint) if _is_union(hint) else (hint,)
+    return next((KIND_BY_PROTOCOL[o] for o in options if o in KIND_BY_PROTOCOL), None)
+
+
+def _is_union(hint: Any) -> bool:
+    return typing.get_origin(hint) in {typing.Union, types.UnionType}
+
+
+def _value(hint: Any, node: Any, where: str) -> Any:
+    """The Python value of one parameter, checked against the field's type."""
+    raw = _plain(hint, node, where)
+    if isinstance(raw, _Built):
+        return raw.plugin
+    if kind := _kind_of(hint):
+        if raw is None and type(None) in typing.get_args(hint):
+            return None
+        return parse(kind, str(raw))
+    try:
+        return msgspec.convert(raw, hint, strict=True)
+    except msgspec.ValidationError as e:
+        raise SpecError(f"{where}: {str(e)[0].lower()}{str(e)[1:]}") from None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Built:
+    plugin: Any
+
+
+def _plain(hint: Any, node: Any, where: str) -> Any:
+    kind = _kind_of(hint)
+    match node:
+        case ast.Constant(value=value):
+            return value
+        case ast.Name(id=word) if word.lower() in _WORDS:
+            return _WORDS[word.lower()]
+        case ast.Name() | ast.Call() if kind:
+            return _Built(_from_node(kind, node, where))
+        case ast.Name(id=word):
+            return word
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
+            return -value
+        case ast.List(elts=items) | ast.Tuple(elts=items):
+            inner = next((a for a in typing.get_args(hint) if a is not Ellipsis), Any)
+            values = [_plain(inner, item, where) for item in items]
+            if any(isinstance(v, _Built) for v in values):
+                return _Built(tuple(v.plugin if isinstance(v, _Built) else v for v in values))
+            return values
+        case ast.Dict(keys=keys, values=items):
+            return {
+                _plain(str, k, where): _plain(Any, v, where) for k, v in zip(keys, items, strict=True)
+            }
+        case ast.expr():
+            raise SpecError(f"{where}: {ast.unparse(node)!r} is no value; put quotes around text")
+        case _:
+            return node
+
+
+def _is_required(f: dataclasses.Field[Any]) -> bool:
+    return f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+
+
+def _default(f: dataclasses.Field[Any]) -> Any:
+    return f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
+
+
+def _literal(value: Any) -> str:
+    if dataclasses.is_dataclass(value):
+        return spec_of(value)
+    if isinstance(value, tuple | list):
+        items: list[Any] = list(typing.cast("typing.Any", value))
+        return f"[{', '.join(map(_literal, items))}]"
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    return repr(value)

@@ -1,0 +1,1 @@
+"""Samplers: plans of what to draw."""

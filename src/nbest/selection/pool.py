@@ -1,0 +1,37 @@
+"""What all selectors do with a pool."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import fsum
+
+from nbest.errors import SelectionError
+from nbest.types import Candidate, Selection
+
+
+def usable(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates that may win, by id. Raises `SelectionError` where there is none."""
+    pool = sorted((c for c in candidates if c.is_usable), key=lambda c: c.id)
+    if pool:
+        return pool
+    if not candidates:
+        raise SelectionError("the pool is empty: no candidate was drawn")
+    raise SelectionError(f"all {len(candidates)} candidates failed; the first: {candidates[0].error}")
+
+
+def chosen(
+    winner: Candidate,
+    *,
+    weights: Mapping[int, float] | None = None,
+    scores: Mapping[int, float] | None = None,
+    rationale: str | None = None,
+) -> Selection:
+    """A selection whose weights are made to sum to 1; all on the winner without any."""
+    total = fsum(weights.values()) if weights else 0.0
+    shares = {i: w / total for i, w in weights.items()} if weights and total > 0 else {winner.id: 1.0}
+    return Selection(winner=winner, weights=shares, scores=scores or {}, rationale=rationale)
+
+
+def argmax(candidates: Sequence[Candidate], scores: Mapping[int, float]) -> Candidate:
+    """The candidate with the highest score; ties go to the lowest id."""
+    return max(candidates, key=lambda c: (scores[c.id], -c.id))

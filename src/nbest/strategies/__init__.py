@@ -1,0 +1,1 @@
+"""Strategies: from a prompt to a `Selection`, through the context alone."""

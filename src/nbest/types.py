@@ -1,0 +1,198 @@
+"""The nouns. Frozen values, no I/O.
+
+They are `msgspec` structs: records are these types as JSON, with fields at their defaults left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+Json = Any
+"""Whatever JSON can say."""
+
+Role = Literal["policy", "verifier", "judge", "fusor"]
+"""Whose work a call is: the model that answers, scores, judges or fuses."""
+
+Finish = Literal["stop", "length", "error"]
+"""Why a text ended: by itself (or at a stop string), cut at `max_tokens`, or not at all."""
+
+Stopped = Literal["done", "budget", "deadline", "error"]
+"""Why an `Outcome` ended."""
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A frozen record; `replace` makes a changed copy."""
+
+
+class Message(Value):
+    """One turn of a conversation."""
+
+    role: str
+    content: str
+
+
+class Prompt(Value):
+    """What is asked. It never holds the gold answer: a strategy cannot leak what it cannot see."""
+
+    id: str
+    messages: tuple[Message, ...]
+    language: str | None = None
+    """ISO 639-1 code of the language that the answer should be in, where known."""
+    task: str | None = None
+
+    @property
+    def text(self) -> str:
+        """Content of the last user turn; the empty string without one."""
+        return next((m.content for m in reversed(self.messages) if m.role == "user"), "")
+
+
+class SamplingParams(Value):
+    """How one text is drawn. The defaults sample from the model's own distribution."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    """0 keeps every token."""
+    min_p: float = 0.0
+    """Keep tokens with p ≥ min_p · max p (arXiv 2407.01082)."""
+    max_tokens: int = 1024
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    """Draw i of a request for n uses seed + i, so that larger pools contain smaller ones."""
+    logprobs: int | None = None
+    """None: not wanted; 0: of the drawn tokens; k: of the k likeliest tokens as well."""
+
+
+class Request(Value):
+    """`n` draws for one prompt under the same parameters."""
+
+    prompt: Prompt
+    prefix: str = ""
+    """Assistant text that the engine continues; completions never repeat it."""
+    n: int = 1
+    params: SamplingParams = SamplingParams()
+    role: Role = "policy"
+    engine: str | None = None
+    """Name of the engine to ask, where several are at hand; the role's own without one."""
+    language: str | None = None
+    """The language that the answer is asked for in, where it is not the prompt's."""
+
+
+class Usage(Value):
+    """Tokens and calls; `cached` is the part of `prompt` that the engine did not compute again."""
+
+    prompt: int = 0
+    cached: int = 0
+    completion: int = 0
+    calls: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            prompt=self.prompt + other.prompt,
+            cached=self.cached + other.cached,
+            completion=self.completion + other.completion,
+            calls=self.calls + other.calls,
+        )
+
+
+class Logprobs(Value):
+    """Natural-log probabilities of the T tokens of one text, under the model before temperature."""
+
+    tokens: tuple[str, ...]
+    values: tuple[float, ...]
+    top: tuple[Mapping[str, float], ...] = ()
+    """The likeliest alternatives at each of the T places; empty where they were not asked for."""
+
+
+class Completion(Value):
+    """One drawn text. A call for n charges its prompt to the first of its n completions."""
+
+    text: str
+    finish: Finish = "stop"
+    usage: Usage = Usage()
+    logprobs: Logprobs | None = None
+    error: str | None = None
+    """Why there is no text, where one draw of a call failed and the others did not."""
+
+
+class Candidate(Value):
+    """One possible answer. `id` is its place in the pool, failed ones included."""
+
+    id: int
+    text: str
+    finish: Finish = "stop"
+    params: SamplingParams | None = None
+    engine: str | None = None
+    usage: Usage = Usage()
+    logprobs: Logprobs | None = None
+    parents: tuple[int, ...] = ()
+    """The candidates that this one was made from: fused, revised, continued."""
+    language: str | None = None
+    """The language that it was asked for in."""
+    error: str | None = None
+    """Why there is no text: a failed candidate is data."""
+    meta: Mapping[str, Json] = {}
+    """Whatever else a recorded pool says about it, such as a human score."""
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it may be chosen at all."""
+        return self.error is None
+
+
+class Score(Value):
+    """Higher is better, always. None, never NaN, where the scorer could not run."""
+
+    value: float | None
+    steps: tuple[float, ...] = ()
+
+
+class Selection(Value):
+    """The answer. `winner` is of the pool, or a new candidate that names its parents (fusion)."""
+
+    winner: Candidate
+    weights: Mapping[int, float]
+    """How much each candidate of the pool spoke for the winner's kind of answer; sums to 1."""
+    scores: Mapping[int, float] = {}
+    """What the method thought of each candidate, higher is better, in the method's own unit."""
+    rationale: str | None = None
+
+
+class Budget(Value):
+    """What one prompt may cost at most; None is no limit. Checked before anything is spent."""
+
+    samples: int | None = None
+    """Draws of every role."""
+    tokens: int | None = None
+    """Drawn tokens of every role."""
+    seconds: float | None = None
+
+
+class Outcome(Value):
+    """All that happened to one prompt. Records hold these; everything after generation reads them."""
+
+    prompt: Prompt
+    strategy: str
+    seed: int
+    selection: Selection | None
+    candidates: Sequence[Candidate]
+    usage: Mapping[str, Usage]
+    """By role."""
+    stopped: Stopped = "done"
+    error: str | None = None
+    notes: Sequence[str] = ()
+    seconds: float = 0.0
+    """Wall time; the only field that two runs with the same seed may differ in."""
+    gold: Mapping[str, Json] = {}
+    """The other columns of the prompt's row (answer, reference, …), for evaluation only."""
+
+    @property
+    def text(self) -> str | None:
+        """The chosen answer, or None where there is none."""
+        return self.selection.winner.text if self.selection else None
+
+
+replace = msgspec.structs.replace
