@@ -56,6 +56,8 @@ class Context:
         if name is not None and name not in self.engines:
             known = ", ".join(sorted(self.engines))
             raise CapabilityError(f"no engine is called {name!r}; known: {known}. Add  --engine {name}=SPEC")
+        if not self.engines:
+            raise CapabilityError(f"a {role} is needed here, and no engine was named: add  --engine SPEC")
         return self.engines[name] if name else self.engines.get(role, self.engines["policy"])
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from nbest.types import Completion, Role, Usage
+from nbest.types import Candidate, Completion, Role, Usage
 
 
 class Meter:
@@ -14,9 +14,9 @@ class Meter:
     def __init__(self) -> None:
         self._by_role: dict[str, Usage] = {}
 
-    def count(self, role: Role, completions: Iterable[Completion]) -> None:
-        """Adds one call's completions, whatever becomes of them."""
-        spent = sum((c.usage for c in completions), Usage())
+    def count(self, role: Role, spent_on: Iterable[Completion | Candidate]) -> None:
+        """Adds what one call's completions cost, whatever becomes of them."""
+        spent = sum((c.usage for c in spent_on), Usage())
         self._by_role[role] = self._by_role.get(role, Usage()) + spent
 
     @property

@@ -79,9 +79,7 @@ class Selector(Protocol):
     Raises `SelectionError` where no candidate is usable.
     """
 
-    async def __call__(
-        self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
-    ) -> Selection: ...
+    async def __call__(self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context) -> Selection: ...
 
 
 class Utility(Protocol):

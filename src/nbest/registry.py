@@ -97,7 +97,7 @@ def parse(kind: str, spec: str) -> Any:
         tree = ast.parse(spec.strip(), mode="eval").body
     except SyntaxError:
         raise SpecError(
-            f"cannot read {spec!r}: write a name with parameters, such as  {names(kind)[0]}  or  name(key=value);"
+            f"cannot read {spec!r}: write a name and its parameters, as in  name(key=value);"
             " put quotes around a value with spaces, slashes or dots"
         ) from None
     return _from_node(kind, tree, spec)
@@ -233,9 +233,7 @@ def _plain(hint: Any, node: Any, where: str) -> Any:
                 return _Built(tuple(v.plugin if isinstance(v, _Built) else v for v in values))
             return values
         case ast.Dict(keys=keys, values=items):
-            return {
-                _plain(str, k, where): _plain(Any, v, where) for k, v in zip(keys, items, strict=True)
-            }
+            return {_plain(str, k, where): _plain(Any, v, where) for k, v in zip(keys, items, strict=True)}
         case ast.expr():
             raise SpecError(f"{where}: {ast.unparse(node)!r} is no value; put quotes around text")
         case _:

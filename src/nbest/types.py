@@ -23,18 +23,18 @@ Stopped = Literal["done", "budget", "deadline", "error"]
 """Why an `Outcome` ended."""
 
 
-class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Value(msgspec.Struct, frozen=True, omit_defaults=True):
     """A frozen record; `replace` makes a changed copy."""
 
 
-class Message(Value):
+class Message(Value, frozen=True, kw_only=True):
     """One turn of a conversation."""
 
     role: str
     content: str
 
 
-class Prompt(Value):
+class Prompt(Value, frozen=True, kw_only=True):
     """What is asked. It never holds the gold answer: a strategy cannot leak what it cannot see."""
 
     id: str
@@ -49,7 +49,7 @@ class Prompt(Value):
         return next((m.content for m in reversed(self.messages) if m.role == "user"), "")
 
 
-class SamplingParams(Value):
+class SamplingParams(Value, frozen=True, kw_only=True):
     """How one text is drawn. The defaults sample from the model's own distribution."""
 
     temperature: float = 1.0
@@ -66,7 +66,7 @@ class SamplingParams(Value):
     """None: not wanted; 0: of the drawn tokens; k: of the k likeliest tokens as well."""
 
 
-class Request(Value):
+class Request(Value, frozen=True, kw_only=True):
     """`n` draws for one prompt under the same parameters."""
 
     prompt: Prompt
@@ -81,7 +81,7 @@ class Request(Value):
     """The language that the answer is asked for in, where it is not the prompt's."""
 
 
-class Usage(Value):
+class Usage(Value, frozen=True, kw_only=True):
     """Tokens and calls; `cached` is the part of `prompt` that the engine did not compute again."""
 
     prompt: int = 0
@@ -98,7 +98,7 @@ class Usage(Value):
         )
 
 
-class Logprobs(Value):
+class Logprobs(Value, frozen=True, kw_only=True):
     """Natural-log probabilities of the T tokens of one text, under the model before temperature."""
 
     tokens: tuple[str, ...]
@@ -107,7 +107,7 @@ class Logprobs(Value):
     """The likeliest alternatives at each of the T places; empty where they were not asked for."""
 
 
-class Completion(Value):
+class Completion(Value, frozen=True, kw_only=True):
     """One drawn text. A call for n charges its prompt to the first of its n completions."""
 
     text: str
@@ -118,7 +118,7 @@ class Completion(Value):
     """Why there is no text, where one draw of a call failed and the others did not."""
 
 
-class Candidate(Value):
+class Candidate(Value, frozen=True, kw_only=True):
     """One possible answer. `id` is its place in the pool, failed ones included."""
 
     id: int
@@ -143,14 +143,14 @@ class Candidate(Value):
         return self.error is None
 
 
-class Score(Value):
+class Score(Value, frozen=True, kw_only=True):
     """Higher is better, always. None, never NaN, where the scorer could not run."""
 
     value: float | None
     steps: tuple[float, ...] = ()
 
 
-class Selection(Value):
+class Selection(Value, frozen=True, kw_only=True):
     """The answer. `winner` is of the pool, or a new candidate that names its parents (fusion)."""
 
     winner: Candidate
@@ -161,7 +161,7 @@ class Selection(Value):
     rationale: str | None = None
 
 
-class Budget(Value):
+class Budget(Value, frozen=True, kw_only=True):
     """What one prompt may cost at most; None is no limit. Checked before anything is spent."""
 
     samples: int | None = None
@@ -171,7 +171,7 @@ class Budget(Value):
     seconds: float | None = None
 
 
-class Outcome(Value):
+class Outcome(Value, frozen=True, kw_only=True):
     """All that happened to one prompt. Records hold these; everything after generation reads them."""
 
     prompt: Prompt

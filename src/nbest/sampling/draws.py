@@ -11,6 +11,8 @@ from pathlib import Path
 from random import Random
 from typing import Any, Self
 
+import msgspec
+
 from nbest.errors import InputError
 from nbest.types import Prompt, Request, SamplingParams
 
@@ -28,7 +30,7 @@ class Draws:
     stop: tuple[str, ...] = ()
     table: str | None = None
     """TOML file of parameters by language and task: rows `[[params]]` with `language`, `task` (both
-    optional) and any parameter of the sampler; the row that names most of the prompt's two wins."""
+    optional) and any parameter of the sampler; the row that names most of the two wins."""
 
     def __post_init__(self) -> None:
         if self.n < 1:
@@ -126,12 +128,8 @@ class Ladder(Draws):
     def __call__(self, prompt: Prompt, rng: Random) -> Sequence[Request]:
         s = self.tuned(prompt)
         seed = _seed(rng)
-        rungs = s.temperatures or [
-            s.low + (s.high - s.low) * i / max(1, s.n - 1) for i in range(s.n)
-        ]
-        return [
-            s._request(prompt, n=1, temperature=rungs[i % len(rungs)], seed=seed + i) for i in range(s.n)
-        ]
+        rungs = s.temperatures or [s.low + (s.high - s.low) * i / max(1, s.n - 1) for i in range(s.n)]
+        return [s._request(prompt, n=1, temperature=rungs[i % len(rungs)], seed=seed + i) for i in range(s.n)]
 
 
 def _seed(rng: Random) -> int:
@@ -139,7 +137,10 @@ def _seed(rng: Random) -> int:
 
 
 def _fits(row: Mapping[str, Any], prompt: Prompt) -> bool:
-    return row.get("language", prompt.language) == prompt.language and row.get("task", prompt.task) == prompt.task
+    return (
+        row.get("language", prompt.language) == prompt.language
+        and row.get("task", prompt.task) == prompt.task
+    )
 
 
 @cache
@@ -150,6 +151,7 @@ def _rows(path: str) -> list[dict[str, Any]]:
         raise InputError(f"{path}: no such file (the sampler's table)") from None
     except tomllib.TOMLDecodeError as e:
         raise InputError(f"{path}: {e}") from None
-    if not isinstance(rows, list) or not all(isinstance(r, dict) for r in rows):  # pyright: ignore
-        raise InputError(f"{path}: write each row as  [[params]]")
-    return rows  # pyright: ignore
+    try:
+        return msgspec.convert(rows, list[dict[str, Any]])
+    except msgspec.ValidationError:
+        raise InputError(f"{path}: write each row as  [[params]]") from None

@@ -16,7 +16,7 @@ from nbest.types import Candidate, Logprobs, Prompt, Score
 class Logprob:
     """Log-probability of the candidate under the model that drew it, by default the mean per token.
 
-    A candidate of no tokens has no score. Raises `CapabilityError` where no candidate has log-probabilities.
+    A candidate of no tokens has no score. Raises `CapabilityError` where no candidate has any.
     """
 
     normalise: Literal["length", "none"] = "length"

@@ -24,7 +24,7 @@ class Oracle:
         gold = ctx.gold.get("answer")
         if gold is None:
             raise CapabilityError(
-                f"prompt {prompt.id!r} has no gold answer: the oracle needs  \"answer\"  in its row"
+                f"prompt {prompt.id!r} has no gold answer: the oracle needs `answer` in its row"
             )
         return [
             Score(value=float(equivalent(extract(c.text, language=prompt.language), str(gold))))

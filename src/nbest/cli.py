@@ -1,0 +1,254 @@
+"""The command line: reads flags, prints results, no logic."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nbest.errors import InputError, NbestError
+
+if TYPE_CHECKING:
+    from nbest.config import Settings
+    from nbest.protocols import Engine
+    from nbest.types import Outcome
+
+app = typer.Typer(
+    name="nbest",
+    help="Better answers from any language model, in any language, by spending compute at inference time.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+lab = typer.Typer(help="The laboratory: tiny models made from scratch.", no_args_is_help=True)
+app.add_typer(lab, name="lab")
+
+Engines = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--engine",
+        "-e",
+        help="Where text comes from: llamacpp, llamacpp:FILE.gguf, openai:URL, replay:RUN, fake."
+        " Again as ROLE=SPEC for a judge, verifier or fusor of its own.",
+        show_default="llamacpp, the embedded model",
+    ),
+]
+Model = Annotated[str | None, typer.Option("--model", "-m", help="Model name on that engine.")]
+Sample = Annotated[str | None, typer.Option(help="How to draw the pool, such as  hedged(n=5).")]
+Select = Annotated[str | None, typer.Option(help="How to choose from it, such as  mbr(utility=chrf).")]
+Strategy = Annotated[str | None, typer.Option(help="Both at once, or a strategy that is neither.")]
+Config = Annotated[str | None, typer.Option(help="TOML file with any of these settings; flags win.")]
+Seed = Annotated[int | None, typer.Option(help="Run seed.", show_default="0")]
+Samples = Annotated[int | None, typer.Option("--max-samples", min=0, help="Budget: draws per prompt.")]
+Tokens = Annotated[
+    int | None, typer.Option("--max-total-tokens", min=0, help="Budget: drawn tokens per prompt.")
+]
+Seconds = Annotated[float | None, typer.Option("--deadline", min=0, help="Budget: seconds per prompt.")]
+Concurrency = Annotated[
+    int | None, typer.Option(min=1, help="Prompts at work at the same time.", show_default="64")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+
+def main() -> None:
+    """Runs the command line; a user's mistake is one line on standard error and exit code 2."""
+    try:
+        app()
+    except NbestError as e:
+        from rich.console import Console  # noqa: PLC0415
+
+        message = " ".join(str(e).split())
+        Console(stderr=True, soft_wrap=True, highlight=False).print("error:", style="bold red", end=" ")
+        print(message, file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.exit(141)
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="The prompt;  -  reads standard input.")],
+    engine: Engines = None,
+    model: Model = None,
+    sample: Sample = None,
+    select: Select = None,
+    strategy: Strategy = None,
+    config: Config = None,
+    seed: Seed = None,
+    samples: Samples = None,
+    tokens: Tokens = None,
+    seconds: Seconds = None,
+    language: Annotated[str | None, typer.Option(help="Language of the answer, such as  ja.")] = None,
+    show: Annotated[bool, typer.Option("--show", help="Show the whole pool as well.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Answer one prompt."""
+    from nbest import show as display  # noqa: PLC0415
+    from nbest.pools import single  # noqa: PLC0415
+
+    chosen = _settings(locals())
+    text = sys.stdin.read().strip() if question == "-" else question
+    if not text:
+        raise InputError("the prompt is empty")
+
+    async def work() -> Outcome:
+        async with chosen.session() as session:
+            await session.engines["policy"].capabilities()
+            return await session.solve(single(text, language=language))
+
+    outcome = asyncio.run(work())
+    display.answer(outcome, pool=show, as_json=as_json)
+    if outcome.selection is None:
+        raise NbestError(f"no answer: {outcome.error}")
+
+
+@app.command()
+def run(
+    prompts: Annotated[
+        str, typer.Argument(help="JSONL with  prompt  or  messages  in each row;  -  reads standard input.")
+    ],
+    out: Annotated[Path, typer.Option(help="Run directory; an unfinished run is resumed.")],
+    engine: Engines = None,
+    model: Model = None,
+    sample: Sample = None,
+    select: Select = None,
+    strategy: Strategy = None,
+    config: Config = None,
+    seed: Seed = None,
+    samples: Samples = None,
+    tokens: Tokens = None,
+    seconds: Seconds = None,
+    concurrency: Concurrency = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer many prompts and record all that happened."""
+    from nbest import show  # noqa: PLC0415
+    from nbest.pools import read_prompts  # noqa: PLC0415
+    from nbest.records import RunWriter  # noqa: PLC0415
+
+    chosen = _settings(locals())
+    items = read_prompts(prompts)
+
+    async def work() -> None:
+        async with chosen.session() as session:
+            await session.check()
+            with RunWriter(out, session.config) as writer, show.progress(len(items), writer) as on_outcome:
+                await session.run(items, out=writer, concurrency=chosen.concurrency, on_outcome=on_outcome)
+
+    _interruptible(work(), out)
+    show.summary(out, as_json=as_json)
+
+
+@app.command("select")
+def select_command(
+    pools: Annotated[str, typer.Argument(help="A run directory, or JSONL of pools recorded by anyone.")],
+    select: Annotated[str, typer.Option(help="How to choose, such as  vote.")],
+    out: Annotated[Path, typer.Option(help="Run directory for the choices.")],
+    engine: Engines = None,
+    model: Model = None,
+    seed: Seed = None,
+    concurrency: Concurrency = None,
+    as_json: AsJson = False,
+) -> None:
+    """Choose again from recorded pools, without the model that drew them."""
+    from nbest import registry, show  # noqa: PLC0415
+    from nbest.pools import read_pools  # noqa: PLC0415
+    from nbest.records import RunWriter  # noqa: PLC0415
+    from nbest.run import run_all  # noqa: PLC0415
+    from nbest.run import select as choose  # noqa: PLC0415
+
+    chosen = _settings({**locals(), "select": None})
+    selector = registry.parse("selectors", select)
+    engines: dict[str, Engine] = chosen.engines() if engine else {}
+    recorded = list(read_pools(pools))
+    made_with = {
+        "pools": str(Path(pools).resolve()),
+        "select": registry.spec_of(selector),
+        "seed": chosen.seed,
+        "engine": {name: registry.spec_of(e) for name, e in engines.items()},
+    }
+
+    async def work() -> None:
+        with RunWriter(out, made_with) as writer, show.progress(len(recorded), writer) as on_outcome:
+            await run_all(
+                recorded,
+                lambda pool: choose(pool, selector, seed=chosen.seed, engines=engines),
+                out=writer,
+                concurrency=chosen.concurrency,
+                on_outcome=on_outcome,
+            )
+        for e in engines.values():
+            await e.aclose()
+
+    _interruptible(work(), out)
+    show.summary(out, as_json=as_json)
+
+
+@app.command("list")
+def list_command(
+    kind: Annotated[
+        str | None, typer.Argument(help="samplers, selectors, scorers, utilities, strategies or engines.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What exists, with parameters and sources."""
+    from nbest import show  # noqa: PLC0415
+
+    show.listing(kind, as_json=as_json)
+
+
+@lab.command("train-base")
+def train_base(
+    out: Annotated[Path, typer.Option(help="Where the GGUF goes.")] = Path("nbest-mini.gguf"),
+    seed: Seed = None,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+) -> None:
+    """Train the embedded model from scratch (needs the extra  train)."""
+    from nbest.lab.train_base import train_base as train  # noqa: PLC0415
+
+    train(out, seed=seed or 0, threads=threads)
+
+
+@app.callback(invoke_without_command=True)
+def top(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+) -> None:
+    """Better answers from any language model, in any language, by spending compute at inference time."""
+    if version:
+        from nbest import __version__  # noqa: PLC0415
+
+        print(__version__)
+        raise typer.Exit
+
+
+def _settings(flags: dict[str, Any]) -> Settings:
+    from nbest.config import settings  # noqa: PLC0415
+
+    keys = ("model", "sample", "select", "strategy", "seed", "samples", "tokens", "seconds", "concurrency")
+    chosen = {k: flags.get(k) for k in keys}
+    return settings(flags.get("config"), {**chosen, "engine": _engine_table(flags["engine"])})
+
+
+def _engine_table(engines: list[str] | None) -> str | dict[str, str] | None:
+    """`--engine SPEC --engine judge=SPEC` as a table."""
+    if not engines:
+        return None
+    table: dict[str, str] = {}
+    for given in engines:
+        name, equals, spec = given.partition("=")
+        named = bool(equals) and name.isidentifier()
+        table[name if named else "policy"] = spec if named else given
+    return table
+
+
+def _interruptible(work: Any, out: Path) -> None:
+    try:
+        asyncio.run(work)
+    except KeyboardInterrupt:
+        print(
+            f"\nstopped; what was answered is in {out}. Run the same command again to go on.", file=sys.stderr
+        )
+        raise typer.Exit(130) from None

@@ -1,0 +1,105 @@
+"""A deterministic engine without a model, for tests and dry runs."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log
+from random import Random
+
+from nbest.errors import EngineError
+from nbest.protocols import Capabilities
+from nbest.types import Completion, Finish, Logprobs, Prompt, Request, SamplingParams, Usage
+
+LINES = (
+    ("Step by step: {a} + {b} = {c}", "Answer: {c}"),
+    ("خطوة خطوة: {a} + {b} = {c}", "الجواب: {c}"),
+    ("一步一步：{a} + {b} = {c}", "答案：{c}"),
+    ("चरण: {a} + {b} = {c}", "उत्तर: {c}"),
+    ("順番に：{a} + {b} = {c}", "答え：{c}"),
+    ("По шагам: {a} + {b} = {c}", "Ответ: {c}"),
+    ("ทีละขั้น {a} + {b} = {c}", "คำตอบ: {c}"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fake:
+    """Texts that depend on (prompt, prefix, seed, temperature) only; one token is one character.
+
+    Failures depend on the seed as well, so they fall on the same draws in every run.
+    """
+
+    latency_s: float = 0.0
+    error_rate: float = 0.0
+    """Share of draws that raise `EngineError`."""
+    hang_rate: float = 0.0
+    """Share of draws that never return."""
+    garbage_rate: float = 0.0
+    """Share of draws that are no text a person would read."""
+    max_n: int | None = None
+    has_logprobs: bool = True
+
+    @property
+    def name(self) -> str:
+        return "fake"
+
+    async def capabilities(self) -> Capabilities:
+        return Capabilities(max_n=self.max_n, logprobs=self.has_logprobs, scores_text=True)
+
+    async def generate(self, request: Request) -> Sequence[Completion]:
+        await asyncio.sleep(self.latency_s)
+        draws = [self._draw(request, i) for i in range(request.n)]
+        if any(d is None for d in draws):
+            await asyncio.Event().wait()
+        return [d for d in draws if d]
+
+    async def logprobs(self, prompt: Prompt, text: str) -> Logprobs:
+        rng = _rng(prompt, text)
+        return Logprobs(tokens=tuple(text), values=tuple(log(rng.uniform(0.01, 1)) for _ in text))
+
+    async def aclose(self) -> None:
+        """Nothing to let go of."""
+
+    def _draw(self, request: Request, i: int) -> Completion | None:
+        """One completion; None for a draw that hangs."""
+        params = request.params
+        seed = None if params.temperature == 0 else (params.seed or 0) + i
+        rng = _rng(request.prompt, request.prefix, seed, params.temperature)
+        fate = rng.random()
+        if (fate := fate - self.error_rate) < 0:
+            if request.n == 1:
+                raise EngineError("the fake engine was told to fail here")
+            return Completion(text="", finish="error", error="the fake engine was told to fail here")
+        if (fate := fate - self.hang_rate) < 0:
+            return None
+        if fate - self.garbage_rate < 0:
+            text = "".join(chr(rng.randrange(0x20, 0xD000)) for _ in range(rng.randrange(40)))
+        else:
+            a, b, slip = rng.randrange(10), rng.randrange(10), rng.choice((0, 0, 1))
+            text = "\n".join(rng.choice(LINES)).format(a=a, b=b, c=a + b + slip)
+        return self._finished(request, params, text, rng, first=i == 0)
+
+    def _finished(
+        self, request: Request, params: SamplingParams, text: str, rng: Random, *, first: bool
+    ) -> Completion:
+        finish: Finish = "stop"
+        ends = [at for s in params.stop if (at := text.find(s)) >= 0]
+        if ends:
+            text = text[: min(ends)]
+        if len(text) > params.max_tokens:
+            text, finish = text[: params.max_tokens], "length"
+        logprobs = None
+        if params.logprobs is not None and self.has_logprobs:
+            values = tuple(log(rng.uniform(0.05, 1)) for _ in text)
+            top = tuple({t: v} for t, v in zip(text, values, strict=True)) if params.logprobs else ()
+            logprobs = Logprobs(tokens=tuple(text), values=values, top=top)
+        prompt_tokens = sum(len(m.content) for m in request.prompt.messages) + len(request.prefix)
+        usage = Usage(prompt=prompt_tokens if first else 0, completion=len(text), calls=int(first))
+        return Completion(text=text, finish=finish, usage=usage, logprobs=logprobs)
+
+
+def _rng(prompt: Prompt, *rest: object) -> Random:
+    key = repr((prompt.id, [(m.role, m.content) for m in prompt.messages], *rest))
+    return Random(hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest())  # noqa: S311

@@ -1,0 +1,83 @@
+"""Recorded pools as an engine: try another strategy on the same samples, without a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from nbest.errors import CapabilityError
+from nbest.pools import read_pools
+from nbest.protocols import Capabilities
+from nbest.types import Candidate, Completion, Logprobs, Prompt, Request, SamplingParams
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """Answers from a run directory or a JSONL file of pools, each candidate once.
+
+    A draw takes the candidate that was recorded under the same parameters and seed, else the next one
+    under the same parameters, else the next one recorded without parameters. A draw that the
+    recording cannot give fails, and says so; candidates that failed when recorded fail again.
+    """
+
+    path: str
+    _pools: dict[str, list[Candidate]] = field(
+        init=False, repr=False, compare=False, default_factory=dict[str, list[Candidate]]
+    )
+
+    def __post_init__(self) -> None:
+        self._pools.update((p.prompt.id, list(p.candidates)) for p in read_pools(self.path))
+
+    @property
+    def name(self) -> str:
+        return f"replay/{self.path}"
+
+    async def capabilities(self) -> Capabilities:
+        return Capabilities()
+
+    async def generate(self, request: Request) -> Sequence[Completion]:
+        seed = request.params.seed
+        return [self._take(request, None if seed is None else seed + i) for i in range(request.n)]
+
+    async def logprobs(self, prompt: Prompt, text: str) -> Logprobs:
+        """Those of the recorded candidate with this text. Raises `CapabilityError` without one."""
+        for candidate in self._pools.get(prompt.id, ()):
+            if candidate.text == text and candidate.logprobs:
+                return candidate.logprobs
+        raise CapabilityError(f"{self.path} holds no log-probabilities of that text for prompt {prompt.id!r}")
+
+    async def aclose(self) -> None:
+        """Nothing to let go of."""
+
+    def _take(self, request: Request, seed: int | None) -> Completion:
+        pool = self._pools.get(request.prompt.id, [])
+        if pool:
+            best = min(range(len(pool)), key=lambda i: (_distance(pool[i].params, request.params, seed), i))
+            if _distance(pool[best].params, request.params, seed) < _ANOTHER_KIND:
+                return _completion(pool.pop(best))
+        return Completion(
+            text="",
+            finish="error",
+            error=f"{self.path} has no further candidate for prompt {request.prompt.id!r}"
+            f" at temperature {request.params.temperature:g}",
+        )
+
+
+_ANOTHER_KIND = 3
+
+
+def _distance(recorded: SamplingParams | None, asked: SamplingParams, seed: int | None) -> int:
+    """0: the same draw; 1: another draw of the same kind; 2: nobody knows; 3: another kind."""
+    if recorded is None:
+        return 2
+    if _how(recorded) != _how(asked):
+        return _ANOTHER_KIND
+    return int(recorded.seed != seed)
+
+
+def _how(params: SamplingParams) -> tuple[float, ...]:
+    return params.temperature, params.top_p, params.top_k, params.min_p
+
+
+def _completion(c: Candidate) -> Completion:
+    return Completion(text=c.text, finish=c.finish, usage=c.usage, logprobs=c.logprobs, error=c.error)

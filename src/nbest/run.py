@@ -1,0 +1,152 @@
+"""Answering: one prompt, or many with resume."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+from nbest import registry
+from nbest.context import Context
+from nbest.errors import BudgetError, EngineError, NbestError, RecordsError, SelectionError
+from nbest.pools import Pool
+from nbest.protocols import Engine, Selector, Strategy
+from nbest.records import RunWriter
+from nbest.types import Budget, Json, Outcome, Prompt, Selection
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+R = TypeVar("R")
+Row = TypeVar("Row", bound="HasPrompt")
+
+
+async def answer(
+    prompt: Prompt,
+    strategy: Strategy,
+    engines: Mapping[str, Engine],
+    *,
+    seed: int = 0,
+    budget: Budget | None = None,
+    gold: Mapping[str, Json] | None = None,
+) -> Outcome:
+    """Carries out `strategy` on one prompt and writes down all that happened."""
+    ctx = Context(engines, seed=seed, prompt_id=prompt.id, budget=budget, gold=gold)
+    started = time.monotonic()
+    selection, error = await _attempt(strategy(prompt, ctx))
+    return _outcome(ctx, prompt, registry.spec_of(strategy), seed, selection, error, started)
+
+
+async def select(
+    pool: Pool, selector: Selector, *, seed: int = 0, engines: Mapping[str, Engine] | None = None
+) -> Outcome:
+    """Chooses from a recorded pool as `parallel` would have: the same seed gives the same choice.
+
+    `engines` is for selectors that ask a judge; without it nothing is asked of any model. The usage is
+    what the pool cost when it was drawn, and what the choice cost now.
+    """
+    ctx = Context(engines or {}, seed=seed, prompt_id=pool.prompt.id, gold=pool.gold)
+    ctx.candidates = list(pool.candidates)
+    ctx.meter.count("policy", pool.candidates)
+    started = time.monotonic()
+    selection, error = await _attempt(selector(pool.prompt, pool.candidates, ctx))
+    return _outcome(ctx, pool.prompt, registry.spec_of(selector), seed, selection, error, started)
+
+
+class HasPrompt(Protocol):
+    """A row to be answered: an `Item`, a `Pool`."""
+
+    @property
+    def prompt(self) -> Prompt: ...
+
+
+async def run_all(
+    items: Sequence[Row],
+    work: Callable[[Row], Awaitable[Outcome]],
+    *,
+    out: RunWriter | None = None,
+    concurrency: int = 64,
+    on_outcome: Callable[[Outcome], object] = lambda _: None,
+) -> None:
+    """Does `work` for every item, `concurrency` at a time, none waiting for another.
+
+    With `out`, items that it already holds are passed over, and each outcome is recorded as it
+    arrives. Raises `RecordsError` where an id is recorded with another prompt.
+    """
+    todo = items if out is None else _unrecorded(items, out)
+    async for outcome in _as_done(todo, work, concurrency):
+        if out is not None:
+            out.append(outcome)
+        on_outcome(outcome)
+
+
+async def _as_done(
+    items: Iterable[T], work: Callable[[T], Awaitable[R]], concurrency: int
+) -> AsyncIterator[R]:
+    """Results as they come, at most `concurrency` at a time; leaving the loop cancels the rest."""
+    waiting = iter(items)
+    running: set[asyncio.Task[R]] = set()
+    try:
+        while True:
+            while len(running) < concurrency and (item := next(waiting, _END)) is not _END:
+                running.add(asyncio.ensure_future(work(item)))
+            if not running:
+                return
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                yield task.result()
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+_END: Any = object()
+
+
+def _unrecorded(items: Sequence[Row], out: RunWriter) -> list[Row]:
+    for item in items:
+        then = out.recorded.get(item.prompt.id)
+        if then is not None and then != item.prompt:
+            raise RecordsError(
+                f"{out.path} holds another prompt with id {item.prompt.id!r}; choose another --out or id"
+            )
+    return [i for i in items if i.prompt.id not in out.recorded]
+
+
+async def _attempt(work: Any) -> tuple[Selection | None, str | None]:
+    try:
+        return await work, None
+    except (EngineError, SelectionError, BudgetError) as e:
+        return None, str(e)
+    except NbestError:
+        raise
+    except Exception as e:
+        log.exception("a strategy failed")
+        return None, f"{type(e).__name__}: {e}"
+
+
+def _outcome(
+    ctx: Context,
+    prompt: Prompt,
+    strategy: str,
+    seed: int,
+    selection: Selection | None,
+    error: str | None,
+    started: float,
+) -> Outcome:
+    stopped = "error" if error and ctx.stopped == "done" else ctx.stopped
+    return Outcome(
+        prompt=prompt,
+        strategy=strategy,
+        seed=seed,
+        selection=selection,
+        candidates=tuple(ctx.candidates),
+        usage=ctx.meter.usage,
+        stopped=stopped,
+        error=error,
+        notes=tuple(ctx.notes),
+        seconds=round(time.monotonic() - started, 6),
+        gold=ctx.gold,
+    )

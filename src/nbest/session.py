@@ -1,0 +1,164 @@
+"""Engines and a strategy kept warm: async, and the same from plain Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from functools import cached_property
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from nbest import registry
+from nbest.errors import NbestError
+from nbest.pools import Item, single
+from nbest.protocols import Engine, Strategy
+from nbest.records import RunWriter
+from nbest.run import answer, run_all
+from nbest.types import Budget, Json, Message, Outcome, Prompt
+
+
+async def asolve(
+    prompt: str | Prompt | Iterable[Message],
+    *,
+    engine: str | Engine = "llamacpp",
+    strategy: str | Strategy = "parallel",
+    seed: int = 0,
+    budget: Budget | None = None,
+    language: str | None = None,
+) -> Outcome:
+    """One better answer to `prompt`: `(await asolve("…")).text`.
+
+    `engine` and `strategy` are specs or instances. For more than one prompt keep a `Session`.
+    Raises `NbestError` for what the caller can mend (a wrong spec, a missing capability); a model that
+    fails is in `Outcome.error`.
+    """
+    async with Session(engine=engine, strategy=strategy, seed=seed, budget=budget) as session:
+        return await session.solve(single(prompt, language=language))
+
+
+def solve(
+    prompt: str | Prompt | Iterable[Message],
+    *,
+    engine: str | Engine = "llamacpp",
+    strategy: str | Strategy = "parallel",
+    seed: int = 0,
+    budget: Budget | None = None,
+    language: str | None = None,
+) -> Outcome:
+    """`asolve` from plain Python, also where an event loop is already running (a notebook)."""
+    with SyncSession(engine=engine, strategy=strategy, seed=seed, budget=budget) as session:
+        return session.solve(single(prompt, language=language))
+
+
+class Session:
+    """Engines and a strategy, kept warm over many prompts.
+
+    `engine` is a spec, an instance, or a mapping of names to either ("policy" answers; "judge",
+    "verifier" and "fusor" may have engines of their own). Engines made from specs are closed with
+    the session.
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: str | Engine | Mapping[str, str | Engine] = "llamacpp",
+        strategy: str | Strategy = "parallel",
+        seed: int = 0,
+        budget: Budget | None = None,
+    ) -> None:
+        given = engine if isinstance(engine, Mapping) else {"policy": engine}
+        if "policy" not in given:
+            raise NbestError(f"no engine answers: name one 'policy' (named: {', '.join(sorted(given))})")
+        self.strategy: Strategy = _made("strategies", strategy)
+        self.engines: dict[str, Engine] = {name: _made("engines", e) for name, e in given.items()}
+        self.seed = seed
+        self.budget = budget or Budget()
+        self._ours = [self.engines[name] for name, e in given.items() if isinstance(e, str)]
+
+    @cached_property
+    def config(self) -> dict[str, Json]:
+        """What decides the outcomes: a run may only be resumed under the same."""
+        return {
+            "engine": {name: registry.spec_of(e) for name, e in sorted(self.engines.items())},
+            "strategy": registry.spec_of(self.strategy),
+            "seed": self.seed,
+            "budget": msgspec.to_builtins(self.budget),
+        }
+
+    async def solve(self, prompt: str | Prompt, gold: Mapping[str, Json] | None = None) -> Outcome:
+        """One outcome; never raises for a model's fault."""
+        return await answer(
+            single(prompt), self.strategy, self.engines, seed=self.seed, budget=self.budget, gold=gold
+        )
+
+    async def check(self) -> None:
+        """Asks every engine what it can do. Raises `EngineError` or `InputError` before anything is spent."""
+        for engine in self.engines.values():
+            await engine.capabilities()
+
+    async def run(
+        self,
+        items: Sequence[Item],
+        *,
+        out: RunWriter | None = None,
+        concurrency: int = 64,
+        on_outcome: Callable[[Outcome], object] = lambda _: None,
+    ) -> None:
+        """Answers many prompts: `run_all` with this session's strategy."""
+        await run_all(
+            items,
+            lambda item: self.solve(item.prompt, item.gold),
+            out=out,
+            concurrency=concurrency,
+            on_outcome=on_outcome,
+        )
+
+    async def aclose(self) -> None:
+        """Closes the engines that the session made."""
+        for engine in self._ours:
+            await engine.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+
+class SyncSession:
+    """`Session` for plain Python: the same calls through one portal, no logic of its own."""
+
+    def __init__(
+        self,
+        *,
+        engine: str | Engine | Mapping[str, str | Engine] = "llamacpp",
+        strategy: str | Strategy = "parallel",
+        seed: int = 0,
+        budget: Budget | None = None,
+    ) -> None:
+        self._session = Session(engine=engine, strategy=strategy, seed=seed, budget=budget)
+        self._stack = ExitStack()
+        self._portal: BlockingPortal | None = None
+
+    def solve(self, prompt: str | Prompt, gold: Mapping[str, Json] | None = None) -> Outcome:
+        if self._portal is None:
+            raise NbestError("use the session in a  with  block")
+        return self._portal.call(self._session.solve, prompt, gold)
+
+    def __enter__(self) -> Self:
+        self._portal = self._stack.enter_context(start_blocking_portal())
+        self._stack.callback(self._portal.call, self._session.aclose)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._portal = None
+        self._stack.__exit__(kind, value, trace)
+
+
+def _made(kind: str, given: Any) -> Any:
+    return registry.parse(kind, given) if isinstance(given, str) else given
