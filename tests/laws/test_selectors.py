@@ -1,0 +1,98 @@
+"""What every selector promises, whatever its method."""
+
+import asyncio
+from math import fsum, isclose
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from specs import all_of
+
+from nbest import registry
+from nbest.context import Context
+from nbest.engines.fake import Fake
+from nbest.errors import SelectionError
+from nbest.types import Candidate, Logprobs, Message, Prompt
+
+TEXTS = st.sampled_from(
+    [
+        "Answer: 12",
+        "الجواب: ١٢",
+        "答案：十二",
+        "उत्तर: १२",
+        "答え：13",
+        "Ответ: 14",
+        "คำตอบ: ๑๔",
+        "Antwort: 12,0",
+        "",
+        "…",
+    ]
+)
+PROMPT = Prompt(id="p", messages=(Message(role="user", content="7 + 5 = ?"),), language="en")
+
+
+@st.composite
+def pools(draw: st.DrawFn) -> list[Candidate]:
+    texts = draw(st.lists(TEXTS, min_size=1, max_size=8))
+    values = draw(st.lists(st.floats(-9, 0), min_size=len(texts), max_size=len(texts)))
+    failed = draw(st.sets(st.integers(1, 7), max_size=3))
+    return [
+        Candidate(
+            id=i,
+            text="" if i in failed else text,
+            error="failed" if i in failed else None,
+            logprobs=Logprobs(tokens=("t",), values=(value,)),
+        )
+        for i, (text, value) in enumerate(zip(texts, values, strict=True))
+    ]
+
+
+def choose(spec: str, pool: list[Candidate], seed: int = 0):
+    ctx = Context({"policy": Fake()}, seed=seed, prompt_id="p", gold={"answer": "12"})
+    return asyncio.run(registry.parse("selectors", spec)(PROMPT, pool, ctx))
+
+
+@pytest.mark.parametrize("spec", all_of("selectors"))
+class TestEverySelector:
+    @settings(max_examples=40, deadline=None)
+    @given(pool=pools(), order=st.randoms(use_true_random=False))
+    def test_the_order_of_the_pool_changes_nothing(self, spec, pool, order):
+        shuffled = list(pool)
+        order.shuffle(shuffled)
+        assert choose(spec, shuffled) == choose(spec, pool)
+
+    @settings(max_examples=40, deadline=None)
+    @given(pool=pools())
+    def test_the_winner_is_usable_and_of_the_pool_or_made_from_it(self, spec, pool):
+        winner = choose(spec, pool).winner
+        assert winner.error is None
+        assert winner in pool or set(winner.parents) <= {c.id for c in pool}
+
+    @settings(max_examples=40, deadline=None)
+    @given(pool=pools())
+    def test_weights_sum_to_one(self, spec, pool):
+        weights = choose(spec, pool).weights
+        assert isclose(fsum(weights.values()), 1.0, abs_tol=1e-9)
+        assert all(w >= 0 for w in weights.values())
+        assert weights.keys() <= {c.id for c in pool}
+
+    def test_among_equals_the_lowest_id_wins(self, spec):
+        logprobs = Logprobs(tokens=("t",), values=(-1.0,))
+        pool = [Candidate(id=i, text="Answer: 12", logprobs=logprobs) for i in range(4)]
+        assert choose(spec, pool).winner.id == 0
+
+    def test_one_candidate_wins(self, spec):
+        only = Candidate(id=0, text="答案：12", logprobs=Logprobs(tokens=("t",), values=(-1.0,)))
+        assert choose(spec, [only]).winner == only
+
+    def test_an_empty_pool_is_said(self, spec):
+        with pytest.raises(SelectionError):
+            choose(spec, [])
+
+    def test_a_pool_of_failures_is_said(self, spec):
+        with pytest.raises(SelectionError, match="failed"):
+            choose(spec, [Candidate(id=0, text="", error="HTTP 500")])
+
+    def test_the_spec_survives_a_round_trip(self, spec):
+        plugin = registry.parse("selectors", spec)
+        assert registry.parse("selectors", registry.spec_of(plugin)) == plugin

@@ -1,0 +1,15 @@
+"""Specs of every plug-in, for the suites that run over all of them."""
+
+from nbest import registry
+
+SPELLED = {
+    ("selectors", "best"): "best(logprob)",
+    ("selectors", "guard"): "guard(selector=first)",
+    ("scorers", "recorded"): "recorded(field=human)",
+}
+"""Plug-ins that cannot be made without parameters."""
+
+
+def all_of(kind: str) -> list[str]:
+    """One spec for each plug-in of a kind; a new table line joins every suite by itself."""
+    return [SPELLED.get((kind, name), name) for name in registry.names(kind)]

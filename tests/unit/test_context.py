@@ -1,0 +1,140 @@
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from nbest.context import Context
+from nbest.engines.fake import Fake
+from nbest.errors import CapabilityError, EngineError
+from nbest.protocols import Capabilities
+from nbest.types import Budget, Completion, Message, Prompt, Request, SamplingParams, Usage
+
+PROMPT = Prompt(id="p", messages=(Message(role="user", content="سؤال"),))
+
+
+@dataclass
+class Scripted:
+    """Says `seed` and nothing else; gives at most `honoured` draws a call."""
+
+    honoured: int = 100
+    max_n: int | None = None
+    fail_seeds: frozenset[int] = frozenset()
+    hang_seeds: frozenset[int] = frozenset()
+    calls: list[int] = field(default_factory=list)
+    cancelled: int = 0
+    name: str = "scripted"
+
+    async def capabilities(self):
+        return Capabilities(max_n=self.max_n)
+
+    async def generate(self, request: Request) -> Sequence[Completion]:
+        self.calls.append(request.n)
+        seed = request.params.seed or 0
+        if seed in self.fail_seeds:
+            raise EngineError(f"seed {seed} fails")
+        if seed in self.hang_seeds:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                self.cancelled += 1
+                raise
+        if request.n > self.honoured:
+            self.max_n = self.honoured
+        usage = Usage(completion=2, calls=1)
+        return [Completion(text=str(seed + i), usage=usage) for i in range(min(request.n, self.honoured))]
+
+
+def draw(engine, n=5, **how):
+    ctx = Context({"policy": engine}, **how)
+    request = Request(prompt=PROMPT, n=n, params=SamplingParams(seed=10, max_tokens=10))
+    return asyncio.run(ctx.sample([request])), ctx
+
+
+def test_draw_i_has_seed_plus_i():
+    pool, _ = draw(Scripted())
+    assert [c.text for c in pool] == ["10", "11", "12", "13", "14"]
+    assert [c.params.seed for c in pool] == [10, 11, 12, 13, 14]
+
+
+@pytest.mark.parametrize("max_n", [1, 2, 3])
+def test_a_request_is_split_as_the_engine_needs(max_n):
+    engine = Scripted(max_n=max_n, honoured=max_n)
+    pool, _ = draw(engine)
+    assert [c.text for c in pool] == ["10", "11", "12", "13", "14"]
+    assert max(engine.calls) <= max_n
+
+
+@pytest.mark.parametrize("honoured", [1, 2])
+def test_an_engine_that_gives_fewer_is_asked_for_the_rest(honoured):
+    engine = Scripted(honoured=honoured)
+    pool, _ = draw(engine)
+    assert [c.text for c in pool] == ["10", "11", "12", "13", "14"]
+    assert engine.calls[0] == 5
+
+
+def test_one_failing_call_costs_its_draw_only():
+    pool, _ = draw(Scripted(max_n=1, fail_seeds=frozenset({12})))
+    assert [c.error for c in pool] == [None, None, "seed 12 fails", None, None]
+
+
+def test_at_the_deadline_what_is_there_is_kept_and_the_rest_cancelled():
+    engine = Scripted(max_n=1, hang_seeds=frozenset({11, 13}))
+    pool, ctx = draw(engine, budget=Budget(seconds=0.1))
+    assert [c.text for c in pool] == ["10", "", "12", "", "14"]
+    assert [bool(c.error) for c in pool] == [False, True, False, True, False]
+    assert ctx.stopped == "deadline"
+    assert engine.cancelled == 2
+
+
+def test_the_sample_budget_cuts_the_request():
+    pool, ctx = draw(Scripted(), budget=Budget(samples=3))
+    assert [c.text for c in pool] == ["10", "11", "12"]
+    assert ctx.stopped == "budget"
+
+
+def test_unused_tokens_of_a_grant_may_be_spent_later():
+    ctx = Context({"policy": Scripted()}, budget=Budget(tokens=20))
+    request = Request(prompt=PROMPT, n=2, params=SamplingParams(seed=10, max_tokens=10))
+
+    async def twice():
+        return [len(await ctx.sample([request])) for _ in range(3)]
+
+    # 2 draws of 2 tokens each leave 16: one draw at its worst case of 10.
+    assert asyncio.run(twice()) == [2, 1, 1]
+
+
+def test_what_a_judge_says_is_no_candidate():
+    ctx = Context({"policy": Fake(), "judge": Scripted()})
+    request = Request(prompt=PROMPT, role="judge", params=SamplingParams(seed=1))
+    [[verdict]] = asyncio.run(ctx.complete([request]))
+    assert verdict.text == "1"
+    assert ctx.candidates == []
+    assert set(ctx.meter.usage) == {"judge"}
+
+
+def test_a_role_without_an_engine_falls_back_to_the_policy():
+    engine = Scripted()
+    assert Context({"policy": engine}).engine_for("judge") is engine
+
+
+def test_an_unknown_engine_name_is_said():
+    with pytest.raises(CapabilityError, match="known: policy"):
+        Context({"policy": Fake()}).engine_for("policy", "other")
+
+
+def test_randomness_depends_on_seed_prompt_and_purpose_only():
+    def number(seed, prompt_id, purpose):
+        return Context({}, seed=seed, prompt_id=prompt_id).random(purpose).random()
+
+    assert number(1, "a", "x") == number(1, "a", "x")
+    assert len({number(s, p, w) for s in (1, 2) for p in "ab" for w in "xy"}) == 8
+
+
+def test_a_bug_in_an_engine_is_not_hidden():
+    class Broken(Scripted):
+        async def generate(self, request):
+            raise KeyError("oops")
+
+    with pytest.raises((KeyError, ExceptionGroup)):
+        draw(Broken())
