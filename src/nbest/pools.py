@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 import msgspec
 
 from nbest.errors import InputError
-from nbest.types import Candidate, Json, Logprobs, Message, Prompt, SamplingParams, Usage
+from nbest.types import Candidate, Finish, Json, Logprobs, Message, Prompt, SamplingParams, Usage
 
 _PROMPT_KEYS = {"id", "prompt", "messages", "language", "task"}
 _CANDIDATE_KEYS = {
@@ -170,7 +170,7 @@ _FOREIGN: Mapping[str, Any] = {
     "params": SamplingParams,
     "usage": Usage,
     "logprobs": Logprobs,
-    "finish": str,
+    "finish": Finish,
     "engine": str,
     "language": str,
     "parents": tuple[int, ...],

@@ -218,7 +218,7 @@ def _plain(hint: Any, node: Any, where: str) -> Any:
     match node:
         case ast.Constant(value=value):
             return value
-        case ast.Name(id=word) if word.lower() in _WORDS:
+        case ast.Name(id=word) if word.lower() in _WORDS and word not in typing.get_args(hint):
             return _WORDS[word.lower()]
         case ast.Name() | ast.Call() if kind:
             return _Built(_from_node(kind, node, where))

@@ -5,7 +5,7 @@ They are `msgspec` structs: records are these types as JSON, with fields at thei
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -178,12 +178,12 @@ class Outcome(Value, frozen=True, kw_only=True):
     strategy: str
     seed: int
     selection: Selection | None
-    candidates: Sequence[Candidate]
+    candidates: tuple[Candidate, ...]
     usage: Mapping[str, Usage]
     """By role."""
     stopped: Stopped = "done"
     error: str | None = None
-    notes: Sequence[str] = ()
+    notes: tuple[str, ...] = ()
     seconds: float = 0.0
     """Wall time; the only field that two runs with the same seed may differ in."""
     gold: Mapping[str, Json] = {}
