@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from nbest.config import Settings
     from nbest.protocols import Engine
     from nbest.types import Outcome
+
+R = TypeVar("R")
 
 app = typer.Typer(
     name="nbest",
@@ -200,6 +203,20 @@ def list_command(
     show.listing(kind, as_json=as_json)
 
 
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Where the records go.")] = Path("demo"),
+    per_language: Annotated[int, typer.Option(min=1, max=40, help="Problems in each language.")] = 20,
+    seed: Seed = None,
+) -> None:
+    """Sample pools from the embedded model in many languages, select with several methods, compare."""
+    from nbest import demo as demonstration  # noqa: PLC0415
+    from nbest import show  # noqa: PLC0415
+
+    outcomes = _interruptible(demonstration.run(out, per_language=per_language, seed=seed or 0), out)
+    demonstration.report(outcomes, show.out, out)
+
+
 @lab.command("train-base")
 def train_base(
     out: Annotated[Path, typer.Option(help="Where the GGUF goes.")] = Path("nbest-mini.gguf"),
@@ -244,9 +261,9 @@ def _engine_table(engines: list[str] | None) -> str | dict[str, str] | None:
     return table
 
 
-def _interruptible(work: Any, out: Path) -> None:
+def _interruptible(work: Coroutine[Any, Any, R], out: Path) -> R:
     try:
-        asyncio.run(work)
+        return asyncio.run(work)
     except KeyboardInterrupt:
         print(
             f"\nstopped; what was answered is in {out}. Run the same command again to go on.", file=sys.stderr

@@ -76,7 +76,10 @@ def test_pools_recorded_by_anyone(tmp_path):
     [
         ('{"prompt": "x"}', 'no "candidates" list'),
         ('{"prompt": "x", "candidates": [3]}', "candidate 0: neither a text nor an object"),
-        ('{"prompt": "x", "candidates": ["a", {"score": 1}]}', "candidate 1: object missing required field `text`"),
+        (
+            '{"prompt": "x", "candidates": ["a", {"score": 1}]}',
+            "candidate 1: object missing required field `text`",
+        ),
     ],
 )
 def test_a_bad_pool_is_named(tmp_path, row, says):

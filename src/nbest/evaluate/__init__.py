@@ -1,0 +1,1 @@
+"""Evaluation: everything here reads records; nothing asks a model."""

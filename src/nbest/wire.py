@@ -1,0 +1,333 @@
+"""OpenAI JSON ↔ types, both ways, pure: what an engine sends and reads, and what a gateway reads and sends.
+
+Nothing here knows a server. JSON that comes from elsewhere is validated while it is decoded, and
+whatever does not fit raises `EngineProtocolError` with one line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from nbest.errors import EngineProtocolError
+from nbest.types import Completion, Finish, Json, Logprobs, Prompt, Request, SamplingParams, Usage, replace
+
+_BYTES_PER_TOKEN = 4
+"""Of UTF-8, roughly: used only where a server reports no token counts at all."""
+_MAX_ERROR = 300
+_T = TypeVar("_T")
+
+_FINISH: Mapping[str | None, Finish] = {
+    "length": "length",
+    "max_tokens": "length",
+    "model_length": "length",
+    "content_filter": "error",
+    "abort": "error",
+    "error": "error",
+}
+"""Everything else (stop, eos, end_turn, tool_calls, null, …) is a text that ended by itself."""
+
+
+# ── what an engine sends ────────────────────────────────────────────────────────────────────────────
+
+
+def chat_body(request: Request, model: str) -> dict[str, Json]:
+    """Body of POST /chat/completions; a prefix is a trailing assistant message.
+
+    Temperature and top_p are always said; what is at OpenAI's default otherwise is left out.
+    """
+    messages = [{"role": m.role, "content": m.content} for m in request.prompt.messages]
+    if request.prefix:
+        messages.append({"role": "assistant", "content": request.prefix})
+    body = {"model": model, "messages": messages, **_params(request)}
+    if request.params.logprobs is not None:
+        body["logprobs"] = True
+        if request.params.logprobs:
+            body["top_logprobs"] = request.params.logprobs
+    return body
+
+
+def text_body(request: Request, model: str) -> dict[str, Json]:
+    """Body of POST /completions, for models without a chat template (see `raw_text`)."""
+    body = {"model": model, "prompt": raw_text(request.prompt) + request.prefix, **_params(request)}
+    if request.params.logprobs is not None:
+        body["logprobs"] = request.params.logprobs
+    return body
+
+
+def raw_text(prompt: Prompt) -> str:
+    """The contents of all messages with an empty line between them: a prompt without a template."""
+    return "\n\n".join(m.content for m in prompt.messages)
+
+
+def _params(request: Request) -> dict[str, Json]:
+    p = request.params
+    said: dict[str, Json] = {"temperature": p.temperature, "top_p": p.top_p, "max_tokens": p.max_tokens}
+    if request.n > 1:
+        said["n"] = request.n
+    if p.stop:
+        said["stop"] = p.stop
+    if p.seed is not None:
+        said["seed"] = p.seed
+    if p.min_p > 0:
+        said["min_p"] = p.min_p
+    if p.top_k > 0:
+        said["top_k"] = p.top_k
+    return said
+
+
+# ── what an engine reads ────────────────────────────────────────────────────────────────────────────
+
+
+class _Message(msgspec.Struct):
+    content: str | list[dict[str, Json]] | None = None
+    refusal: str | None = None
+
+
+class _Top(msgspec.Struct):
+    token: str
+    logprob: float
+
+
+class _Token(msgspec.Struct):
+    token: str
+    logprob: float
+    top_logprobs: list[_Top] | None = None
+
+
+class _Logprobs(msgspec.Struct):
+    """Both shapes: `content` of chat, the rest of legacy completions."""
+
+    content: list[_Token] | None = None
+    tokens: list[str] | None = None
+    token_logprobs: list[float | None] | None = None
+    top_logprobs: list[dict[str, float] | None] | None = None
+    text_offset: list[int] | None = None
+
+
+class _Choice(msgspec.Struct):
+    index: int = 0
+    message: _Message | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+    logprobs: _Logprobs | None = None
+
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class _PromptDetails(msgspec.Struct):
+    cached_tokens: Count | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: Count | None = None
+    completion_tokens: Count | None = None
+    prompt_tokens_details: _PromptDetails | None = None
+
+
+class _Prompted(msgspec.Struct):
+    logprob: float
+    decoded_token: str | None = None
+
+
+class _Reply(msgspec.Struct):
+    choices: list[_Choice] | None = None
+    usage: _Usage | None = None
+    error: Json = None
+    prompt_logprobs: list[dict[str, _Prompted] | None] | None = None
+
+
+class _Model(msgspec.Struct):
+    id: str
+    owned_by: str | None = None
+
+
+class _Models(msgspec.Struct):
+    data: list[_Model]
+
+
+_reply = msgspec.json.Decoder(_Reply)
+_models = msgspec.json.Decoder(_Models)
+
+
+def completions(raw: bytes, params: SamplingParams) -> list[Completion]:
+    """The completions of a reply to either body, in order.
+
+    A choice without text that says why (length: it all went into reasoning; a content filter) is a
+    failed completion with its usage. Raises `EngineProtocolError` for no choices, for choices that
+    are all empty without a reason, and for anything that is not the shape OpenAI documents.
+    """
+    reply = _decode(_reply, raw)
+    if reply.error is not None and not reply.choices:
+        raise EngineProtocolError(f"the server answered with an error: {error_text(raw)}")
+    if not reply.choices:
+        raise EngineProtocolError("the server's reply has no choices")
+    choices = sorted(reply.choices, key=lambda c: c.index)
+    drawn = [_completion(c, params) for c in choices]
+    if all(d.error and c.finish_reason in {None, "stop"} for d, c in zip(drawn, choices, strict=True)):
+        raise EngineProtocolError(f"the server's reply has no text: {drawn[0].error}")
+    return _with_usage(drawn, choices, reply.usage)
+
+
+def prompt_tokens(raw: bytes) -> int | None:
+    """How many tokens the server says the prompt has."""
+    usage = _decode(_reply, raw).usage
+    return usage.prompt_tokens if usage else None
+
+
+def prompt_logprobs(raw: bytes) -> Logprobs | None:
+    """Of every prompt token but the first, from vLLM's `prompt_logprobs=0`; None where there are none."""
+    places = [p for p in _decode(_reply, raw).prompt_logprobs or () if p]
+    if not places:
+        return None
+    first = [next(iter(p.values())) for p in places]
+    return Logprobs(
+        tokens=tuple(f.decoded_token or "" for f in first), values=tuple(f.logprob for f in first)
+    )
+
+
+def echoed_logprobs(raw: bytes, start: int, stop: int) -> Logprobs | None:
+    """Of the echoed tokens that begin at characters start ≤ c < stop; None where nothing was echoed."""
+    reply = _decode(_reply, raw)
+    found = reply.choices[0].logprobs if reply.choices else None
+    if not (found and found.tokens and found.token_logprobs and found.text_offset):
+        return None
+    rows = zip(found.tokens, found.token_logprobs, found.text_offset, strict=False)
+    kept = [(t, v) for t, v, at in rows if start <= at < stop and v is not None]
+    return Logprobs(tokens=tuple(t for t, _ in kept), values=tuple(v for _, v in kept))
+
+
+def models(raw: bytes) -> dict[str, str | None]:
+    """Model id → who owns it, from GET /models; servers name themselves there."""
+    return {m.id: m.owned_by for m in _decode(_models, raw).data}
+
+
+def error_text(raw: bytes) -> str:
+    """What a server says went wrong, in one line of at most 300 characters."""
+    try:
+        said = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        said = raw.decode("utf-8", "replace")
+    line = " ".join(_said(said).split())
+    return line if len(line) <= _MAX_ERROR else f"{line[: _MAX_ERROR - 1]}…"
+
+
+def _decode(decoder: msgspec.json.Decoder[_T], raw: bytes) -> _T:
+    try:
+        return decoder.decode(raw)
+    except msgspec.ValidationError as e:
+        if b'"error"' in raw[:200]:
+            raise EngineProtocolError(f"the server answered with an error: {error_text(raw)}") from None
+        raise EngineProtocolError(f"the server's reply is not of OpenAI's shape: {e}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        head = error_text(raw[:_MAX_ERROR])[:80]
+        raise EngineProtocolError(f"the server's reply is not JSON: {head!r}") from None
+
+
+def _said(value: Any) -> str:
+    """The human part of an error reply, whatever its shape."""
+    match value:
+        case {"error": inner} | {"detail": inner} | {"message": inner}:
+            return _said(inner)
+        case {"msg": str(text), "loc": [*_, field]}:
+            return f"{field}: {text}"
+        case [*parts]:
+            return "; ".join(_said(part) for part in parts)
+        case str():
+            return value
+        case _:
+            return msgspec.json.encode(value).decode()
+
+
+def _completion(choice: _Choice, params: SamplingParams) -> Completion:
+    """One choice, without its usage."""
+    text, why = _text(choice)
+    finish = _FINISH.get(choice.finish_reason, "stop")
+    if finish == "error" and why is None:
+        why = f"the server cut the text: {choice.finish_reason}"
+    return Completion(
+        text=text or "",
+        finish="error" if why else finish,
+        logprobs=_logprobs(choice.logprobs, params) if params.logprobs is not None else None,
+        error=why,
+    )
+
+
+def _text(choice: _Choice) -> tuple[str | None, str | None]:
+    """The text, and why there is none."""
+    content = choice.text if choice.message is None else choice.message.content
+    if isinstance(content, list):
+        content = "".join(str(part.get("text", "")) for part in content)
+    if content is not None:
+        return content, None
+    if choice.message and choice.message.refusal:
+        return None, f"the server refused: {choice.message.refusal}"
+    if choice.finish_reason == "length":
+        return None, "no text: every token went into reasoning; raise max_tokens"
+    return None, f"no text (finish_reason {choice.finish_reason or 'null'})"
+
+
+def _logprobs(found: _Logprobs | None, params: SamplingParams) -> Logprobs | None:
+    if found is None:
+        return None
+    if found.content is not None:
+        top = ({t.token: t.logprob for t in c.top_logprobs or ()} for c in found.content)
+        return Logprobs(
+            tokens=tuple(c.token for c in found.content),
+            values=tuple(c.logprob for c in found.content),
+            top=tuple(top) if params.logprobs else (),
+        )
+    if found.tokens is None or found.token_logprobs is None:
+        return None
+    values = tuple(v for v in found.token_logprobs if v is not None)
+    if len(values) != len(found.tokens):
+        raise EngineProtocolError(
+            f"the server's reply has {len(values)} log-probabilities for {len(found.tokens)} tokens"
+        )
+    alternatives = found.top_logprobs if params.logprobs and found.top_logprobs else ()
+    return Logprobs(tokens=tuple(found.tokens), values=values, top=tuple(t or {} for t in alternatives))
+
+
+def _with_usage(
+    drawn: Sequence[Completion], choices: Sequence[_Choice], usage: _Usage | None
+) -> list[Completion]:
+    """The call's tokens on its completions: the prompt on the first; the sum is exact."""
+    counts = [_num_tokens(c.logprobs) for c in choices]
+    known = [n for n in counts if n is not None]
+    num_bytes = [len(d.text.encode()) for d in drawn]
+    total = usage.completion_tokens if usage else None
+    if len(known) == len(drawn) and (total is None or total < sum(known)):
+        shares = known  # some servers count one choice only
+    elif total is None:
+        shares = [-(-b // _BYTES_PER_TOKEN) for b in num_bytes]
+    else:
+        shares = split(total, known if len(known) == len(drawn) else [b + 1 for b in num_bytes])
+    details = usage.prompt_tokens_details if usage else None
+    first = Usage(
+        prompt=(usage and usage.prompt_tokens) or 0,
+        cached=(details and details.cached_tokens) or 0,
+        completion=shares[0],
+        calls=1,
+    )
+    usages = [first, *(Usage(completion=s) for s in shares[1:])]
+    return [replace(d, usage=u) for d, u in zip(drawn, usages, strict=True)]
+
+
+def _num_tokens(found: _Logprobs | None) -> int | None:
+    tokens = (found.content if found.content is not None else found.tokens) if found else None
+    return None if tokens is None else len(tokens)
+
+
+def split(total: int, weights: Sequence[int]) -> list[int]:
+    """`total` in parts proportional to `weights` (largest remainders), equal parts for no weight."""
+    all_weight = sum(weights)
+    if not all_weight:
+        weights, all_weight = [1] * len(weights), len(weights)
+    parts = [total * w // all_weight for w in weights]
+    by_remainder = sorted(range(len(weights)), key=lambda i: (-(total * weights[i] % all_weight), i))
+    for i in by_remainder[: total - sum(parts)]:
+        parts[i] += 1
+    return parts

@@ -1,0 +1,154 @@
+"""The command line as a person meets it, in a process of its own."""
+
+import json
+import socket
+import subprocess
+import sys
+
+import pytest
+
+ROWS = [
+    {"id": "ar", "prompt": "كم تفاحة؟", "language": "ar", "answer": "5"},
+    {"id": "th", "prompt": "มีแอปเปิลกี่ผล", "language": "th", "answer": "5"},
+    {"id": "zh", "prompt": "有几个苹果？", "language": "zh", "answer": "5"},
+]
+
+
+def nbest(*arguments, stdin=None):
+    return subprocess.run(
+        [sys.executable, "-m", "nbest", *map(str, arguments)], input=stdin, capture_output=True, text=True
+    )
+
+
+@pytest.fixture
+def prompts(tmp_path):
+    file = tmp_path / "prompts.jsonl"
+    file.write_text("\n".join(json.dumps(r, ensure_ascii=False) for r in ROWS), encoding="utf-8")
+    return file
+
+
+def test_ask_prints_the_answer_and_nothing_else_on_standard_output():
+    done = nbest("ask", "17 個のりんごを…", "--engine", "fake", "--sample", "hedged(n=5)", "--select", "vote")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") <= 2
+    assert "5 candidates" in done.stderr
+
+
+def test_ask_as_json_is_the_outcome():
+    done = nbest("ask", "-", "--engine", "fake", "--select", "mbr(utility=chrf)", "--json", stdin="سؤال")
+    outcome = json.loads(done.stdout)
+    assert outcome["prompt"]["messages"] == [{"role": "user", "content": "سؤال"}]
+    assert len(outcome["candidates"]) == 5
+    assert outcome["usage"]["policy"]["completion"] > 0
+
+
+def test_run_then_select_offline(prompts, tmp_path):
+    done = nbest(
+        "run", prompts, "--out", tmp_path / "first", "--engine", "fake", "--select", "likelihood", "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["prompts"] == 3
+    for spec in ("vote", "likelihood", "best(oracle)"):
+        out = tmp_path / spec
+        done = nbest("select", tmp_path / "first", "--select", spec, "--out", out, "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["candidates"] == 15
+
+
+def test_select_chooses_offline_as_run_would_have(prompts, tmp_path):
+    nbest("run", prompts, "--out", tmp_path / "a", "--engine", "fake", "--select", "random")
+    nbest("run", prompts, "--out", tmp_path / "b", "--engine", "fake", "--select", "mbr")
+    nbest("select", tmp_path / "b", "--out", tmp_path / "c", "--select", "random")
+    assert winners(tmp_path / "a") == winners(tmp_path / "c")
+
+
+def winners(run):
+    rows = (json.loads(line) for line in (run / "outcomes-00000.jsonl").open(encoding="utf-8"))
+    return {r["prompt"]["id"]: r["selection"]["winner"]["id"] for r in rows}
+
+
+def test_replay_draws_what_was_recorded(prompts, tmp_path):
+    nbest("run", prompts, "--out", tmp_path / "a", "--engine", "fake", "--select", "first")
+    engine = f"replay:{tmp_path / 'a'}"
+    done = nbest("run", prompts, "--out", tmp_path / "b", "--engine", engine, "--select", "first", "--json")
+    assert done.returncode == 0, done.stderr
+    assert winners(tmp_path / "a") == winners(tmp_path / "b")
+    assert json.loads(done.stdout)["failed_candidates"] == 0
+
+
+def test_settings_from_a_file_and_flags_that_win(prompts, tmp_path):
+    config = tmp_path / "nbest.toml"
+    config.write_text('engine = "fake"\nsample = "iid(n=2)"\nselect = "first"\n[budget]\nsamples = 4\n')
+    ask = ("ask", "x", "--config", config, "--json")
+    assert len(json.loads(nbest(*ask).stdout)["candidates"]) == 2
+    assert len(json.loads(nbest(*ask, "--sample", "iid(n=9)").stdout)["candidates"]) == 4
+    assert len(json.loads(nbest(*ask, "--max-samples", "1").stdout)["candidates"]) == 1
+
+
+def test_list_says_what_exists():
+    done = nbest("list", "samplers")
+    assert "hedged(n=5" in done.stdout
+    assert "arXiv 2506.20544" in done.stdout
+    assert set(json.loads(nbest("list", "--json").stdout)) >= {"samplers", "selectors", "engines"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("ask", "x", "--engine", "fake", "--select", "frist"), "did you mean 'first'"),
+        (("ask", "x", "--engine", "fake", "--sample", "hedged(m=3)"), "hedged has no parameter 'm'"),
+        (("ask", "x", "--engine", "fkae"), "did you mean 'fake'"),
+        (("ask", "", "--engine", "fake"), "the prompt is empty"),
+        (("ask", "x", "--engine", "fake", "--model", "m"), "--model means nothing"),
+        (("ask", "x", "--engine", "fake", "--strategy", "parallel", "--select", "vote"), "leave out"),
+        (("ask", "x", "--engine", "llamacpp:none.gguf"), "none.gguf"),
+        (("ask", "x", "--engine", "replay:none"), "no such file"),
+        (("ask", "x", "--config", "none.toml"), "no such file"),
+        (("ask", "x", "--engine", "fake(has_logprobs=false)", "--select", "likelihood"), "log-probabilities"),
+        (("run", "none.jsonl", "--out", "{tmp}/r", "--engine", "fake"), "none.jsonl: no such file"),
+        (("run", "{tmp}/bad.jsonl", "--out", "{tmp}/r", "--engine", "fake"), "line 2: not valid JSON"),
+        (("run", "{tmp}/bad.jsonl", "--out", "{tmp}/bad.jsonl"), "line 2"),
+        (("run", "{prompts}", "--out", "{prompts}", "--engine", "fake"), "needs a directory"),
+        (("select", "{tmp}", "--select", "vote", "--out", "{tmp}/r"), "no run directory"),
+        (("select", "{prompts}", "--select", "vote", "--out", "{tmp}/r"), 'no "candidates" list'),
+        (("list", "sampler"), "did you mean 'samplers'"),
+        (
+            ("run", "{prompts}", "--out", "{tmp}/r", "--engine", "openai:http://127.0.0.1:{port}/v1"),
+            "127.0.0.1",
+        ),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(arguments, says, prompts, tmp_path):
+    (tmp_path / "bad.jsonl").write_text('{"prompt": "ok"}\n{"prompt": \n')
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    filled = [
+        a.replace("{tmp}", str(tmp_path)).replace("{prompts}", str(prompts)).replace("{port}", str(port))
+        for a in arguments
+    ]
+    done = nbest(*filled)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stderr.startswith("error: ")
+    assert says in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "r" / "manifest.json").exists()
+
+
+def test_another_configuration_is_refused_and_nothing_is_lost(prompts, tmp_path):
+    run = ("run", prompts, "--out", tmp_path / "r", "--engine", "fake", "--select", "first")
+    assert nbest(*run).returncode == 0
+    before = (tmp_path / "r" / "outcomes-00000.jsonl").read_bytes()
+    done = nbest(*run, "--seed", "5")
+    assert done.returncode == 2
+    assert "seed was 0, is 5" in done.stderr
+    assert (tmp_path / "r" / "outcomes-00000.jsonl").read_bytes() == before
+
+
+def test_a_recorded_id_with_another_text_is_refused(prompts, tmp_path):
+    run = ("run", prompts, "--out", tmp_path / "r", "--engine", "fake", "--select", "first")
+    assert nbest(*run).returncode == 0
+    prompts.write_text('{"id": "zh", "prompt": "something else"}\n')
+    done = nbest(*run)
+    assert done.returncode == 2
+    assert "another prompt with id 'zh'" in done.stderr
