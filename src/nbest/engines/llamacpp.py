@@ -1,0 +1,200 @@
+"""Any GGUF model, in this process, through llama.cpp with continuous batching."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nbest.engines.gguf import read_context_length
+from nbest.engines.llamalogprobs import FIELDS, Drawn, drawn_logprobs, text_logprobs
+from nbest.engines.llamaserver import LlamaServer, ServerConfig
+from nbest.errors import EngineError
+from nbest.protocols import Capabilities
+from nbest.types import Completion, Logprobs, Message, Prompt, Request, SamplingParams
+
+NUM_CONTEXT_DEFAULT = 4096
+"""Tokens per slot at most, where nothing else is said: memory grows with slots x context."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LlamaCpp:
+    """A GGUF model in this process. Loads at first use; safe to call from many tasks at once.
+
+    Temperature comes before min-p, top-k and top-p, as in vLLM, so that both draw alike. A text that
+    reaches the end of its slot's context is cut there, with finish "length".
+    Raises `InputError` at first use where `model` is missing or no GGUF.
+    """
+
+    model: str | None = None
+    """Path of a GGUF file; None is the tiny model that is packaged with nbest."""
+    slots: int = 16
+    """Sequences that are drawn at once, over all prompts; also the largest `n` of one call."""
+    context: int | None = None
+    """Tokens per sequence, prompt included; None: the model's own length, at most 4096."""
+    threads: int = 1
+    """Of llama.cpp. More only helps where cores are idle and the model is not tiny."""
+    gpu_layers: int = 0
+    deterministic: bool = False
+    """Same seed, same text at any load, for slower draws: docs/determinism.md."""
+    _live: _Live = field(init=False, repr=False, compare=False, default_factory=lambda: _Live())  # noqa: PLW0108
+
+    def __post_init__(self) -> None:
+        for name in ("slots", "threads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.context is not None and self.context < 2:  # noqa: PLR2004
+            raise ValueError(f"context must be at least 2 tokens, got {self.context}")
+
+    @property
+    def name(self) -> str:
+        return f"llamacpp/{Path(self.model).stem if self.model else 'nbest-mini'}"
+
+    async def capabilities(self) -> Capabilities:
+        return Capabilities(max_n=self.slots, scores_text=True)
+
+    async def generate(self, request: Request) -> Sequence[Completion]:
+        """`request.n` draws in one call, the prompt read once; its tokens are charged to the first."""
+        params = request.params
+        _check(params, request.n, self.slots)
+        server = await self._server()
+        opening = await _opening(server, request)
+        async with server.turn():
+            drawn = await self._drawn(server, opening, request)
+            logprobs: list[Logprobs | None] = [None] * len(drawn)
+            if (k := params.logprobs) is not None:
+                logprobs = [await drawn_logprobs(server, opening, d, k) for d in drawn]
+        return [
+            Completion(
+                text=d.content,
+                finish="length" if d.stop_type == "limit" else "stop",
+                usage=d.usage(is_first=i == 0 or self.deterministic),
+                logprobs=logprobs[i],
+            )
+            for i, d in enumerate(drawn)
+        ]
+
+    async def _drawn(self, server: LlamaServer, opening: str, request: Request) -> list[Drawn]:
+        body = {**_body(request.params), "prompt": opening, "cache_prompt": not self.deterministic}
+        if self.deterministic or request.n == 1:
+            return [
+                await server.post("/completion", {**body, "seed": _seed(request.params, i)}, Drawn)
+                for i in range(request.n)
+            ]
+        return await server.post("/completion", {**body, "n": request.n}, list[Drawn])
+
+    async def logprobs(self, prompt: Prompt, text: str) -> Logprobs:
+        """Of the tokens that `text` has by itself, after the prompt; one short call for each."""
+        server = await self._server()
+        opening = await _opening(server, Request(prompt=prompt))
+        async with server.turn():
+            return await text_logprobs(server, opening, _sanitised(text))
+
+    async def aclose(self) -> None:
+        await asyncio.to_thread(self._live.close)
+
+    async def _server(self) -> LlamaServer:
+        server = self._live.server or await asyncio.to_thread(self._live.start, self)
+        if server.is_closed:
+            raise EngineError(f"{self.name} is closed")
+        return server
+
+    def config(self) -> ServerConfig:
+        """What llama.cpp is started with. Raises `InputError` where the file is no GGUF."""
+        path = (
+            Path(self.model)
+            if self.model
+            else Path(str(resources.files("nbest") / "data" / "nbest-mini.gguf"))
+        )
+        trained = read_context_length(path)
+        context = self.context or min(trained or NUM_CONTEXT_DEFAULT, NUM_CONTEXT_DEFAULT)
+        return ServerConfig(
+            path=path,
+            slots=1 if self.deterministic else self.slots,
+            context=context,
+            threads=self.threads,
+            gpu_layers=self.gpu_layers,
+        )
+
+
+class _Live:
+    """What an engine holds once it runs."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.server: LlamaServer | None = None
+
+    def start(self, engine: LlamaCpp) -> LlamaServer:
+        with self._lock:
+            if self.server is None:
+                self.server = LlamaServer(engine.config())
+            return self.server
+
+    def close(self) -> None:
+        with self._lock:
+            if self.server is not None:
+                self.server.close()
+
+
+class _Templated(msgspec.Struct):
+    prompt: str
+
+
+def _check(p: SamplingParams, n: int, num_slots: int) -> None:
+    problems = {
+        f"n must be between 1 and {num_slots} (slots=), got {n}": not 1 <= n <= num_slots,
+        f"temperature must be at least 0, got {p.temperature}": not 0 <= p.temperature < float("inf"),
+        f"top_p must be above 0 and at most 1, got {p.top_p}": not 0 < p.top_p <= 1,
+        f"top_k must be at least 0, got {p.top_k}": p.top_k < 0,
+        f"min_p must be between 0 and 1, got {p.min_p}": not 0 <= p.min_p <= 1,
+        f"max_tokens must be at least 1, got {p.max_tokens}": p.max_tokens < 1,
+        f"logprobs must be at least 0, got {p.logprobs}": (p.logprobs or 0) < 0,
+    }
+    for message, is_wrong in problems.items():
+        if is_wrong:
+            raise EngineError(message)
+
+
+def _body(p: SamplingParams) -> dict[str, Any]:
+    return {
+        "n_predict": p.max_tokens,
+        "temperature": p.temperature,
+        "top_k": p.top_k,
+        "top_p": p.top_p,
+        "min_p": p.min_p,
+        "samplers": ["temperature", "min_p", "top_k", "top_p"],
+        "seed": _seed(p, 0),
+        "stop": [_sanitised(s) for s in p.stop if s],
+        "n_probs": 0 if p.logprobs is None else max(1, p.logprobs),
+        "return_tokens": p.logprobs is not None,
+        "response_fields": FIELDS,
+    }
+
+
+def _seed(p: SamplingParams, i: int) -> int:
+    """Of draw i, in 32 bits; the largest number means a random one to llama.cpp."""
+    return -1 if p.seed is None else (p.seed + i) % (2**32 - 1)
+
+
+async def _opening(server: LlamaServer, request: Request) -> str:
+    """What the model reads: the turns in its own chat template, and the prefix of its answer."""
+    turns = [_turn(m) for m in request.prompt.messages]
+    templated = await server.post("/apply-template", {"messages": turns}, _Templated)
+    return templated.prompt + _sanitised(request.prefix)
+
+
+def _turn(message: Message) -> Mapping[str, str]:
+    return {"role": message.role, "content": _sanitised(message.content)}
+
+
+def _sanitised(text: str) -> str:
+    """Lone surrogates have no UTF-8: U+FFFD in their place; pairs become their character."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
