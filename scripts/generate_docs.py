@@ -1,0 +1,73 @@
+"""Writes the pages that are made from code: docs/methods.md and docs/cli.md. `--check` only compares."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import typer
+
+from nbest import registry, show
+from nbest.cli import app
+
+DOCS = Path(__file__).parents[1] / "docs"
+PURPOSE = {
+    "strategies": "From a prompt to one answer. `--strategy`",
+    "samplers": "What to draw. `--sample`",
+    "selectors": "Which candidate wins. `--select`",
+    "scorers": "How good a candidate is, for `best(…)` and `vote(weight=…)`.",
+    "utilities": "How alike two texts are, for `mbr(utility=…)`.",
+    "engines": "Where text comes from. `--engine`",
+}
+
+
+def methods() -> str:
+    """Every plug-in in a table, kind by kind."""
+    lines = ["# Methods", "", "Generated from the code by `scripts/generate_docs.py`; `nbest list` prints the same."]
+    for kind in registry.TABLES:
+        lines += ["", f"## {kind}", "", PURPOSE[kind], "", "| name | parameters | what it does |", "|---|---|---|"]
+        for name in registry.names(kind):
+            plugin = show.describe(kind, name)
+            parameters = ", ".join(f"`{k}={v}`" for k, v in plugin["parameters"].items())
+            summary = plugin["summary"].replace("|", "\\|")
+            lines.append(f"| `{name}` | {parameters} | {summary} |")
+    return "\n".join(lines) + "\n"
+
+
+def command_line() -> str:
+    """Every command with its options."""
+    root = typer.main.get_command(app)
+    lines = ["# Command line", "", "Generated from the code by `scripts/generate_docs.py`."]
+    for name, command in _commands(root):
+        lines += ["", f"## nbest {name}", "", (command.help or "").strip(), "", "| | |", "|---|---|"]
+        for parameter in command.params:
+            spelled = ", ".join(parameter.opts) if parameter.param_type_name == "option" else parameter.name
+            text = " ".join((getattr(parameter, "help", None) or "").split()).replace("|", "\\|")
+            lines.append(f"| `{spelled}` | {text} |")
+    return "\n".join(lines) + "\n"
+
+
+def _commands(group):  # noqa: ANN001, ANN202
+    for name, command in sorted(group.commands.items()):
+        if hasattr(command, "commands"):
+            yield from ((f"{name} {sub}", c) for sub, c in _commands(command))
+        else:
+            yield name, command
+
+
+def main() -> int:
+    """Writes or compares; 1 where a page is out of date."""
+    stale = []
+    for file, text in ((DOCS / "methods.md", methods()), (DOCS / "cli.md", command_line())):
+        if not file.exists() or file.read_text(encoding="utf-8") != text:
+            stale.append(file.name)
+            if "--check" not in sys.argv:
+                file.write_text(text, encoding="utf-8")
+    if stale and "--check" in sys.argv:
+        print(f"out of date: {', '.join(stale)}; run  python scripts/generate_docs.py", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
