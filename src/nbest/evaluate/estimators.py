@@ -49,3 +49,18 @@ def mean_interval(
     means_R = values_P[rows_RP].mean(axis=1)  # noqa: N806
     low, high = np.quantile(means_R, [0.025, 0.975])
     return Estimate(float(values_P.mean()), float(low), float(high))
+
+
+def scores_of_pools(outcomes: Sequence[Outcome]) -> list[NDArray[np.float64]]:
+    """For each outcome, 1 or 0 for each of its candidates, failed ones being 0."""
+    return [np.array([float(is_right(c, o)) for c in o.candidates]) for o in outcomes]
+
+
+def hope(pools: Sequence[NDArray[np.float64]], greedy_P: NDArray[np.float64]) -> Estimate:  # noqa: N803
+    """Mean over prompts of max_i s(y_i) − s(greedy): what a perfect choice would gain (arXiv 2506.20544)."""
+    return mean_interval(np.array([pool.max() for pool in pools]) - greedy_P)
+
+
+def risk(pools: Sequence[NDArray[np.float64]], greedy_P: NDArray[np.float64]) -> Estimate:  # noqa: N803
+    """Mean over prompts of min_i s(y_i) − s(greedy): what the worst choice would lose (arXiv 2506.20544)."""
+    return mean_interval(np.array([pool.min() for pool in pools]) - greedy_P)
