@@ -101,6 +101,7 @@ class Context:
             engine=engine,
             usage=c.usage,
             logprobs=c.logprobs,
+            parents=request.parents,
             language=request.language or request.prompt.language,
             error=c.error,
         )

@@ -79,6 +79,8 @@ class Request(Value, frozen=True, kw_only=True):
     """Name of the engine to ask, where several are at hand; the role's own without one."""
     language: str | None = None
     """The language that the answer is asked for in, where it is not the prompt's."""
+    parents: tuple[int, ...] = ()
+    """The candidates that the new ones are made from."""
 
 
 class Usage(Value, frozen=True, kw_only=True):
@@ -159,6 +161,8 @@ class Selection(Value, frozen=True, kw_only=True):
     scores: Mapping[int, float] = {}
     """What the method thought of each candidate, higher is better, in the method's own unit."""
     rationale: str | None = None
+    details: Mapping[str, Json] = {}
+    """How the choice came about, for records: a judge's rounds, verdicts and failures."""
 
 
 class Budget(Value, frozen=True, kw_only=True):
