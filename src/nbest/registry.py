@@ -35,6 +35,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
     "selectors": {
         "best": "nbest.selection.best:Best",
         "first": "nbest.selection.baselines:First",
+        "guard": "nbest.selection.guard:Guard",
         "likelihood": "nbest.selection.likelihood:Likelihood",
         "mbr": "nbest.selection.mbr:Mbr",
         "random": "nbest.selection.baselines:Random",

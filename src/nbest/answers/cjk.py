@@ -56,10 +56,8 @@ def followed_by_unit(ascii_match: regex.Match[str]) -> Number | None:
 
 def last_in(text: str) -> Number | None:
     """The last numeral of two characters or more, for texts without digits."""
-    last = None
-    for last in _IN_TEXT.finditer(text):
-        pass
-    match = _TOKEN.match(text, last.start()) if last else None
+    starts = [m.start() for m in _IN_TEXT.finditer(text)]
+    match = _TOKEN.match(text, starts[-1]) if starts else None
     return _number(match) if match else None
 
 
