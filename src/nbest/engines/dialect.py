@@ -1,0 +1,178 @@
+"""What one OpenAI-compatible server understands: known by its name for itself, else learnt by asking.
+
+Servers disagree: `n` is ignored, capped or refused; extra fields are a 422; a trailing assistant
+message is continued with or without flags, echoed, or answered anew. Nothing is forgotten.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from nbest import wire
+from nbest.protocols import Capabilities
+from nbest.types import Json, Request
+
+log = logging.getLogger("nbest.engines.openai")
+
+SERVERS = {"vllm": "vllm", "sglang": "sglang", "llamacpp": "llamacpp", "llama.cpp": "llamacpp"}
+"""What servers call themselves in GET /models (`owned_by`)."""
+
+OPTIONAL = {
+    "n": "draws are asked for one by one",
+    "min_p": "texts are drawn without min_p",
+    "top_k": "texts are drawn without top_k",
+    "repetition_penalty": "the model's own repetition penalty holds",
+    "seed": "draws cannot be repeated",
+    "logprobs": "there are no log-probabilities",
+    "top_logprobs": "alternatives of tokens are missing",
+    "continue_final_message": "a prefix is sent as a trailing assistant message",
+    "add_generation_prompt": "a prefix is sent as a trailing assistant message",
+    "temperature": "it is left out where it is 1",
+    "top_p": "it is left out where it is 1",
+    "max_tokens": "max_completion_tokens is sent instead",
+}
+"""Fields that can be done without, and what that means."""
+
+_NEUTRAL: Mapping[str, Mapping[str, Json]] = {
+    "vllm": {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0},
+    "sglang": {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0},
+    "llamacpp": {"top_k": 0, "min_p": 0.0},
+}
+"""By server: what must be said to draw from the model's own distribution. vLLM and SGLang take what is
+left out from the model's generation_config, llama.cpp from its own defaults (top_k 40, min_p 0.05)."""
+
+_CONTINUE = {"continue_final_message": True, "add_generation_prompt": False}
+_N_REFUSED = re.compile(
+    r"['\"`]n['\"`]|\bn\s*(?:[><=≤≥]|must|should|cannot|is\b|greater|larger|parameter)|n_cmpl|n_parallel"
+    r"|only one (?:completion )?choice|parameter:? n\b",
+    re.IGNORECASE,
+)
+_AT_MOST = re.compile(
+    r"(?:<=|≤|at most|less than or equal to|between 1 and|maximum(?: of| is|:)?|max allowed:?|up to"
+    r"|n_parallel \(|slots \()\s*(\d+)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(slots=True)
+class Dialect:
+    """What is known about one server and model."""
+
+    server: str | None = None
+    """"vllm", "sglang", "llamacpp", or None for any other."""
+    max_n: int | None = None
+    max_logprobs: int | None = None
+    has_logprobs: bool = True
+    refused: set[str] = field(default_factory=set[str])
+    continues: bool | None = None
+    """Whether an assistant prefix is continued; None: not asked yet."""
+    echoes: bool | None = None
+    """Whether the reply repeats the prefix; None: not asked yet."""
+
+    def capabilities(self) -> Capabilities:
+        """As far as known; what was not asked yet counts as there."""
+        return Capabilities(
+            max_n=self.max_n,
+            logprobs=self.has_logprobs,
+            max_logprobs=self.max_logprobs,
+            prefix=self.continues is not False,
+            min_p="min_p" not in self.refused,
+            seed="seed" not in self.refused,
+            scores_text=self.server == "vllm",
+        )
+
+    def body(self, request: Request, model: str, *, is_chat: bool) -> dict[str, Json]:
+        """What to send for `request`, without what this server refuses."""
+        body = wire.chat_body(request, model) if is_chat else wire.text_body(request, model)
+        for key, value in _NEUTRAL.get(self.server or "", {}).items():
+            body.setdefault(key, value)
+        if is_chat and request.prefix and self.server != "llamacpp":
+            body |= _CONTINUE
+        wanted = request.params.logprobs
+        if wanted is not None and self.server == "llamacpp":  # 0 alternatives turn log-probs off there
+            body["top_logprobs" if is_chat else "logprobs"] = max(1, wanted)
+        if self.max_logprobs is not None and (body.get("top_logprobs") or 0) > self.max_logprobs:
+            body["top_logprobs"] = self.max_logprobs
+        return without(body, self.refused)
+
+    def learn_refused(self, fields: set[str], host: str) -> None:
+        """Remembers fields that the server works without, and says so once for each."""
+        for name in sorted(fields - self.refused):
+            self.refused.add(name)
+            if name == "logprobs":
+                self.has_logprobs = False
+            log.warning("%s refuses %s: %s", host, name, OPTIONAL[name])
+
+    def learn_max_n(self, max_n: int, host: str) -> None:
+        """Remembers how many draws one call gives."""
+        if self.max_n is None or max_n < self.max_n:
+            self.max_n = max_n
+            log.info("%s gives %d of several draws in a call: more calls are made", host, max_n)
+
+    def learn_no_logprobs(self, host: str) -> None:
+        """Remembers that a reply came without the log-probabilities asked for."""
+        if self.has_logprobs:
+            self.has_logprobs = False
+            log.warning("%s ignores logprobs: there are no log-probabilities", host)
+
+
+def without(body: Mapping[str, Json], refused: set[str]) -> dict[str, Json]:
+    """`body` without refused fields, where it means the same or nothing better is possible."""
+    kept = {k: v for k, v in body.items() if k not in refused or (k in {"temperature", "top_p"} and v != 1)}
+    if "max_tokens" in refused and "max_tokens" in body:
+        kept.pop("max_tokens", None)
+        kept["max_completion_tokens"] = body["max_tokens"]
+    if "logprobs" in refused:
+        kept.pop("top_logprobs", None)
+    if "continue_final_message" in refused or "add_generation_prompt" in refused:
+        kept.pop("continue_final_message", None)
+        kept.pop("add_generation_prompt", None)
+    return kept
+
+
+def refusals(raw: bytes, body: Mapping[str, Json]) -> tuple[set[str], int | None]:
+    """The optional fields of `body` that an error reply objects to, and the limit that it names.
+
+    `error.param` and FastAPI's `loc` count first; else the names are looked for in the message.
+    """
+    sent = {k for k in OPTIONAL if k in body}
+    said = wire.error_text(raw)
+    limit = int(m[1]) if (m := _AT_MOST.search(said)) else None
+    found = _pointed_at(raw) & sent
+    if not found:
+        found = {k for k in sent - {"n", "max_tokens"} if re.search(rf"\b{k}\b", said)}
+        if "n" in sent and _N_REFUSED.search(said):
+            found.add("n")
+    if "max_tokens" in sent and "max_completion_tokens" in said and "support" in said:
+        found.add("max_tokens")
+    else:
+        found.discard("max_tokens")  # too long a text is no refusal of the field
+    return {k for k in found if k not in {"temperature", "top_p"} or body[k] == 1}, limit
+
+
+def _pointed_at(raw: bytes) -> set[str]:
+    try:
+        said: Any = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return set()
+    match said:
+        case {"error": {"param": str(name)}}:
+            return {name}
+        case {"detail": [*problems]}:
+            return {p["loc"][-1] for p in problems if _has_field(p)}
+        case _:
+            return set()
+
+
+def _has_field(problem: Any) -> bool:
+    match problem:
+        case {"loc": [*_, str()]}:
+            return True
+        case _:
+            return False

@@ -1,0 +1,197 @@
+"""One HTTP server: a pooled connection, a key that goes nowhere else, and its faults by kind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from nbest import wire
+from nbest.errors import (
+    EngineError,
+    EngineHttpError,
+    EngineProtocolError,
+    EngineTimeoutError,
+    InputError,
+    UnreachableError,
+)
+
+_CONNECT_S = 10.0
+_KEEPALIVE_S = 4.0
+"""Under the 5 s after which uvicorn (vLLM, SGLang) hangs up: nobody sends into a closing connection."""
+_MAX_CONNECTIONS = 4096
+_OPENAI_HOST = "api.openai.com"
+_OK, _REDIRECT, _BAD = 200, 300, 400
+_UNAUTHORIZED = frozenset({401, 403})
+
+
+class RefusalError(EngineHttpError):
+    """An error status, with the body that came with it."""
+
+    body: bytes = b""
+
+
+class Upstream:
+    """Bytes to and from `url`; connections are pooled and made in the loop that first asks.
+
+    The key is read from the environment when the pool is made. It is sent to this server only
+    (redirects are not followed), and no error or log shows it.
+    """
+
+    def __init__(self, url: str, *, key_env: str | None = None, timeout_s: float = 600.0) -> None:
+        self.url = clean_url(url)
+        self.host = urlsplit(self.url).netloc
+        self._key_env = key_env or _default_key_env(self.url)
+        self._is_key_required = key_env is not None
+        self._timeout_s = timeout_s
+        self._session: aiohttp.ClientSession | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def get(self, path: str) -> bytes:
+        """The body of a 200 reply. Raises as `post` does."""
+        return await self._ask("GET", path, None)
+
+    async def post(self, path: str, body: bytes) -> bytes:
+        """The body of the reply to JSON.
+
+        Raises `UnreachableError`, `EngineTimeoutError` after `timeout_s`, `EngineHttpError` with the
+        server's own words (an `RefusalError`, which keeps the body), and `EngineProtocolError` for a
+        connection that breaks. Cancelling closes the connection.
+        """
+        return await self._ask("POST", path, body)
+
+    async def aclose(self) -> None:
+        """Closes the connections; a later call opens new ones."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def _ask(self, method: str, path: str, body: bytes | None) -> bytes:
+        try:
+            try:
+                return await self._once(method, path, body)
+            except aiohttp.ServerDisconnectedError:  # an idle connection that just closed: nothing was done
+                return await self._once(method, path, body)
+        except EngineError:
+            raise
+        except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as e:
+            raise UnreachableError(
+                f"nobody answers at {self.url} ({_reason(e)}): start the server, or check the address"
+            ) from None
+        except TimeoutError:
+            raise EngineTimeoutError(
+                f"{self.host} did not answer within {self._timeout_s:g} s: raise timeout_s, or ask for less"
+            ) from None
+        except (aiohttp.ClientError, OSError) as e:
+            raise EngineProtocolError(f"{self.host} broke off its reply ({_reason(e)})") from None
+
+    async def _once(self, method: str, path: str, body: bytes | None) -> bytes:
+        async with self._pool().request(method, self.url + path, data=body, allow_redirects=False) as reply:
+            raw = await reply.read()
+            if reply.status == _OK:
+                return raw
+            raise self._refusal(reply, raw)
+
+    def _pool(self) -> aiohttp.ClientSession:
+        loop = asyncio.get_running_loop()
+        if self._session is None or self._session.closed or self._loop is not loop:
+            headers = {"Content-Type": "application/json", "Accept": "application/json"}
+            if key := self._key():
+                headers["Authorization"] = f"Bearer {key}"
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=_MAX_CONNECTIONS, keepalive_timeout=_KEEPALIVE_S, ttl_dns_cache=300
+                ),
+                timeout=aiohttp.ClientTimeout(total=self._timeout_s, sock_connect=_CONNECT_S),
+                headers=headers,
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+            self._loop = loop
+        return self._session
+
+    def _key(self) -> str | None:
+        """Read each time, never kept. Raises `InputError` where a key was named and is not there."""
+        name = self._key_env
+        key = os.environ.get(name, "").strip() if name else ""
+        if not key:
+            if self._is_key_required:
+                raise InputError(
+                    f"the environment variable {name} (key_env) holds no key for {self.host}: set it"
+                )
+            return None
+        if not (key.isascii() and key.isprintable()):
+            raise InputError(f"the environment variable {name} holds characters that no key has")
+        return key
+
+    def _refusal(self, reply: aiohttp.ClientResponse, raw: bytes) -> EngineHttpError:
+        said, todo = wire.error_text(raw), ""
+        if key := self._key():
+            said = said.replace(key, "***")
+        if _REDIRECT <= reply.status < _BAD:
+            target = urlsplit(reply.headers.get("Location", ""))
+            said = f"it redirects to {target.netloc.rpartition('@')[2]}{target.path}"
+            todo = "; redirects are not followed: give that address as url"
+        elif reply.status in _UNAUTHORIZED:
+            todo = (
+                f"; the key came from {self._key_env}"
+                if key
+                else '; no key was sent: name its environment variable, such as  key_env="OPENAI_API_KEY"'
+            )
+        said = said or reply.reason or "no message"
+        error = RefusalError(
+            f"{self.host} answered {reply.status}: {said}{todo}",
+            status=reply.status,
+            retry_after_s=retry_after(reply.headers),
+        )
+        error.body = raw
+        return error
+
+
+def clean_url(url: str) -> str:
+    """`url` without a trailing slash or endpoint; `/v1` where it has no path. Raises `ValueError`."""
+    parts = urlsplit(url.strip())
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(f"url must be such as http://localhost:8000/v1, got {url!r}")
+    if "@" in parts.netloc:
+        raise ValueError(
+            "url must hold no user name or password: put the key into a variable, and name it as key_env"
+        )
+    path = parts.path.rstrip("/")
+    for endpoint in ("/chat/completions", "/completions", "/models"):
+        path = path.removesuffix(endpoint)
+    return f"{parts.scheme}://{parts.netloc}{path or '/v1'}"
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that a server asks to wait: `Retry-After` as seconds or as a date; None without one."""
+    said = headers.get("Retry-After", "").strip()
+    if not said:
+        return None
+    try:
+        return max(0.0, float(said))
+    except ValueError:
+        pass
+    try:
+        at = parsedate_to_datetime(said)
+    except ValueError:
+        return None
+    return max(0.0, ((at if at.tzinfo else at.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds())
+
+
+def _default_key_env(url: str) -> str | None:
+    """OPENAI_API_KEY belongs to OpenAI, and to the server that OPENAI_BASE_URL names; to no other."""
+    base = os.environ.get("OPENAI_BASE_URL", "").rstrip("/")
+    is_its_own = urlsplit(url).hostname == _OPENAI_HOST or url == base
+    return "OPENAI_API_KEY" if is_its_own else None
+
+
+def _reason(e: BaseException) -> str:
+    """One line, without addresses that repeat the URL."""
+    inner = e.os_error if isinstance(e, aiohttp.ClientConnectorError) else e
+    text = getattr(inner, "strerror", None) or str(inner) or type(inner).__name__
+    return " ".join(text.split())[:200]
