@@ -5,6 +5,8 @@ from nbest import registry
 SPELLED = {
     ("selectors", "best"): "best(logprob)",
     ("selectors", "guard"): "guard(selector=first)",
+    ("samplers", "mixture"): "mixture(sampler=hedged(n=6), engines=[policy, b])",
+    ("samplers", "prompts"): "prompts(sampler=ladder(n=4), variants=['{prompt}', '仔细想想。{prompt}'])",
     ("scorers", "recorded"): "recorded(field=human)",
 }
 """Plug-ins that cannot be made without parameters."""

@@ -107,7 +107,11 @@ class Context:
         )
 
     def _grant(self, request: Request) -> Request | None:
-        """The part of `request` that the budget allows, reserved at its worst case; None for nothing."""
+        """The part of `request` that the budget allows, reserved at its worst case; None for nothing.
+
+        Raises `CapabilityError` for an engine that is not there.
+        """
+        self.engine_for(request.role, request.engine)
         n, max_tokens = request.n, request.params.max_tokens
         if self.budget.samples is not None:
             n = min(n, self.budget.samples - self._samples_granted)

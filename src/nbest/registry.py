@@ -31,6 +31,9 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "hedged": "nbest.sampling.draws:Hedged",
         "iid": "nbest.sampling.draws:Iid",
         "ladder": "nbest.sampling.draws:Ladder",
+        "mixture": "nbest.sampling.mixture:Mixture",
+        "prompts": "nbest.sampling.prompts:Prompts",
+        "translated": "nbest.sampling.translated:Translated",
     },
     "selectors": {
         "best": "nbest.selection.best:Best",

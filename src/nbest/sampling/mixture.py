@@ -1,0 +1,38 @@
+"""A pool drawn from several engines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+from nbest.protocols import Sampler
+from nbest.sampling.draws import Hedged
+from nbest.sampling.spread import draws, merged, resized, size
+from nbest.types import Prompt, Request, replace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mixture:
+    """Any sampler's plan, its draws dealt to several engines in turn (multi-model N-best).
+
+    Draw i goes to engine i mod E, so a larger pool begins with the smaller ones and a budget cuts all
+    engines alike; of `hedged`, the greedy draw is the first engine's. An engine named twice draws twice
+    as often. The names are the session's (`--engine policy=… --engine b=…`); `Context` raises
+    `CapabilityError` for one that it does not know.
+    """
+
+    sampler: Sampler = field(default_factory=Hedged)
+    engines: tuple[str, ...]
+    n: int | None = None
+    """Size of the pool; the sampler's own without it."""
+
+    def __post_init__(self) -> None:
+        if not self.engines:
+            raise ValueError("engines must name at least one engine, such as  engines=[policy, b]")
+        object.__setattr__(self, "n", size(self.sampler) if self.n is None else self.n)
+        object.__setattr__(self, "sampler", resized(self.sampler, size(self)))
+
+    def __call__(self, prompt: Prompt, rng: Random) -> Sequence[Request]:
+        plan = draws(self.sampler(prompt, rng))
+        return merged(replace(r, engine=self.engines[i % len(self.engines)]) for i, r in enumerate(plan))

@@ -1,0 +1,90 @@
+"""A pool asked for in several ways."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from random import Random
+
+import msgspec
+
+from nbest.errors import InputError
+from nbest.protocols import Sampler
+from nbest.sampling.draws import Hedged
+from nbest.sampling.spread import draws, merged, resized, size
+from nbest.sampling.templates import PLACE, checked, wrapped
+from nbest.types import Prompt, Request, replace
+
+
+class Variant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One row of a file of variants."""
+
+    text: str
+    language: str | None = None
+    task: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompts:
+    """Prompt variants × temperature: any sampler's plan, its draws dealt to the variants in turn.
+
+    A variant is a text with `{prompt}` where the last user turn goes; `"{prompt}"` alone is the turn as
+    the user wrote it. Draw i takes variant i mod V, so of `hedged` the greedy draw takes the first one:
+    put the plain turn there to keep what the user gets today in the pool.
+    """
+
+    sampler: Sampler = field(default_factory=Hedged)
+    variants: tuple[str, ...] = ()
+    file: str | None = None
+    """TOML file instead: rows `[[variants]]` with `text`, and `language` and `task` where a row is for
+    prompts of that kind only. A prompt that no row fits is asked as it is."""
+    n: int | None = None
+    """Size of the pool; the sampler's own without it."""
+
+    def __post_init__(self) -> None:
+        if bool(self.variants) == bool(self.file):
+            raise ValueError(
+                f'prompts needs either variants=["{PLACE}", "… {PLACE} …"] or file=PATH of such texts'
+            )
+        for text in self.variants:
+            checked(text, f"variant {text!r}")
+        object.__setattr__(self, "n", size(self.sampler) if self.n is None else self.n)
+        object.__setattr__(self, "sampler", resized(self.sampler, size(self)))
+
+    def __call__(self, prompt: Prompt, rng: Random) -> Sequence[Request]:
+        plan = draws(self.sampler(prompt, rng))
+        return merged(self._told(request, i) for i, request in enumerate(plan))
+
+    def _told(self, request: Request, i: int) -> Request:
+        texts = self.variants or _fitting(self.file or "", request.prompt)
+        return replace(request, prompt=wrapped(request.prompt, texts[i % len(texts)]))
+
+
+def _fitting(path: str, prompt: Prompt) -> Sequence[str]:
+    asked = {"language": prompt.language, "task": prompt.task}
+    return [v.text for v in _read(path) if _fits(v, asked)] or [PLACE]
+
+
+def _fits(variant: Variant, asked: Mapping[str, str | None]) -> bool:
+    return variant.language in {None, asked["language"]} and variant.task in {None, asked["task"]}
+
+
+@cache
+def _read(path: str) -> list[Variant]:
+    try:
+        rows = tomllib.loads(Path(path).read_text(encoding="utf-8")).get("variants", [])
+        variants = msgspec.convert(rows, list[Variant])
+        for v in variants:
+            checked(v.text, f"{path}: variant {v.text!r}")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file (of prompt variants)") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as e:
+        raise InputError(f"{path}: {e}") from None
+    except ValueError as e:
+        raise InputError(str(e)) from None
+    if not variants:
+        raise InputError(f"{path}: no variants: write rows  [[variants]]  with  text")
+    return variants

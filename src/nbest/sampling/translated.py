@@ -1,0 +1,76 @@
+"""Cross-lingual evidence: the same task, answered in other languages as well."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+from nbest.protocols import Sampler
+from nbest.sampling.draws import Hedged
+from nbest.sampling.spread import draws, merged, resized, size
+from nbest.sampling.templates import template, wrapped
+from nbest.types import Prompt, Request, replace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Translated:
+    """A pool in the prompt's language, then evidence in others (Khairi et al. 2025, arXiv 2506.20544).
+
+    The question stays in its own language; an instruction in the pivot language (usually the model's
+    strongest) asks for the answer in that one. `sampler` plans both: the pool by its own n, and for each
+    pivot a plan like it, with the table's parameters for that language. Candidates say which language
+    they were asked for in, and `xmbr` lets those in other languages testify, never win.
+
+    A prompt that is in a pivot language already gets its share of draws in the other pivots, and
+    without any other, a pool of n: every prompt costs n draws.
+    """
+
+    sampler: Sampler = field(default_factory=Hedged)
+    languages: tuple[str, ...] = ("en",)
+    """Pivots, ISO 639-1; evidence is dealt to them in turn."""
+    n: int | None = None
+    """All draws, the pool and the evidence; twice the sampler's n without it. A smaller n leaves out
+    evidence first."""
+    templates: str | None = None
+    """Directory of `xx.txt` instructions that replace those that ship, with `{prompt}` for the turn."""
+
+    def __post_init__(self) -> None:
+        if not self.languages:
+            raise ValueError("languages must name at least one, such as  languages=[en]")
+        object.__setattr__(self, "n", 2 * size(self.sampler) if self.n is None else self.n)
+        resized(self.sampler, size(self))  # says now what a prompt in the pivot language would find out
+        for language in self.languages:
+            template("answer_in", language, self.templates)
+
+    def __call__(self, prompt: Prompt, rng: Random) -> Sequence[Request]:
+        pivots = pivots_of(prompt, self.languages)
+        n = size(self)
+        num_own = min(n, size(self.sampler)) if pivots else n
+        own = resized(self.sampler, num_own)(prompt, rng)
+        asked = [asked_in(prompt, language, self.templates) for language in pivots]
+        return [*own, *evidence(self.sampler, n - num_own, asked, rng)]
+
+
+def pivots_of(prompt: Prompt, languages: Sequence[str]) -> list[str]:
+    """`languages` without the prompt's own, each once."""
+    return [language for language in dict.fromkeys(languages) if language != prompt.language]
+
+
+def asked_in(prompt: Prompt, language: str, templates: str | None = None) -> Prompt:
+    """`prompt` with the instruction to answer in `language`, written in that language."""
+    return replace(wrapped(prompt, template("answer_in", language, templates)), language=language)
+
+
+def evidence(sampler: Sampler, n: int, asked: Sequence[Prompt], rng: Random) -> Sequence[Request]:
+    """`n` draws planned by `sampler`, dealt to the prompts `asked` in turn; they say their language."""
+    if n < 1 or not asked:
+        return []
+    seed = rng.getrandbits(64)
+    shares = [(n - i + len(asked) - 1) // len(asked) for i in range(min(n, len(asked)))]
+    plans = [
+        list(draws(resized(sampler, share)(prompt, Random(seed))))  # noqa: S311
+        for share, prompt in zip(shares, asked, strict=False)
+    ]
+    dealt = [plans[i % len(plans)][i // len(plans)] for i in range(n)]
+    return merged(replace(r, language=r.prompt.language) for r in dealt)
