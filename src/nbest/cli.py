@@ -175,16 +175,18 @@ def select_command(
     }
 
     async def work() -> None:
-        with RunWriter(out, made_with) as writer, show.progress(len(recorded), writer) as on_outcome:
-            await run_all(
-                recorded,
-                lambda pool: choose(pool, selector, seed=chosen.seed, engines=engines),
-                out=writer,
-                concurrency=chosen.concurrency,
-                on_outcome=on_outcome,
-            )
-        for e in engines.values():
-            await e.aclose()
+        try:
+            with RunWriter(out, made_with) as writer, show.progress(len(recorded), writer) as on_outcome:
+                await run_all(
+                    recorded,
+                    lambda pool: choose(pool, selector, seed=chosen.seed, engines=engines),
+                    out=writer,
+                    concurrency=chosen.concurrency,
+                    on_outcome=on_outcome,
+                )
+        finally:
+            for e in engines.values():
+                await e.aclose()
 
     _interruptible(work(), out)
     show.summary(out, as_json=as_json)

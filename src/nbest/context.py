@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from random import Random
+from typing import Any
 
 from nbest.errors import CapabilityError, EngineError
 from nbest.meter import Meter
@@ -135,9 +136,10 @@ class Context:
         if len(requests) == 1 and self.budget.seconds is None:
             return [await self._draw(requests[0])]
         results: list[list[Completion | None]] = [[None] * r.n for r in requests]
-        async with asyncio.TaskGroup() as group:
-            for request, into in zip(requests, results, strict=True):
-                group.create_task(self._draw_before_deadline(request, into))
+        await together(
+            self._draw_before_deadline(request, into)
+            for request, into in zip(requests, results, strict=True)
+        )
         return [[c or _failed("not there at the deadline") for c in into] for into in results]
 
     async def _draw_before_deadline(self, request: Request, into: list[Completion | None]) -> None:
@@ -156,9 +158,9 @@ class Context:
             try:
                 max_n = (await engine.capabilities()).max_n or n
                 if n > max_n:
-                    async with asyncio.TaskGroup() as group:
-                        for i in range(start, start + n, max_n):
-                            group.create_task(fill(i, min(max_n, start + n - i)))
+                    await together(
+                        fill(i, min(max_n, start + n - i)) for i in range(start, start + n, max_n)
+                    )
                     return
                 part = replace(request, n=n, params=_draw_params(request, start))
                 completions = await engine.generate(part)
@@ -176,6 +178,17 @@ class Context:
         self.meter.count(request.role, completions)
         unused = sum(request.params.max_tokens - c.usage.completion for c in completions)
         self._tokens_granted -= max(0, unused)
+
+
+async def together(work: Iterable[Coroutine[Any, Any, object]]) -> None:
+    """Does all at once. Where one raises, the others are cancelled and its exception is raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for each in work:
+                group.create_task(each)
+    except BaseExceptionGroup as e:
+        first = e.exceptions[0]
+        raise first from first.__cause__
 
 
 def _draw_params(request: Request, i: int):  # noqa: ANN202

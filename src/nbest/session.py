@@ -57,8 +57,7 @@ class Session:
     """Engines and a strategy, kept warm over many prompts.
 
     `engine` is a spec, an instance, or a mapping of names to either ("policy" answers; "judge",
-    "verifier" and "fusor" may have engines of their own). Engines made from specs are closed with
-    the session.
+    "verifier" and "fusor" may have engines of their own). All of them are closed with the session.
     """
 
     def __init__(
@@ -76,7 +75,6 @@ class Session:
         self.engines: dict[str, Engine] = {name: _made("engines", e) for name, e in given.items()}
         self.seed = seed
         self.budget = budget or Budget()
-        self._ours = [self.engines[name] for name, e in given.items() if isinstance(e, str)]
 
     @cached_property
     def config(self) -> dict[str, Json]:
@@ -117,8 +115,8 @@ class Session:
         )
 
     async def aclose(self) -> None:
-        """Closes the engines that the session made."""
-        for engine in self._ours:
+        """Closes the engines."""
+        for engine in self.engines.values():
             await engine.aclose()
 
     async def __aenter__(self) -> Self:

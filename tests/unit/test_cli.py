@@ -63,7 +63,8 @@ def test_select_chooses_offline_as_run_would_have(prompts, tmp_path):
 
 
 def winners(run):
-    rows = (json.loads(line) for line in (run / "outcomes-00000.jsonl").open(encoding="utf-8"))
+    lines = (run / "outcomes-00000.jsonl").read_text(encoding="utf-8").split("\n")[:-1]
+    rows = map(json.loads, lines)
     return {r["prompt"]["id"]: r["selection"]["winner"]["id"] for r in rows}
 
 

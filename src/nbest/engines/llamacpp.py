@@ -57,6 +57,7 @@ class LlamaCpp:
         return f"llamacpp/{Path(self.model).stem if self.model else 'nbest-mini'}"
 
     async def capabilities(self) -> Capabilities:
+        await self._server()
         return Capabilities(max_n=self.slots, scores_text=True)
 
     async def generate(self, request: Request) -> Sequence[Completion]:
