@@ -50,13 +50,20 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "recorded": "nbest.scoring.recorded:Recorded",
     },
     "utilities": {
+        "bleu": "nbest.selection.utilities.bleu:Bleu",
         "chrf": "nbest.selection.utilities.chrf:Chrf",
+        "edit": "nbest.selection.utilities.edit:Edit",
+        "token_f1": "nbest.selection.utilities.token_f1:TokenF1",
     },
     "engines": {
+        "cache": "nbest.engines.layers.cache:Cache",
+        "failover": "nbest.engines.layers.failover:Failover",
         "fake": "nbest.engines.fake:Fake",
+        "limit": "nbest.engines.layers.limit:Limit",
         "llamacpp": "nbest.engines.llamacpp:LlamaCpp",
         "openai": "nbest.engines.openai:OpenAI",
         "replay": "nbest.engines.replay:Replay",
+        "retry": "nbest.engines.layers.retry:Retry",
     },
 }
 """kind → name → "module:class"."""
@@ -231,17 +238,24 @@ def _plain(hint: Any, node: Any, where: str) -> Any:
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
             return -value
         case ast.List(elts=items) | ast.Tuple(elts=items):
-            inner = next((a for a in typing.get_args(hint) if a is not Ellipsis), Any)
-            values = [_plain(inner, item, where) for item in items]
-            if any(isinstance(v, _Built) for v in values):
-                return _Built(tuple(v.plugin if isinstance(v, _Built) else v for v in values))
-            return values
+            return _items(hint, items, where)
         case ast.Dict(keys=keys, values=items):
             return {_plain(str, k, where): _plain(Any, v, where) for k, v in zip(keys, items, strict=True)}
         case ast.expr():
             raise SpecError(f"{where}: {ast.unparse(node)!r} is no value; put quotes around text")
         case _:
             return node
+
+
+def _items(hint: Any, items: list[ast.expr], where: str) -> Any:
+    """The values of a list; plug-ins in it may be text, as everywhere else."""
+    inner = next((a for a in typing.get_args(hint) if a is not Ellipsis), Any)
+    values = [_plain(inner, item, where) for item in items]
+    if kind := _kind_of(inner):
+        values = [_Built(parse(kind, v)) if isinstance(v, str) else v for v in values]
+    if any(isinstance(v, _Built) for v in values):
+        return _Built(tuple(v.plugin if isinstance(v, _Built) else v for v in values))
+    return values
 
 
 def _is_required(f: dataclasses.Field[Any]) -> bool:

@@ -13,6 +13,7 @@ from rapidfuzz import process
 
 from nbest import wire
 from nbest.engines.dialect import SERVERS, Dialect, refusals, without
+from nbest.engines.parts import failed, part
 from nbest.engines.upstream import RefusalError, Upstream
 from nbest.errors import CapabilityError, EngineError, EngineHttpError, EngineProtocolError, InputError
 from nbest.protocols import Capabilities
@@ -127,23 +128,23 @@ class OpenAI:
     async def _draw_parts(self, request: Request, size: int, dialect: Dialect) -> list[Completion]:
         """Calls of `size` draws each, at once. Raises only where every one fails."""
         starts = range(0, request.n, size)
-        parts = [_part(request, i, min(size, request.n - i)) for i in starts]
+        parts = [part(request, i, min(size, request.n - i)) for i in starts]
         results = await asyncio.gather(*(self._draw_all(p, dialect) for p in parts), return_exceptions=True)
         failures = [r for r in results if isinstance(r, BaseException)]
         hard = next((f for f in failures if not isinstance(f, EngineError)), None)
         if hard or len(failures) == len(results):
             raise hard or failures[0]
         drawn: list[Completion] = []
-        for part, result in zip(parts, results, strict=True):
-            failed = Completion(text="", finish="error", error=str(result))
-            drawn += [failed] * part.n if isinstance(result, BaseException) else result
+        for ask, result in zip(parts, results, strict=True):
+            is_failed = isinstance(result, BaseException)
+            drawn += [failed(str(result))] * ask.n if is_failed else result
         return drawn
 
     async def _draw_all(self, request: Request, dialect: Dialect) -> list[Completion]:
         """`_draw`, again for what a server that ignores n left out."""
         drawn = await self._draw(request, dialect)
         while len(drawn) < request.n:
-            drawn += await self._draw(_part(request, len(drawn), request.n - len(drawn)), dialect)
+            drawn += await self._draw(part(request, len(drawn), request.n - len(drawn)), dialect)
         return drawn
 
     async def _send(self, request: Request, dialect: Dialect) -> bytes | None:
@@ -284,13 +285,6 @@ class _Live:
     dialect: Dialect | None = None
     met: _Once = field(default_factory=_Once)
     continued: _Once = field(default_factory=_Once)
-
-
-def _part(request: Request, start: int, n: int) -> Request:
-    """Draws start … start + n − 1 of `request`."""
-    seed = request.params.seed
-    params = request.params if seed is None or start == 0 else replace(request.params, seed=seed + start)
-    return replace(request, n=n, params=params)
 
 
 def _choose(model: str | None, served: Mapping[str, Any], url: str) -> str:

@@ -1,0 +1,166 @@
+"""Draws kept on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby, takewhile
+from weakref import WeakValueDictionary
+
+import msgspec
+
+from nbest.engines.layers.layer import Layer
+from nbest.engines.parts import failed, part
+from nbest.errors import EngineError, InputError, UnreachableError
+from nbest.protocols import Capabilities
+from nbest.types import Completion, Request
+
+log = logging.getLogger("nbest.engines.cache")
+
+_FORMAT = 1
+_BUSY_S = 30.0
+_TABLES = """
+CREATE TABLE IF NOT EXISTS draws (key BLOB PRIMARY KEY, completion BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS engines (name TEXT PRIMARY KEY, capabilities BLOB NOT NULL) WITHOUT ROWID;
+"""
+_encode = msgspec.json.Encoder().encode
+_completion = msgspec.json.Decoder(Completion)
+_capabilities = msgspec.json.Decoder(Capabilities)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cache(Layer):
+    """Draws by content on disk: the same engine, messages, prefix, parameters and seed are drawn once.
+
+    Draw i of a request for n is kept under seed + i by itself, so a larger pool takes over the smaller
+    one. Unseeded draws at a temperature pass through, and errors are never kept. A kept completion has
+    the usage that it cost when it was drawn. Where the engine is unreachable, what is kept still
+    answers, if its model is named. One file may serve many tasks and processes at once.
+
+    Raises `InputError` where the file is not a cache.
+    """
+
+    path: str
+    """SQLite file; made where it is missing."""
+    _live: _Live = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_live", _Live(self.path))
+
+    async def capabilities(self) -> Capabilities:
+        """The engine's, or those it had when it last answered."""
+        try:
+            known = await self.engine.capabilities()
+        except UnreachableError:
+            if kept := self._live.capabilities(self.name):
+                self._live.is_met = True
+                return kept
+            raise
+        if not self._live.is_met:
+            self._live.keep_capabilities(self.name, known)
+            self._live.is_met = True
+        return known
+
+    async def generate(self, request: Request) -> Sequence[Completion]:
+        if request.params.seed is None and request.params.temperature > 0:
+            return await self.engine.generate(request)
+        if not self._live.is_met:  # an engine may not know its model, and so its name, before
+            await self.capabilities()
+        keys = [_key(self.name, request, i) for i in range(request.n)]
+        async with self._live.lock(keys[0]):  # the same request twice at once is drawn once
+            return await self._complete(request, keys)
+
+    async def aclose(self) -> None:
+        self._live.close()
+        await self.engine.aclose()
+
+    async def _complete(self, request: Request, keys: Sequence[bytes]) -> list[Completion]:
+        found = self._live.find(keys)
+        for start, n in list(_gaps(found)):
+            try:
+                drawn = list(await self.engine.generate(part(request, start, n)))[:n]
+            except EngineError as e:
+                if not any(found):
+                    raise
+                drawn = [failed(str(e))] * n
+            found[start : start + len(drawn)] = drawn
+            self._live.keep([(k, c) for k, c in zip(keys[start:], drawn, strict=False) if c.error is None])
+        return [c for c in takewhile(lambda c: c is not None, found) if c]
+
+
+def _key(name: str, request: Request, i: int) -> bytes:
+    """SHA-256 of what draw i depends on; whose work it is and the prompt's id are not part of that."""
+    params = part(request, i, 1).params
+    index = i if params.seed is None else 0
+    what = (_FORMAT, name, request.prompt.messages, request.prefix, params, index)
+    return hashlib.sha256(_encode(what)).digest()
+
+
+def _gaps(found: Sequence[Completion | None]) -> Iterator[tuple[int, int]]:
+    """(start, length) of each run of missing draws."""
+    start = 0
+    for is_missing, run in groupby(found, key=lambda c: c is None):
+        n = len(list(run))
+        if is_missing:
+            yield start, n
+        start += n
+
+
+class _Live:
+    """The open file, and the requests that are being drawn."""
+
+    def __init__(self, path: str) -> None:
+        self.is_met = False
+        self._path = path
+        self._db: sqlite3.Connection | None = None
+        self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
+
+    def lock(self, key: bytes) -> asyncio.Lock:
+        return self._locks.setdefault(key, asyncio.Lock())
+
+    def find(self, keys: Sequence[bytes]) -> list[Completion | None]:
+        rows = (
+            self._open().execute("SELECT completion FROM draws WHERE key = ?", (k,)).fetchone() for k in keys
+        )
+        return [_completion.decode(row[0]) if row else None for row in rows]
+
+    def keep(self, draws: Sequence[tuple[bytes, Completion]]) -> None:
+        rows = [(k, _encode(c)) for k, c in draws]
+        try:
+            with self._open() as db:
+                db.executemany("INSERT OR IGNORE INTO draws VALUES (?, ?)", rows)
+        except sqlite3.Error as e:  # a full disk must not cost a draw
+            log.warning("the cache %s keeps nothing: %s", self._path, e)
+
+    def capabilities(self, name: str) -> Capabilities | None:
+        row = self._open().execute("SELECT capabilities FROM engines WHERE name = ?", (name,)).fetchone()
+        return _capabilities.decode(row[0]) if row else None
+
+    def keep_capabilities(self, name: str, known: Capabilities) -> None:
+        with self._open() as db:
+            db.execute("INSERT OR REPLACE INTO engines VALUES (?, ?)", (name, _encode(known)))
+
+    def close(self) -> None:
+        db, self._db = self._db, None
+        if db is not None:
+            db.close()
+
+    def _open(self) -> sqlite3.Connection:
+        if self._db is None:
+            try:
+                db = sqlite3.connect(self._path, timeout=_BUSY_S, check_same_thread=False)
+            except sqlite3.Error as e:
+                raise InputError(f"cannot open the cache {self._path}: {e}") from None
+            try:
+                db.execute("PRAGMA journal_mode = WAL")
+                db.execute("PRAGMA synchronous = NORMAL")
+                db.executescript(_TABLES)
+            except sqlite3.DatabaseError as e:
+                db.close()
+                raise InputError(f"{self._path} is not a cache of nbest: {e}") from None
+            self._db = db
+        return self._db

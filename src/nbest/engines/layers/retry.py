@@ -1,0 +1,66 @@
+"""Asking again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import TypeVar
+
+from nbest.engines.layers.layer import Layer
+from nbest.errors import EngineError, EngineHttpError
+from nbest.protocols import Capabilities
+from nbest.types import Completion, Logprobs, Prompt, Request
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry(Layer):
+    """Asks again after transient errors: exponential backoff with full jitter, and `Retry-After` obeyed.
+
+    The wait before retry k (from 0) is uniform in [0, min(longest_s, base_s · 2^k)], on top of what the
+    server asks for. The last error is raised as it came: after `attempts`, or where the next wait would
+    end later than `total_s` after the first try.
+    """
+
+    attempts: int = 4
+    """Tries in all, the first included."""
+    base_s: float = 0.5
+    longest_s: float = 30.0
+    total_s: float = 300.0
+    _jitter: Random = field(init=False, repr=False, compare=False, default_factory=Random)
+    """Unseeded: processes must not wait in step. It never reaches a draw."""
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1:
+            raise ValueError(f"attempts must be at least 1, got {self.attempts}")
+        if min(self.base_s, self.longest_s, self.total_s) < 0:
+            raise ValueError("base_s, longest_s and total_s must not be negative")
+
+    async def capabilities(self) -> Capabilities:
+        return await self._persist(self.engine.capabilities)
+
+    async def generate(self, request: Request) -> Sequence[Completion]:
+        return await self._persist(lambda: self.engine.generate(request))
+
+    async def logprobs(self, prompt: Prompt, text: str) -> Logprobs:
+        return await self._persist(lambda: self.engine.logprobs(prompt, text))
+
+    async def _persist(self, call: Callable[[], Awaitable[_T]]) -> _T:
+        started = time.monotonic()
+        for k in range(self.attempts - 1):
+            try:
+                return await call()
+            except EngineError as e:
+                wait_s = self._wait_s(e, k)
+                if not e.is_transient or time.monotonic() - started + wait_s > self.total_s:
+                    raise
+            await asyncio.sleep(wait_s)
+        return await call()
+
+    def _wait_s(self, error: EngineError, k: int) -> float:
+        asked_s = error.retry_after_s if isinstance(error, EngineHttpError) else None
+        return (asked_s or 0.0) + self._jitter.uniform(0.0, min(self.longest_s, self.base_s * 2**k))
