@@ -44,6 +44,15 @@ def prompts(per_language: int) -> list[Item]:
     return chosen
 
 
+SHORT = {
+    "first": "greedy",
+    "mbr(utility=chrf)": "mbr",
+    "vote(weight=logprob)": "vote by logprob",
+    "best(oracle)": "oracle",
+}
+"""Column titles."""
+
+
 async def run(out: Path, *, per_language: int, seed: int) -> dict[str, list[Outcome]]:
     """Samples into `out`/pool, selects into `out`/<method>; both resume. Outcomes by method."""
     items = prompts(per_language)
@@ -53,7 +62,8 @@ async def run(out: Path, *, per_language: int, seed: int) -> dict[str, list[Outc
         config = session.config | {"prompts": per_language}
         with RunWriter(out / "pool", config) as writer, show.progress(len(items), writer) as on_outcome:
             await session.run(items, out=writer, on_outcome=on_outcome)
-    pools = list(read_pools(str(out / "pool")))
+    recorded = {pool.prompt.id: pool for pool in read_pools(str(out / "pool"))}
+    pools = [recorded[item.prompt.id] for item in items]
     return {spec: await _choose(pools, spec, out, seed) for spec in SELECTORS}
 
 
@@ -67,41 +77,31 @@ async def _choose(pools: Sequence[Pool], spec: str, out: Path, seed: int) -> lis
 
 
 def table(outcomes: dict[str, list[Outcome]]) -> Table:
-    """Accuracy by language and method, and each method's paired difference from greedy."""
-    greedy = correctness(outcomes["first"])
-    languages = [o.prompt.language or "" for o in outcomes["first"]]
-    shown = Table(
-        title="accuracy in %, and the difference from greedy with its 95 % interval", title_justify="left"
-    )
-    shown.add_column("method", no_wrap=True)
-    for language in dict.fromkeys(languages):
-        shown.add_column(language, justify="right")
-    shown.add_column("all", justify="right", style="bold")
-    shown.add_column("− greedy", justify="right", no_wrap=True)
-    for spec, chosen in outcomes.items():
-        right = correctness(chosen)
-        cells = [
-            f"{100 * right[[i for i, other in enumerate(languages) if other == language]].mean():.0f}"
-            for language in dict.fromkeys(languages)
-        ]
-        gain = mean_interval(100 * (right - greedy))
-        difference = "" if spec == "first" else f"{gain.value:+.1f} [{gain.low:+.1f}, {gain.high:+.1f}]"
-        shown.add_row(_title(spec), *cells, f"{100 * right.mean():.1f}", difference)
+    """Accuracy in percent by language and method."""
+    right = {spec: 100 * correctness(chosen) for spec, chosen in outcomes.items()}
+    languages = np.array([o.prompt.language for o in outcomes["first"]])
+    shown = Table(title="right answers in %", title_justify="left", show_footer=True)
+    shown.add_column("language", footer="all")
+    for spec, values in right.items():
+        shown.add_column(SHORT.get(spec, spec), justify="right", footer=f"{values.mean():.1f}")
+    for language in dict.fromkeys(languages.tolist()):
+        shown.add_row(language, *(f"{v[languages == language].mean():.0f}" for v in right.values()))
     return shown
 
 
 def report(outcomes: dict[str, list[Outcome]], console: Console, out: Path) -> None:
-    """The table, what it cost, and what is in the records."""
-    pool = outcomes["first"]
-    drawn = [float(np.mean([is_right(c, o) for c in o.candidates])) for o in pool]
-    spent = sum(total(o.usage).completion for o in pool)
+    """The table, each method against greedy, what it cost, and where the records are."""
     console.print(table(outcomes))
+    greedy = correctness(outcomes["first"])
+    console.print("against greedy, paired, with 95 % interval:")
+    for spec, chosen in list(outcomes.items())[1:]:
+        gain = mean_interval(100 * (correctness(chosen) - greedy))
+        console.print(f"  {spec:22} {gain.value:+5.1f}  [{gain.low:+.1f}, {gain.high:+.1f}]")
+    pools = outcomes["first"]
+    drawn = np.mean([np.mean([is_right(c, o) for c in o.candidates]) for o in pools])
+    spent = sum(total(o.usage).completion for o in pools)
     console.print(
-        f"{len(pool)} prompts × {len(pool[0].candidates)} candidates, {spent} tokens; "
-        f"a single draw is right {100 * float(np.mean(drawn)):.1f} % of the time.\n"
-        f"Records: {out}/. Look at one pool:  head -n 1 {out}/pool/outcomes-00000.jsonl"
+        f"{len(pools)} prompts × {len(pools[0].candidates)} candidates, {spent} tokens drawn;"
+        f" one draw is right {100 * float(drawn):.1f} % of the time.\nbest(oracle) knows the answers: no method can do better."
+        f"\nRecords are in {out}/. Try  nbest select {out}/pool --select vote --out {out}/mine"
     )
-
-
-def _title(spec: str) -> str:
-    return {"first": "greedy (first)", "best(oracle)": "best(oracle), the bound"}.get(spec, spec)
