@@ -10,6 +10,7 @@ from nbest.answers.answer import Answer
 from nbest.answers.normalise import bare, normalised, same_length_casefold
 from nbest.answers.readers import clean_reading, last_number, read_normalised
 from nbest.answers.tables import Convention, convention
+from nbest.types import replace
 
 _MAX_TRIES: Final = 8
 """How many `\\boxed` or markers are tried from the end: a bound for hostile texts."""
@@ -97,7 +98,8 @@ def _after_marker(norm: str, start: int, conv: Convention) -> Answer | None:
     if any(c.isdigit() for c in below):
         return None
     if answer := last_number(line, conv):
-        return answer
+        # The whole line stays at hand: "World War 2" is no mere 2 to a gold answer in words.
+        return replace(answer, text=clean) if len(clean) <= _MAX_SHORT_CHARS else answer
     return read_normalised(line, conv) if len(clean) <= _MAX_SHORT_CHARS else None
 
 

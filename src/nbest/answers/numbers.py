@@ -142,17 +142,18 @@ def _is_small(value: Fraction) -> bool:
 
 
 def _scaled(
-    text: str, end: int, values: tuple[Fraction, ...], convention: Convention
+    text: str, end: int, values: tuple[Fraction, ...], convention: Convention, *, parts: int = 4
 ) -> tuple[tuple[Fraction, ...], int]:
-    """`3 million`, `3만 5천`, `2 lakh 50 thousand`."""
+    """`3 million`, `3만 5천`, `2 lakh 50 thousand`: at most `parts` numbers with their words."""
     match = convention.scale.match(text, end)
     if not match:
         return values, end
     scales = convention.scales.get(folded(match[0]), (1,))
     values = distinct(v * s for s, v in product(scales, values))
     more = _PLAIN.match(text, match.end() + text[match.end() : match.end() + 1].count(" "))
-    if more and not more["sign"] and len(values) == 1 and len(more["numeral"]) <= 9:  # noqa: PLR2004
-        rest, rest_end = _scaled(text, more.end(), readings(more["numeral"], convention), convention)
+    if parts > 1 and more and not more["sign"] and len(values) == 1 and len(more["numeral"]) <= 9:  # noqa: PLR2004
+        few = readings(more["numeral"], convention)
+        rest, rest_end = _scaled(text, more.end(), few, convention, parts=parts - 1)
         is_joined = rest_end > more.end() or regex.search(r"\p{Hangul}\s*$", match[0])
         if is_joined and len(rest) == 1 and rest[0] < scales[0]:
             return (values[0] + rest[0],), rest_end

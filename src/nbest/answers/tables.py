@@ -108,7 +108,8 @@ def _added(values: tuple[int, ...], value: int) -> tuple[int, ...]:
 
 
 def _words(tables: Iterable[Mapping[str, Any]], field: str) -> dict[str, None]:
-    return dict.fromkeys(folded(w) for t in tables for w in t.get(field, ()))
+    words = dict.fromkeys(folded(w) for t in tables for w in t.get(field, ()))
+    return words | dict.fromkeys(w.replace("ı", "i") for w in words)  # what Turkish capitals fold to
 
 
 def _leading(words: Iterable[str]) -> regex.Pattern[str]:

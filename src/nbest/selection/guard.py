@@ -79,4 +79,5 @@ def _spelling(text: str) -> str:
     """Words alone, case-folded."""
     from nbest.answers.normalise import folded  # noqa: PLC0415
 
-    return " ".join(regex.findall(r"[\p{L}\p{M}\p{N}]+", folded(text)))
+    undotted = folded(text).replace("i\u0307", "i").replace("ı", "i")  # case pairs of Turkish
+    return " ".join(regex.findall(r"[\p{L}\p{M}\p{N}]+", undotted))

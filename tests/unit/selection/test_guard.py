@@ -1,0 +1,87 @@
+"""What is set aside before a selector sees the pool."""
+
+import tomllib
+from importlib.resources import files
+
+import pytest
+
+from nbest.context import Context
+from nbest.engines.fake import Fake
+from nbest.selection.baselines import First
+from nbest.selection.guard import Guard, is_refusal
+from nbest.types import Candidate, Message, Prompt
+
+PROMPT = Prompt(id="p", messages=(Message(role="user", content="?"),), language="de")
+GERMAN = "Heute Morgen bin ich zum Markt gegangen und habe Gemüse gekauft."
+ENGLISH = "This morning I went to the market and bought fresh vegetables."
+
+
+async def guard(*candidates: Candidate, **parameters):
+    ctx = Context({"policy": Fake()})
+    selection = await Guard(selector=First(), **parameters)(PROMPT, candidates, ctx)
+    return selection.winner.id, ctx.notes
+
+
+async def test_what_cannot_be_right_is_set_aside_and_noted():
+    winner, notes = await guard(
+        Candidate(id=0, text=" \n…"),
+        Candidate(id=1, text=GERMAN, finish="length"),
+        Candidate(id=2, text="Es tut mir leid, aber ich kann dabei nicht helfen."),
+        Candidate(id=3, text=ENGLISH),
+        Candidate(id=4, text=GERMAN),
+    )
+    assert winner == 4
+    assert notes == [
+        "guard: 4 of 5 candidates set aside (0 empty, 1 truncated, 2 refused, 3 not in de)",
+    ]
+
+
+async def test_where_nothing_would_be_left_all_compete():
+    winner, notes = await guard(Candidate(id=0, text=ENGLISH), Candidate(id=1, text=""))
+    assert winner == 0
+    assert notes[0].endswith("nothing was left, so all of them compete")
+
+
+async def test_a_clean_pool_leaves_no_note():
+    assert await guard(Candidate(id=0, text=GERMAN)) == (0, [])
+
+
+async def test_a_language_that_cannot_be_told_sets_nothing_aside():
+    assert await guard(Candidate(id=0, text="42"), Candidate(id=1, text=GERMAN)) == (0, [])
+
+
+async def test_evidence_is_judged_by_the_language_it_was_asked_for_in():
+    evidence = Candidate(id=0, text=ENGLISH, language="en")
+    assert await guard(evidence, Candidate(id=1, text=GERMAN)) == (0, [])
+    winner, _ = await guard(evidence, Candidate(id=1, text=GERMAN), language="de")
+    assert winner == 1
+
+
+async def test_each_check_can_be_turned_off():
+    english = Candidate(id=0, text=ENGLISH, finish="length")
+    assert (await guard(english, Candidate(id=1, text=GERMAN), language=None, truncated=False))[0] == 0
+    sorry = Candidate(id=0, text="Tut mir leid, ich kann nicht.")
+    assert (await guard(sorry, Candidate(id=1, text=GERMAN), refused=False))[0] == 0
+
+
+TABLE = tomllib.loads(files("nbest.selection").joinpath("refusals.toml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("language", sorted(TABLE))
+def test_refusals_are_recognised_in_every_language(language):
+    assert all(is_refusal(f"  **{phrase.upper()}** …") for phrase in TABLE[language])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Sorry, I made a mistake: the answer is 42.",
+        "Desculpe a demora: a resposta é 42.",
+        "抱歉，刚才算错了。答案是42。",
+        GERMAN,
+        "",
+        "I'm sorry, but I can't find a simpler form. " + "However, here is the whole derivation. " * 20,
+    ],
+)
+def test_an_apology_is_no_refusal(text):
+    assert not is_refusal(text)
