@@ -102,6 +102,7 @@ def report(outcomes: dict[str, list[Outcome]], console: Console, out: Path) -> N
     spent = sum(total(o.usage).completion for o in pools)
     console.print(
         f"{len(pools)} prompts × {len(pools[0].candidates)} candidates, {spent} tokens drawn;"
-        f" one draw is right {100 * float(drawn):.1f} % of the time.\nbest(oracle) knows the answers: no method can do better."
+        f" one draw is right {100 * float(drawn):.1f} % of the time."
+        f"\nbest(oracle) knows the answers: no method can do better."
         f"\nRecords are in {out}/. Try  nbest select {out}/pool --select vote --out {out}/mine"
     )
