@@ -18,9 +18,9 @@ from nbest.selection.utilities._ngrams import (
     match_counts,
     shared_ngrams,
 )
+from nbest.selection.utilities._offload import offloaded
 
 _PUNCTUATION = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
-_PAIRS_TO_THREAD = 64 * 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +41,7 @@ class Chrf:
     async def __call__(
         self, hypotheses: Sequence[str], references: Sequence[str], ctx: Context
     ) -> NDArray[np.float64]:
-        if len(hypotheses) * len(references) < _PAIRS_TO_THREAD:
-            return self.matrix(hypotheses, references)
-        return await asyncio.to_thread(self.matrix, hypotheses, references)
+        return await offloaded(self.matrix, hypotheses, references)
 
     async def aggregate(
         self, hypotheses: Sequence[str], references: Sequence[str], weights: Sequence[float], ctx: Context
