@@ -37,12 +37,16 @@ TABLES: Mapping[str, Mapping[str, str]] = {
     },
     "selectors": {
         "best": "nbest.selection.best:Best",
+        "chops": "nbest.selection.chops:Chops",
         "first": "nbest.selection.baselines:First",
         "guard": "nbest.selection.guard:Guard",
+        "judge_pairwise": "nbest.selection.pairwise:JudgePairwise",
         "likelihood": "nbest.selection.likelihood:Likelihood",
         "mbr": "nbest.selection.mbr:Mbr",
         "random": "nbest.selection.baselines:Random",
+        "tournament": "nbest.selection.tournament:Tournament",
         "vote": "nbest.selection.vote:Vote",
+        "xmbr": "nbest.selection.xmbr:Xmbr",
     },
     "scorers": {
         "logprob": "nbest.scoring.confidence:Logprob",

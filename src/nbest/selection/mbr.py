@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from dataclasses import replace as replace_fields
 from math import fsum
 from random import Random
 from typing import Literal, Protocol, cast, runtime_checkable
@@ -36,6 +37,13 @@ class Aggregating(Protocol):
     async def aggregate(
         self, hypotheses: Sequence[str], references: Sequence[str], weights: Sequence[float], ctx: Context
     ) -> NDArray[np.float64]: ...
+
+
+@runtime_checkable
+class NeedsPrompt(Protocol):
+    """A utility that also reads what was asked (COMET: the source of a translation)."""
+
+    def for_prompt(self, prompt: Prompt) -> Utility: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +78,13 @@ class Mbr:
             raise ValueError("first_references and num_resamples must be at least 1")
 
     async def __call__(self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context) -> Selection:
+        if isinstance(self.utility, NeedsPrompt):
+            told = replace_fields(self, utility=self.utility.for_prompt(prompt))
+            return await told.choose(candidates, ctx)
+        return await self.choose(candidates, ctx)
+
+    async def choose(self, candidates: Sequence[Candidate], ctx: Context) -> Selection:
+        """The choice, once the utility knows the prompt."""
         pool = usable(candidates)
         # Sorted, so that not even a utility whose rounding depends on its batch sees the pool's order.
         count_by_text = Counter(sorted(c.text for c in pool))
@@ -95,7 +110,7 @@ class Mbr:
         for start in range(0, len(texts), step):
             block = texts[start : start + step] if step < len(texts) else texts
             matrix = await self._utilities(block, texts, ctx)
-            means.update(zip(block, _row_means(matrix, counts), strict=True))
+            means.update(zip(block, row_means(matrix, counts), strict=True))
             best = max(means.values())
             rows = {t: row for t, row in rows.items() if means[t] == best}
             rows |= {
@@ -137,7 +152,7 @@ class Mbr:
                 for text, row in zip(alive, matrix.tolist(), strict=True):
                     rows[text].update(zip(new, row, strict=True))
             matrix = np.array([[rows[t][r] for r in seen] for t in alive])
-            means.update(zip(alive, _row_means(matrix, list(seen.values())), strict=True))
+            means.update(zip(alive, row_means(matrix, list(seen.values())), strict=True))
             if num_seen < len(references):
                 wins = _wins_over_leader(matrix, list(seen.values()), self.num_resamples, rng)
                 rows = {t: rows[t] for t, w in zip(alive, wins, strict=True) if w > 1 - self.confidence}
@@ -146,19 +161,26 @@ class Mbr:
     async def _utilities(
         self, hypotheses: Sequence[str], references: Sequence[str], ctx: Context
     ) -> NDArray[np.float64]:
-        matrix = await self.utility(hypotheses, references, ctx)
-        shape = len(hypotheses), len(references)
-        if matrix.shape != shape:
-            raise SelectionError(f"{spec_of(self.utility)} returned {matrix.shape} utilities, not {shape}")
-        if not np.isfinite(matrix).all():
-            raise SelectionError(f"{spec_of(self.utility)} returned utilities that are no finite numbers")
-        return matrix
+        return await utilities(self.utility, hypotheses, references, ctx)
 
 
-def _row_means(matrix: NDArray[np.float64], counts: Sequence[int]) -> list[float]:
+async def utilities(
+    utility: Utility, hypotheses: Sequence[str], references: Sequence[str], ctx: Context
+) -> NDArray[np.float64]:
+    """What `utility` says, N×M. Raises `SelectionError` where that is anything but finite numbers."""
+    matrix = await utility(hypotheses, references, ctx)
+    shape = len(hypotheses), len(references)
+    if matrix.shape != shape:
+        raise SelectionError(f"{spec_of(utility)} returned {matrix.shape} utilities, not {shape}")
+    if not np.isfinite(matrix).all():
+        raise SelectionError(f"{spec_of(utility)} returned utilities that are no finite numbers")
+    return matrix
+
+
+def row_means(matrix: NDArray[np.float64], counts: Sequence[float]) -> list[float]:
     """Mean of each row, column j counted `counts[j]` times: exact, whatever the order of columns."""
-    weighted = matrix if max(counts) == 1 else matrix * np.array(counts)
-    return [fsum(cast("list[float]", row.tolist())) / sum(counts) for row in weighted]
+    weighted = matrix if min(counts) == max(counts) == 1 else matrix * np.array(counts)
+    return [fsum(cast("list[float]", row.tolist())) / fsum(counts) for row in weighted]
 
 
 def _wins_over_leader(

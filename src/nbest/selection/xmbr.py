@@ -1,0 +1,90 @@
+"""Cross-lingual minimum Bayes risk: answers in other languages testify, and cannot win."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import replace as replace_fields
+from math import fsum, isfinite
+
+from nbest.context import Context
+from nbest.errors import SelectionError
+from nbest.protocols import Utility
+from nbest.registry import spec_of
+from nbest.selection.mbr import NeedsPrompt, row_means, utilities
+from nbest.selection.pool import argmax, chosen, usable
+from nbest.types import Candidate, Prompt, Selection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Xmbr:
+    """X-MBR: argmax_i Σ_j w_j u(y_i, y_j) (Khairi et al. 2025, arXiv 2506.20544).
+
+    i runs over the candidates that were asked for in the prompt's language (`Candidate.language`, where
+    it is recorded), j over all usable ones: with w = 1 in that language and `evidence` in any other. The
+    sampler `translated` and the strategy `cross_lingual` draw such evidence. `scores` are weighted mean
+    utilities, of the candidates that may win.
+
+    `utility` has to compare across languages: `embedding` or `comet`. One that does not say so, such as
+    chrF, sees little more than names and digits across languages; that is allowed, and noted. Without
+    evidence the choice is that of `mbr`. Raises `SelectionError` where no candidate may win.
+    """
+
+    utility: Utility
+    evidence: float | dict[str, float] = 1.0
+    """Weight of a sample in another language, for all or by language; what is not named weighs 1."""
+
+    def __post_init__(self) -> None:
+        given = self.evidence.values() if isinstance(self.evidence, dict) else (self.evidence,)
+        if not all(isfinite(w) and w >= 0 for w in given):
+            raise ValueError(f"evidence={self.evidence} must be weights of at least 0")
+
+    async def __call__(self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context) -> Selection:
+        if isinstance(self.utility, NeedsPrompt):
+            told = replace_fields(self, utility=self.utility.for_prompt(prompt))
+            return await told.choose(prompt, candidates, ctx)
+        return await self.choose(prompt, candidates, ctx)
+
+    async def choose(self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context) -> Selection:
+        """The choice, once the utility knows the prompt."""
+        pool = usable(candidates)
+        own = [c for c in pool if c.language in {None, prompt.language}]
+        if not own:
+            raise SelectionError(
+                f"no candidate in the prompt's language ({prompt.language or 'not known'}) is usable: the"
+                f" {len(pool)} others are evidence only"
+            )
+        weight_by_id = {c.id: 1.0 for c in own}
+        for c in pool:
+            weight_by_id.setdefault(c.id, self._weight(c.language))
+        # Sorted, and equal texts once: the order of the pool must not matter, not even by rounding.
+        texts = sorted({c.text for c in own})
+        if len(texts) == 1:
+            return chosen(own[0], weights={c.id: 1.0 for c in own})
+        references = sorted({c.text for c in pool if weight_by_id[c.id] > 0})
+        weights = [fsum(weight_by_id[c.id] for c in pool if c.text == r) for r in references]
+        self._note_a_lexical_utility(pool, weight_by_id, own, ctx)
+        matrix = await utilities(self.utility, texts, references, ctx)
+        means = dict(zip(texts, row_means(matrix, weights), strict=True))
+        scores = {c.id: means[c.text] for c in own}
+        winner = argmax(own, scores)
+        row = dict(zip(references, matrix[texts.index(winner.text)].tolist(), strict=True))
+        spoke = {c.id: weight_by_id[c.id] * max(0.0, row.get(c.text, 0.0)) for c in pool}
+        return chosen(winner, weights=spoke, scores=scores)
+
+    def _weight(self, language: str | None) -> float:
+        return self.evidence.get(language or "", 1.0) if isinstance(self.evidence, dict) else self.evidence
+
+    def _note_a_lexical_utility(
+        self,
+        pool: Sequence[Candidate],
+        weight_by_id: dict[int, float],
+        own: Sequence[Candidate],
+        ctx: Context,
+    ) -> None:
+        testifies = sum(weight_by_id[c.id] > 0 for c in pool) > len(own)
+        if testifies and not getattr(self.utility, "is_multilingual", False):
+            ctx.note(
+                f"xmbr: {spec_of(self.utility)} does not compare texts across languages, so the evidence"
+                " says little: use  embedding  or  comet"
+            )
