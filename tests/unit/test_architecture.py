@@ -11,6 +11,7 @@ LAYERS = [
     {"registry", "meter", "language", "answers", "wire"},
     {"pools", "records"},
     {"context"},
+    {"judging"},
     {"engines"},
     {"judging"},
     {"sampling", "scoring"},

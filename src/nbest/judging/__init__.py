@@ -1,0 +1,1 @@
+"""Asking a model about texts: readable templates, marked sections, strict verdicts, one repair."""

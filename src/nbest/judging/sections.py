@@ -1,0 +1,47 @@
+"""Foreign text inside a prompt, between marks that it cannot imitate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from random import Random
+
+from nbest.types import Prompt
+
+
+def unused_tag(rng: Random, texts: Iterable[str]) -> str:
+    """A code that occurs in none of `texts`: no text can close its own section or open another."""
+    all_text = "\n".join(texts).lower()
+    while (tag := f"{rng.getrandbits(32):08x}") in all_text:
+        pass
+    return tag
+
+
+def texts_of(prompt: Prompt) -> list[str]:
+    """Everything that a prompt says."""
+    return [m.content for m in prompt.messages]
+
+
+def shown_prompt(prompt: Prompt, tag: str) -> str:
+    """The task as one section; a conversation as one section per turn."""
+    if len(prompt.messages) == 1:
+        return _section("task", "", prompt.messages[0].content, tag)
+    return "\n".join(_section("turn", f' role="{m.role}"', m.content, tag) for m in prompt.messages)
+
+
+def shown_candidates(text_by_label: Mapping[str, str], tag: str) -> str:
+    """One labelled section per candidate, in the order given."""
+    return "\n\n".join(_section("candidate", f' n="{k}"', t, tag) for k, t in text_by_label.items())
+
+
+def most_tokens(text: str) -> int:
+    """At least as many tokens as a tokenizer of today makes of `text`, in any script.
+
+    Byte-level vocabularies never make more tokens than bytes, which rare scripts come close to; ASCII
+    text averages three to four characters a token, and code and numbers stay under two.
+    """
+    ascii_chars = sum(c < "\x80" for c in text)
+    return ascii_chars // 2 + len(text.encode("utf-8", "surrogatepass")) - ascii_chars + 1
+
+
+def _section(kind: str, attributes: str, text: str, tag: str) -> str:
+    return f"<{kind}-{tag}{attributes}>\n{text}\n</{kind}-{tag}>"

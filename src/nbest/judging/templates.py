@@ -1,0 +1,123 @@
+"""What judges and fusors are shown: readable text files, one per method and language.
+
+`{{name}}` is a placeholder. A line `--- repair ---` begins the turn that follows a reply without a
+verdict. Everything is filled in one pass, so a candidate that holds placeholders or braces stays text.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+
+from nbest.context import Context
+from nbest.errors import InputError
+from nbest.types import Prompt
+
+TemplateLanguage = Literal["prompt", "en"]
+"""The language of the instructions: the prompt's, or English whatever the prompt's is."""
+
+PLACEHOLDERS: Final = frozenset({"prompt", "candidates", "count", "tag", "language", "yes", "no"})
+_NEEDED = ("prompt", "candidates")
+_PLACEHOLDER = re.compile(r"\{\{\s*([^{}\s]+)\s*\}\}")
+_REPAIR = re.compile(r"^--- repair ---[^\S\n]*\n", re.MULTILINE)
+_DATA = resources.files("nbest") / "templates"
+
+
+class Template(NamedTuple):
+    """The turn that asks, and the one that asks again for the verdict alone."""
+
+    ask: str
+    repair: str
+    language: str
+    """The language that the two are written in."""
+
+
+class LanguageWords(msgspec.Struct, frozen=True):
+    """What a language calls itself, and how it says yes and no."""
+
+    name: str
+    yes: tuple[str, ...]
+    no: tuple[str, ...]
+
+
+def template_for(
+    name: str, prompt: Prompt, ctx: Context, *, language: TemplateLanguage, path: str | None
+) -> Template:
+    """The template of a method: the user's from `path`, else the one that ships.
+
+    `path` is a file, or a directory that is searched for `<language>/<name>.txt` and `<name>.txt`.
+    English stands in, with a note, where the prompt's language has no template. Raises `InputError`
+    where `path` does not exist or its template has unknown or lacks needed placeholders.
+    """
+    wanted = base_code(prompt.language) or "en" if language == "prompt" else "en"
+    if path is not None and (own := _own_file(Path(path), name, wanted)):
+        return _read(str(own), wanted)
+    for code in (wanted, "en"):
+        file = _DATA / code / f"{name}.txt"
+        if file.is_file():
+            if code != wanted:
+                ctx.note(f"no {name} template in {wanted!r}: the English one was used")
+            return _parsed(file.read_text(encoding="utf-8"), str(file), code)
+    raise InputError(f"no template is called {name!r}")
+
+
+def fill(text: str, values: Mapping[str, str]) -> str:
+    """`text` with every placeholder replaced; what is put in is never looked at again."""
+    return _PLACEHOLDER.sub(lambda m: values[m[1]], text)
+
+
+def base_code(language: str | None) -> str | None:
+    """`pt` for `pt-BR`, `zh` for `zh_Hant`."""
+    return re.split(r"[-_]", language)[0].lower() if language else None
+
+
+def language_name(language: str | None) -> str:
+    """` (Deutsch, de)`, to stand behind "the language that the answer should be in"; "" if unknown."""
+    if not language:
+        return ""
+    known = language_words().get(base_code(language) or "")
+    return f" ({known.name}, {language})" if known else f" ({language})"
+
+
+@cache
+def language_words() -> Mapping[str, LanguageWords]:
+    """By code."""
+    table = tomllib.loads((_DATA / "languages.toml").read_text(encoding="utf-8"))
+    return msgspec.convert(table, dict[str, LanguageWords])
+
+
+def _own_file(path: Path, name: str, language: str) -> Path | None:
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise InputError(f"{path}: no such file or directory (templates of {name})")
+    places = (path / language / f"{name}.txt", path / f"{name}.txt")
+    return next((p for p in places if p.is_file()), None)
+
+
+@cache
+def _read(path: str, language: str) -> Template:
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as e:
+        raise InputError(f"{path}: {e} (a template)") from None
+    return _parsed(text, path, language)
+
+
+def _parsed(text: str, where: str, language: str) -> Template:
+    used = set(_PLACEHOLDER.findall(text))
+    if unknown := used - PLACEHOLDERS:
+        raise InputError(
+            f"{where}: unknown placeholder {{{{{min(unknown)}}}}}; known: {', '.join(sorted(PLACEHOLDERS))}"
+        )
+    if missing := [p for p in _NEEDED if p not in used]:
+        raise InputError(f"{where}: the template does not use {{{{{missing[0]}}}}}")
+    ask, *repair = _REPAIR.split(text, maxsplit=1)
+    return Template(ask.strip(), repair[0].strip() if repair else "", language)

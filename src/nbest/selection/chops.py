@@ -1,0 +1,117 @@
+"""Checklisted One-Pass Selection: one long-context judge call reads all candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from nbest import registry
+from nbest.context import Context
+from nbest.judging.ask import Question, Reply, ask, question
+from nbest.judging.pools import distinct, labelled, shuffled, with_text_of
+from nbest.judging.sections import most_tokens
+from nbest.judging.templates import TemplateLanguage
+from nbest.judging.verdicts import choice
+from nbest.protocols import Selector
+from nbest.selection.mbr import Mbr
+from nbest.selection.pool import chosen, usable
+from nbest.types import Candidate, Json, Prompt, SamplingParams, Selection, replace
+
+_MARK_TOKENS = 50
+"""The two marks around a candidate."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chops:
+    """Checklisted One-Pass Selection (Khairi et al. 2025, arXiv 2506.20544).
+
+    The judge sees the prompt and every distinct candidate, in an order shuffled with the seed, writes a
+    checklist for this task and language, assesses each candidate against it and names one. A reply
+    without a readable verdict is asked for once more; then `fallback` chooses, with a note. Nothing is
+    asked where all candidates are the same. A pool longer than the judge's context is judged in parts,
+    whose winners meet in the next round. Raises `InputError` for a template that cannot be used.
+    """
+
+    judge: str | None = None
+    """Name of the engine that judges; without one the engine called "judge", else the policy itself."""
+    fallback: Selector = field(default_factory=Mbr)
+    """Chooses where there is no verdict. MBR, because it suits answers of any kind and language."""
+    max_tokens: int = 4096
+    """Of the judge's reply."""
+    context_tokens: int = 32_768
+    """What fits into the judge's context, its replies included."""
+    template_language: TemplateLanguage = "en"
+    templates: str | None = None
+    """A template file, or a directory of them, instead of the ones that ship."""
+
+    def __post_init__(self) -> None:
+        if self.context_tokens <= 2 * self.max_tokens:
+            raise ValueError(
+                f"context_tokens ({self.context_tokens}) must hold the prompt and two replies of max_tokens"
+                f" ({self.max_tokens}): raise the one or lower the other"
+            )
+
+    async def __call__(self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context) -> Selection:
+        pool = usable(candidates)
+        standing = shuffled(distinct(pool), ctx)
+        selection = chosen(standing[0])
+        rounds: list[dict[str, Json]] = []
+        while len(standing) > 1:
+            parts = self._parts(prompt, standing, ctx)
+            contested = [part for part in parts if len(part) > 1]
+            replies = await ask([self._question(prompt, part, ctx) for part in contested], ctx)
+            if not contested:
+                problem = f"no two candidates fit into {self.context_tokens} tokens"
+                parts, contested, replies = [standing], [standing], [Reply[int](None, "", problem)]
+            standing = [part[0] for part in parts if len(part) == 1]
+            for part, reply in zip(contested, replies, strict=True):
+                selection = await self._selection(prompt, part, reply, pool, ctx)
+                standing.append(selection.winner)
+                rounds.append({"shown": [c.id for c in part], "chosen": selection.winner.id, **reply.record})
+        return replace(selection, details={"rounds": rounds} if rounds else {})
+
+    async def _selection(
+        self,
+        prompt: Prompt,
+        part: Sequence[Candidate],
+        reply: Reply[int],
+        pool: list[Candidate],
+        ctx: Context,
+    ) -> Selection:
+        if reply.verdict is not None:
+            return chosen(part[reply.verdict - 1], rationale=reply.text)
+        why = f"chops: {reply.problem}; {registry.spec_of(self.fallback)} chose instead"
+        ctx.note(why)
+        fallen_back = await self.fallback(prompt, with_text_of(part, pool), ctx)
+        return replace(fallen_back, rationale=f"{why}\n\n{reply.text}".strip())
+
+    def _question(self, prompt: Prompt, part: Sequence[Candidate], ctx: Context) -> Question[int]:
+        return question(
+            "chops",
+            prompt,
+            labelled(part),
+            ctx,
+            role="judge",
+            engine=self.judge,
+            params=SamplingParams(temperature=0.0, max_tokens=self.max_tokens),
+            template_language=self.template_language,
+            templates=self.templates,
+            read=partial(choice, count=len(part)),
+        )
+
+    def _parts(self, prompt: Prompt, standing: Sequence[Candidate], ctx: Context) -> list[list[Candidate]]:
+        """The candidates in runs that fit into the judge's context."""
+        empty = self._question(prompt, [], ctx)
+        asked = empty.request.prompt.text + empty.repair
+        room = self.context_tokens - 2 * self.max_tokens - most_tokens(asked)
+        parts: list[list[Candidate]] = []
+        left = 0
+        for candidate in standing:
+            size = most_tokens(candidate.text) + _MARK_TOKENS
+            if not parts or size > left:
+                parts.append([])
+                left = room
+            parts[-1].append(candidate)
+            left -= size
+        return parts

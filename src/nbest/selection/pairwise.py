@@ -1,0 +1,114 @@
+"""Every candidate against every other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from math import fsum, log
+from typing import Literal
+
+from nbest import registry
+from nbest.context import Context
+from nbest.judging.games import Game, play
+from nbest.judging.pools import distinct
+from nbest.judging.templates import TemplateLanguage
+from nbest.protocols import Selector
+from nbest.selection.mbr import Mbr
+from nbest.selection.pool import argmax, chosen, usable
+from nbest.types import Candidate, Prompt, Selection, replace
+
+_DIGITS = 6
+"""Strengths that agree this far are a tie."""
+_PRECISION = 1e-12
+_MAX_ROUNDS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgePairwise:
+    """A judge compares all pairs of distinct candidates, each in both orders: N·(N−1) calls.
+
+    The protocol is Arena-Hard v2's (Li et al. 2024, arXiv 2406.11939): five grades, `>>` counts as three
+    games, a tie and a game without a verdict as half a win each. `scores` are Bradley–Terry
+    log-strengths, or shares of the points. Where not one game has a verdict, `fallback` chooses, noted.
+    """
+
+    judge: str | None = None
+    """Name of the engine that judges; without one the engine called "judge", else the policy itself."""
+    ranking: Literal["bradley_terry", "points"] = "bradley_terry"
+    fallback: Selector = field(default_factory=Mbr)
+    max_tokens: int = 2048
+    """Of each of the judge's replies."""
+    template_language: TemplateLanguage = "en"
+    templates: str | None = None
+    """A template file, or a directory of them, instead of the ones that ship."""
+
+    async def __call__(self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context) -> Selection:
+        pool = usable(candidates)
+        players = distinct(pool)
+        if len(players) == 1:
+            return chosen(players[0])
+        games = await play(
+            list(combinations(players, 2)),
+            prompt,
+            ctx,
+            judge=self.judge,
+            max_tokens=self.max_tokens,
+            template_language=self.template_language,
+            templates=self.templates,
+        )
+        details = {"games": [g.record for g in games]}
+        if all(g.reply.verdict is None for g in games):
+            why = f"judge_pairwise: no game has a verdict; {registry.spec_of(self.fallback)} chose instead"
+            ctx.note(why)
+            return replace(await self.fallback(prompt, pool, ctx), rationale=why, details=details)
+        scores = bradley_terry(games) if self.ranking == "bradley_terry" else point_shares(games)
+        return replace(chosen(argmax(players, scores), scores=scores), details=details)
+
+
+def point_shares(games: Sequence[Game]) -> dict[int, float]:
+    """The share of the points that each candidate won in its own games."""
+    won = _points(games)
+    ids = sorted({i for pair in won for i in pair})
+    total = {i: fsum(w for pair, w in won.items() if i in pair) for i in ids}
+    return {i: round(fsum(w for (a, _), w in won.items() if a == i) / total[i], _DIGITS) for i in ids}
+
+
+def bradley_terry(games: Sequence[Game]) -> dict[int, float]:
+    """Log-strengths with mean 0, by Newman's iteration (2023, JMLR 24:238).
+
+    Everybody also ties one game with a phantom of strength 1, so that a candidate that never loses has
+    a finite strength. Candidates with the same results have the same strength to `_DIGITS` places.
+    """
+    won = _points(games)
+    ids = sorted({i for pair in won for i in pair})
+    strength = dict.fromkeys(ids, 1.0)
+    for _ in range(_MAX_ROUNDS):
+        before = dict(strength)
+        for i in ids:
+            strength[i] = _updated(i, strength, won, ids)
+        if all(abs(log(strength[i] / before[i])) < _PRECISION for i in ids):
+            break
+    mean = fsum(log(s) for s in strength.values()) / len(ids)
+    return {i: round(log(s) - mean, _DIGITS) for i, s in strength.items()}
+
+
+def _updated(
+    i: int, strength: Mapping[int, float], won: Mapping[tuple[int, int], float], ids: Sequence[int]
+) -> float:
+    others = [(won.get((i, j), 0.0), won.get((j, i), 0.0), strength[j]) for j in ids if j != i]
+    others.append((0.5, 0.5, 1.0))
+    wins = fsum(w * s / (strength[i] + s) for w, _, s in others)
+    losses = fsum(lost / (strength[i] + s) for _, lost, s in others)
+    return wins / losses
+
+
+def _points(games: Sequence[Game]) -> dict[tuple[int, int], float]:
+    """(winner, loser) → points, both games together."""
+    won: dict[tuple[int, int], float] = {}
+    for game in games:
+        of_a, of_b = game.points
+        a, b = game.a.id, game.b.id
+        won[a, b] = won.get((a, b), 0.0) + of_a
+        won[b, a] = won.get((b, a), 0.0) + of_b
+    return won
