@@ -6,23 +6,27 @@ outcome = nbest.solve("…", engine="openai:http://localhost:8000/v1", strategy=
 outcome.text
 """
 
-__version__ = "0.1.0.dev0"
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-from nbest.errors import NbestError
-from nbest.session import Session, SyncSession, asolve, solve
-from nbest.types import (
-    Budget,
-    Candidate,
-    Completion,
-    Message,
-    Outcome,
-    Prompt,
-    Request,
-    SamplingParams,
-    Score,
-    Selection,
-    Usage,
-)
+if _TYPE_CHECKING:
+    from nbest.errors import NbestError
+    from nbest.session import Session, SyncSession, asolve, solve
+    from nbest.types import (
+        Budget,
+        Candidate,
+        Completion,
+        Message,
+        Outcome,
+        Prompt,
+        Request,
+        SamplingParams,
+        Score,
+        Selection,
+        Usage,
+    )
+
+__version__ = "0.1.0.dev0"
 
 __all__ = [
     "Budget",
@@ -42,3 +46,19 @@ __all__ = [
     "asolve",
     "solve",
 ]
+
+_HOME = {
+    **dict.fromkeys(("Session", "SyncSession", "asolve", "solve"), "nbest.session"),
+    "NbestError": "nbest.errors",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Public names load at first use, so that the command line starts fast."""
+    if name not in __all__:
+        raise AttributeError(f"module 'nbest' has no attribute {name!r}")
+    return getattr(_import_module(_HOME.get(name, "nbest.types")), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

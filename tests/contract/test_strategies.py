@@ -4,13 +4,13 @@ import asyncio
 from math import isclose
 
 import pytest
-from specs import all_of
 
 from nbest import registry
 from nbest.engines.fake import Fake
 from nbest.meter import total
 from nbest.run import answer
 from nbest.types import Budget, Message, Prompt, replace
+from specs import all_of
 
 PROMPTS = [
     Prompt(id=f"p{i}", messages=(Message(role="user", content=text),))

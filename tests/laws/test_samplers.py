@@ -4,10 +4,10 @@ import dataclasses
 from random import Random
 
 import pytest
-from specs import all_of
 
 from nbest import registry
 from nbest.types import Message, Prompt
+from specs import all_of
 
 PROMPT = Prompt(id="p", messages=(Message(role="user", content="你好"),), language="zh", task="words")
 

@@ -6,13 +6,13 @@ from math import fsum, isclose
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from specs import all_of
 
 from nbest import registry
 from nbest.context import Context
 from nbest.engines.fake import Fake
 from nbest.errors import SelectionError
 from nbest.types import Candidate, Logprobs, Message, Prompt
+from specs import all_of
 
 TEXTS = st.sampled_from(
     [

@@ -1,8 +1,23 @@
+import subprocess
+import sys
+
 import nbest
 
 
 def test_all_is_what_is_visible_and_sorted():
-    visible = {n for n in vars(nbest) if not n.startswith("_")}
-    modules = {n for n in visible if type(getattr(nbest, n)).__name__ == "module"}
-    assert set(nbest.__all__) == visible - modules
     assert nbest.__all__ == sorted(nbest.__all__)
+    assert set(dir(nbest)) - {"__version__"} == set(nbest.__all__)
+    for name in nbest.__all__:
+        assert getattr(nbest, name).__name__ == name
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    assert not hasattr(nbest, "sovle")
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = "import nbest, nbest.cli, sys; print(*sorted(sys.modules))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert not {"numpy", "scipy", "aiohttp", "xllamacpp", "msgspec", "torch"} & set(loaded)

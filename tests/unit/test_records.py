@@ -96,9 +96,8 @@ def test_another_configuration_is_refused_and_the_keys_named(tmp_path):
 
 
 def test_two_writers_are_refused(tmp_path):
-    with RunWriter(tmp_path, CONFIG):
-        with pytest.raises(RecordsError, match="another process"):
-            RunWriter(tmp_path, CONFIG)
+    with RunWriter(tmp_path, CONFIG), pytest.raises(RecordsError, match="another process"):
+        RunWriter(tmp_path, CONFIG)
     RunWriter(tmp_path, CONFIG).close()
 
 
