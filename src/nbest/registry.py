@@ -25,6 +25,7 @@ from nbest.errors import SpecError
 TABLES: Mapping[str, Mapping[str, str]] = {
     "strategies": {
         "parallel": "nbest.strategies.parallel:Parallel",
+        "rsa": "nbest.strategies.rsa:Rsa",
     },
     "samplers": {
         "greedy": "nbest.sampling.draws:Greedy",
@@ -39,6 +40,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "best": "nbest.selection.best:Best",
         "chops": "nbest.selection.chops:Chops",
         "first": "nbest.selection.baselines:First",
+        "fuse": "nbest.selection.fuse:Fuse",
         "guard": "nbest.selection.guard:Guard",
         "judge_pairwise": "nbest.selection.pairwise:JudgePairwise",
         "likelihood": "nbest.selection.likelihood:Likelihood",
@@ -49,9 +51,13 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "xmbr": "nbest.selection.xmbr:Xmbr",
     },
     "scorers": {
+        "deep_conf": "nbest.scoring.confidence:DeepConf",
+        "judge": "nbest.scoring.judge:Judge",
         "logprob": "nbest.scoring.confidence:Logprob",
         "oracle": "nbest.scoring.oracle:Oracle",
         "recorded": "nbest.scoring.recorded:Recorded",
+        "reference_oracle": "nbest.scoring.oracle:ReferenceOracle",
+        "self_certainty": "nbest.scoring.confidence:SelfCertainty",
     },
     "utilities": {
         "bleu": "nbest.selection.utilities.bleu:Bleu",

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from nbest.answers import equivalent, extract
 from nbest.context import Context
 from nbest.errors import CapabilityError
-from nbest.types import Candidate, Prompt, Score
+from nbest.protocols import Utility
+from nbest.types import Candidate, Json, Prompt, Score
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,3 +31,30 @@ class Oracle:
             Score(value=float(equivalent(extract(c.text, language=prompt.language), str(gold))))
             for c in candidates
         ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceOracle:
+    """A candidate's utility against the row's reference (chrF, BLEU, …): an upper bound, never a method.
+
+    The prompt's row must have a `reference`, one text or a list of them, of which the best counts;
+    raises `CapabilityError` where it has none. `best(reference_oracle(utility=chrf))` is the best that any
+    selector could do by that metric.
+    """
+
+    utility: Utility
+
+    async def __call__(
+        self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
+    ) -> Sequence[Score]:
+        gold = ctx.gold.get("reference")
+        given: list[Json] = [gold] if not isinstance(gold, list) else gold
+        references = [str(r) for r in given if r is not None]
+        if not references:
+            raise CapabilityError(
+                f"prompt {prompt.id!r} has no reference: the reference_oracle needs `reference` in its row"
+            )
+        if not candidates:
+            return []
+        matrix = await self.utility([c.text for c in candidates], references, ctx)
+        return [Score(value=float(best)) for best in matrix.max(axis=1)]

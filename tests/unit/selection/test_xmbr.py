@@ -92,10 +92,8 @@ def test_evidence_alone_is_no_answer():
 def test_a_lexical_utility_is_allowed_and_noted():
     selection, ctx = choose(TIED_AT_HOME, utility=Chrf())
     assert selection.winner.language == "de"
-    assert ctx.notes == [
-        "xmbr: chrf does not compare texts across languages, so the evidence"
-        " says little: use  embedding  or  comet"
-    ]
+    assert len(ctx.notes) == 1
+    assert "chrf does not compare texts across languages" in ctx.notes[0]
     assert not choose(TIED_AT_HOME, utility=Chrf(), evidence=0)[1].notes
 
 
