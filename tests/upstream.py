@@ -26,7 +26,7 @@ class Upstream:
     logprobs: str = "chat"
     """chat, legacy, absent."""
     refuses: dict[str, str] = field(default_factory=dict)
-    """Field → style of the refusal: pydantic, openai, text."""
+    """Field → style of the refusal: pydantic, openai, renamed, text."""
     continues: str = "flags"
     """flags (like vLLM), trailing, never: how a prefix is continued."""
     is_echoing: bool = False
@@ -60,6 +60,12 @@ class Upstream:
 
     async def __aexit__(self, *_):
         await self._runner.cleanup()
+
+    async def saw(self, what, num):
+        """Returns once `what` (a field: a count or a list) has reached `num`."""
+        async with asyncio.timeout(5):
+            while _count(getattr(self, what)) < num:  # noqa: ASYNC110
+                await asyncio.sleep(0.002)
 
     async def _models(self, request):
         self.num_model_calls += 1
@@ -211,6 +217,10 @@ class Upstream:
         return web.json_response({"error": {"message": "upstream provider overloaded", "code": 502}})
 
 
+def _count(value):
+    return value if isinstance(value, int) else len(value)
+
+
 def _error(status, message):
     return web.json_response({"error": {"message": message, "type": "x", "param": None}}, status=status)
 
@@ -218,11 +228,17 @@ def _error(status, message):
 def _refuse(name, style):
     match style:
         case "pydantic":
-            problem = {"type": "extra_forbidden", "loc": ["body", name], "msg": "Extra inputs are not permitted"}
+            problem = {
+                "type": "extra_forbidden",
+                "loc": ["body", name],
+                "msg": "Extra inputs are not permitted",
+            }
             return web.json_response({"detail": [{**problem, "input": "seed min_p"}]}, status=422)
         case "openai":
             error = {"message": f"Unrecognized request argument supplied: {name}", "param": name}
             return web.json_response({"error": error}, status=400)
+        case "renamed":
+            return _error(400, f"Unsupported parameter: '{name}'. Use 'max_completion_tokens' instead.")
         case _:
             message = f"Unexpected keys in the request: {{'{name}'}}"
             return web.Response(text=json.dumps({"message": message}), status=400)

@@ -129,7 +129,10 @@ def test_the_prompt_is_charged_to_the_first_and_the_call_counts_once():
 
 
 def test_log_probs_reveal_how_many_tokens_each_choice_has():
-    choices = chat("a b c", logprobs=content("a", "b", "c")), chat("long-but-one", index=1, logprobs=content("x"))
+    choices = (
+        chat("a b c", logprobs=content("a", "b", "c")),
+        chat("long-but-one", index=1, logprobs=content("x")),
+    )
     drawn = wire.completions(reply(*choices, usage={"completion_tokens": 4}), PLAIN)
     assert [c.usage.completion for c in drawn] == [3, 1]
 
@@ -219,7 +222,9 @@ JSON = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["choices", "message", "content", "text", "logprobs", "usage", "error", "tokens"]),
+            st.sampled_from(
+                ["choices", "message", "content", "text", "logprobs", "usage", "error", "tokens"]
+            ),
             inner,
             max_size=4,
         )

@@ -129,9 +129,10 @@ class Upstream:
         return key
 
     def _refusal(self, reply: aiohttp.ClientResponse, raw: bytes) -> EngineHttpError:
+        key = self._key()
+        if key:  # some servers repeat it
+            raw = raw.replace(key.encode(), b"***")
         said, todo = wire.error_text(raw), ""
-        if key := self._key():
-            said = said.replace(key, "***")
         if _REDIRECT <= reply.status < _BAD:
             target = urlsplit(reply.headers.get("Location", ""))
             said = f"it redirects to {target.netloc.rpartition('@')[2]}{target.path}"
