@@ -22,7 +22,7 @@ _HANGUL = str.maketrans("영공일이삼사오육륙칠팔구십백천만억조"
 _A = r"[0-9]{1,50}(?:[.,][0-9]{1,50})?"
 _D = f"[{''.join(_DIGITS)}]"
 _U = f"[{''.join(_SMALL)}{''.join(_LARGE)}](?![克米瓦卡])"  # 千克 is a kilogram
-_NUMERAL = rf"(?:(?:{_A}|[零〇]?{_D})?{_U}){{1,20}}(?:[零〇]?{_D}|{_A})?|{_D}{{2,50}}"
+_NUMERAL = rf"(?:(?:{_A}\s?|[零〇]?{_D})?{_U}){{1,20}}(?:[零〇]?{_D}|{_A})?|{_D}{{2,50}}"
 _WHOLE = rf"(?:{_NUMERAL}|{_D}|{_A})"
 _TOKEN = regex.compile(
     rf"(?P<sign>[负負-])?(?:(?P<parts>{_WHOLE})分[之の](?P<of>{_WHOLE}(?:[点點]{_D}{{1,50}})?)"
@@ -43,7 +43,7 @@ def number_at_start(text: str) -> Number | None:
 def followed_by_unit(ascii_match: regex.Match[str]) -> Number | None:
     """`3万5千`, where ASCII digits begin a numeral with units; `100分の5` too."""
     text, start = ascii_match.string, ascii_match.start("numeral")
-    after = text[ascii_match.end() : ascii_match.end() + 1]
+    after = text[ascii_match.end() : ascii_match.end() + 2].lstrip()[:1]
     if not after or (after not in _SMALL and after not in _LARGE and after != "分"):
         return None
     match = _TOKEN.match(text, start)
@@ -103,7 +103,7 @@ def _values(numeral: str) -> tuple[Fraction, ...]:
             total, section, digits = _times(total, section, unit), Fraction(0), None
         elif piece in _DIGITS:
             digits = Fraction(_DIGITS[piece])
-        else:
+        elif not piece.isspace():
             digits = _ascii(piece)
     value = total + section + (digits or 0)
     is_spoken = numeral[-1] in _DIGITS and numeral[-2] not in "零〇" and unit >= 100 and digits  # noqa: PLR2004

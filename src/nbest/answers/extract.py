@@ -103,6 +103,7 @@ def _after_marker(norm: str, start: int, conv: Convention) -> Answer | None:
     return read_normalised(line, conv) if len(clean) <= _MAX_SHORT_CHARS else None
 
 
+_TRAILING_ASIDE = regex.compile(r"(?<=[0-9][^()\n]{0,40})[(（][^()（）\n]{1,80}[)）][\s.。]*$")
 _SENTENCE_END = regex.compile(r"[.!?。！？।؟](?=\s|$|\p{Lo})|\s\(|[,，،](?=\s)")
 
 
@@ -120,6 +121,7 @@ def _unmarked(norm: str, conv: Convention) -> Answer | None:
     if answer := clean_reading(bare(lines[-1]), conv):
         return answer
     for line in reversed(lines):
+        line = _TRAILING_ASIDE.sub("", line)  # noqa: PLW2901
         bold = [b for b in _BOLD.findall(line) if any(c.isdigit() for c in b)]
         if answer := (last_number(bold[-1], conv) if bold else None) or last_number(line, conv):
             return answer

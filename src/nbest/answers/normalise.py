@@ -116,6 +116,7 @@ _SPACING = regex.compile(
 _FRACTION = regex.compile(
     r"\\[dtc]?frac\s*(?:\{\s*(-?[0-9.,]+)\s*\}\s*\{\s*([0-9.,]+)\s*\}|([0-9])\s*([0-9]))"
 )
+_WHOLE_PART = regex.compile(r"(?<=[0-9])\s*(?=\\[dtc]?frac)")
 _ESCAPED = regex.compile(r"\\([$%#&_{}])")
 _LATEX_WORDS = {
     r"\times": "×",
@@ -143,5 +144,5 @@ def plain_latex(span: str) -> str:
     for command, meaning in _LATEX_WORDS.items():
         span = span.replace(command, meaning)
     span = _ESCAPED.sub(r"\1", _SPACING.sub("", span))
-    span = _FRACTION.sub(lambda m: f" {m[1] or m[3]}/{m[2] or m[4]} ", span)
+    span = _FRACTION.sub(lambda m: f"{m[1] or m[3]}/{m[2] or m[4]} ", _WHOLE_PART.sub(" ", span))
     return _SPACES.sub(" ", span).strip()

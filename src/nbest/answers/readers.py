@@ -23,7 +23,7 @@ _MAX_UNIT_CHARS = 40
 _MAX_UNIT_WORDS = 4
 
 _CHOICE = regex.compile(
-    r"(?:[(\[（【]\s?(?P<a>[^\s()\[\]]{1,3})\s?[)\]）】]|(?P<b>[^\s()\[\].,:]{1,3}?)(?P<c>[.):、،。])?)(?:\s|$)"
+    r"(?:[(\[（【]\s?(?P<a>[^\s()\[\]]{1,3})\s?[)\]）】]|(?P<b>[^\s()\[\].,:]{1,3}?)(?P<c>[.):、،。])?)(?:[\s,;،]|$)"
 )
 _YMD = regex.compile(r"(?<![0-9])([0-9]{4})([-/.])([0-9]{1,2})\2([0-9]{1,2})(?![-/.]?[0-9])")
 _DMY = regex.compile(r"(?<![0-9])([0-9]{1,2})([-/.])([0-9]{1,2})\2([0-9]{4})(?![-/.]?[0-9])")
@@ -109,7 +109,8 @@ def _choice(span: str, conv: Convention) -> Answer | None:
     if not match:
         return None
     is_whole = match.end() >= len(span)
-    if not (is_whole or match["a"] or match["c"]):
+    is_listed = not option and match[0][-1] in ",;،"  # "(a), (b)" is no choice
+    if is_listed or not (is_whole or match["a"] or match["c"]):
         return None
     letter = (match["a"] or match["b"]).upper()
     readings = choice_readings().get(letter)
