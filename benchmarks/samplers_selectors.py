@@ -18,7 +18,7 @@ from nbest.demo import prompts
 from nbest.evaluate.estimators import correctness, hope, mean_interval, risk, scores_of_pools
 from nbest.meter import total
 from nbest.pools import read_pools
-from nbest.records import RunWriter, read_outcomes
+from nbest.records import RunWriter
 from nbest.run import run_all, select
 from nbest.session import Session
 
@@ -67,10 +67,12 @@ async def draw(items, sampler, n, out, seed):
     return list(read_pools(str(path)))
 
 
-async def choose(pools, spec, out, seed):
+async def choose(pools, spec, seed):
     selector = registry.parse("selectors", spec)
     chosen = {}
-    await run_all(pools, lambda p: select(p, selector, seed=seed), on_outcome=lambda o: chosen.update({o.prompt.id: o}))
+    await run_all(
+        pools, lambda p: select(p, selector, seed=seed), on_outcome=lambda o: chosen.update({o.prompt.id: o})
+    )
     return [chosen[p.prompt.id] for p in pools]
 
 
@@ -87,20 +89,21 @@ async def main():
     a = parser.parse_args()
     items = prompts(a.per_language)
     greedy_pools = await draw(items, "greedy", 1, a.out, a.seed)
-    greedy = correctness(await choose(greedy_pools, "first", a.out, a.seed))
+    greedy = correctness(await choose(greedy_pools, "first", a.seed))
     languages = np.array([i.prompt.language for i in items])
     codes = list(dict.fromkeys(languages.tolist()))
     lines = [
         f"{len(items)} held-out problems, the same {a.per_language} in each of {len(codes)} languages; seed {a.seed}.",
         f"Greedy decoding is right for {100 * greedy.mean():.1f} % ("
-        + ", ".join(f"{c} {100 * greedy[languages == c].mean():.0f}" for c in codes) + ").",
+        + ", ".join(f"{c} {100 * greedy[languages == c].mean():.0f}" for c in codes)
+        + ").",
     ]
     for n in (5, 16):
         for sampler in SAMPLERS:
             pools = await draw(items, sampler, n, a.out, a.seed)
             by_selector = {}
             for spec in SELECTORS:
-                by_selector[spec] = await choose(pools, spec, a.out, a.seed)
+                by_selector[spec] = await choose(pools, spec, a.seed)
             anyone = next(iter(by_selector.values()))
             scores = scores_of_pools(anyone)
             tokens = np.mean([total(o.usage).completion for o in anyone])

@@ -23,9 +23,21 @@ PURPOSE = {
 
 def methods() -> str:
     """Every plug-in in a table, kind by kind."""
-    lines = ["# Methods", "", "Generated from the code by `scripts/generate_docs.py`; `nbest list` prints the same."]
+    lines = [
+        "# Methods",
+        "",
+        "Generated from the code by `scripts/generate_docs.py`; `nbest list` prints the same.",
+    ]
     for kind in registry.TABLES:
-        lines += ["", f"## {kind}", "", PURPOSE[kind], "", "| name | parameters | what it does |", "|---|---|---|"]
+        lines += [
+            "",
+            f"## {kind}",
+            "",
+            PURPOSE[kind],
+            "",
+            "| name | parameters | what it does |",
+            "|---|---|---|",
+        ]
         for name in registry.names(kind):
             plugin = show.describe(kind, name)
             parameters = ", ".join(f"`{k}={v}`" for k, v in plugin["parameters"].items())

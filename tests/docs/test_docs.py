@@ -29,14 +29,22 @@ def test_the_blocks_of_a_page_run_one_after_another(page, tmp_path):
             lines = [line[2:] for line in block.splitlines() if line.startswith("$ ")]
             command = ["bash", "-euo", "pipefail", "-c", "\n".join(lines)]
         done = subprocess.run(
-            command, cwd=tmp_path, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False
+            command,
+            cwd=tmp_path,
+            env=os.environ | {"PATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, f"{block}\n{done.stderr}"
 
 
 def test_generated_pages_are_up_to_date():
     done = subprocess.run(
-        [sys.executable, ROOT / "scripts" / "generate_docs.py", "--check"], capture_output=True, text=True, check=False
+        [sys.executable, ROOT / "scripts" / "generate_docs.py", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
 

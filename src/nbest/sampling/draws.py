@@ -52,8 +52,8 @@ class Draws:
         known = {f.name for f in dataclasses.fields(self)} - {"table"}
         if unknown := changes.keys() - known:
             raise InputError(
-                f"{self.table}: {', '.join(sorted(unknown))} is no parameter of {type(self).__name__.lower()};"
-                f" known: {', '.join(sorted(known))}"
+                f"{self.table}: {', '.join(sorted(unknown))} is no parameter of"
+                f" {type(self).__name__.lower()}; known: {', '.join(sorted(known))}"
             )
         try:
             return dataclasses.replace(self, **changes)

@@ -25,7 +25,10 @@ def test_an_answer_is_right_in_any_digits():
 
 def test_no_selection_is_not_right():
     o = outcome(["42"], "42")
-    assert correctness([Outcome(**{f: getattr(o, f) for f in o.__struct_fields__} | {"selection": None})])[0] == 0
+    assert (
+        correctness([Outcome(**{f: getattr(o, f) for f in o.__struct_fields__} | {"selection": None})])[0]
+        == 0
+    )
 
 
 def test_hope_and_risk_are_the_best_and_worst_of_the_pool_against_greedy():
