@@ -59,21 +59,18 @@ class _Gate:
             self._give_back(places)
 
     async def _turn(self, places: int) -> None:
-        waiting = (places, asyncio.get_running_loop().create_future())
-        self._queue.append(waiting)
+        turn = asyncio.get_running_loop().create_future()
+        self._queue.append((places, turn))
         try:
-            await waiting[1]
+            await turn
         except asyncio.CancelledError:
-            if waiting in self._queue:
-                self._queue.remove(waiting)
-                self._give_back(0)  # those behind may fit now
-            else:
-                self._give_back(places)
+            came = turn.done() and not turn.cancelled()
+            self._give_back(places if came else 0)  # those behind may fit now
             raise
 
     def _give_back(self, places: int) -> None:
         self._free += places
-        while self._queue and self._queue[0][0] <= self._free:
+        while self._queue and (self._queue[0][1].cancelled() or self._queue[0][0] <= self._free):
             taken, turn = self._queue.popleft()
             if not turn.cancelled():
                 self._free -= taken
