@@ -57,6 +57,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "oracle": "nbest.scoring.oracle:Oracle",
         "recorded": "nbest.scoring.recorded:Recorded",
         "reference_oracle": "nbest.scoring.oracle:ReferenceOracle",
+        "reward": "nbest.scoring.reward:Reward",
         "self_certainty": "nbest.scoring.confidence:SelfCertainty",
     },
     "utilities": {

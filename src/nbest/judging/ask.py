@@ -60,8 +60,8 @@ def question(
     Raises `InputError` for a template that cannot be used.
     """
     template = template_for(name, prompt, ctx, language=template_language, path=templates)
-    labels = "/".join(text_by_label)
-    tag = unused_tag(ctx.random(f"{name}/{labels}"), [*texts_of(prompt), *text_by_label.values()])
+    texts = [*texts_of(prompt), *text_by_label.values()]
+    tag = unused_tag(ctx.random(f"{name}/{texts!r}"), texts)
     words = language_words().get(template.language, language_words()["en"])
     values = {
         "prompt": shown_prompt(prompt, tag),

@@ -1,0 +1,134 @@
+"""A model that grades one candidate at a time."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import exp, fsum
+from typing import Literal
+
+from nbest.context import Context
+from nbest.errors import CapabilityError
+from nbest.judging.ask import Question, ask, question
+from nbest.judging.templates import (
+    LanguageWords,
+    TemplateLanguage,
+    language_words,
+    template_for,
+)
+from nbest.judging.verdicts import choice
+from nbest.types import Candidate, Completion, Prompt, SamplingParams, Score
+
+_BEST = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """Pointwise judging: one call per candidate, all at once.
+
+    mode="score": the judge explains itself and gives 1 to 10 (Zheng et al. 2023, arXiv 2306.05685),
+    read strictly in any digit system, asked for once more if unreadable. mode="yes_no": the
+    probability of "yes" against "no" as the next token, in the words of the template's language (as in
+    generative verifiers, Zhang et al. 2024, arXiv 2408.15240); one token per candidate.
+
+    A failed or unreadable verdict is a `Score` without a value, and noted. Raises `CapabilityError` where
+    yes_no meets a judge without log-probabilities, `InputError` for a template that cannot be used.
+    """
+
+    engine: str | None = None
+    """Name of the engine that judges; without one the engine called "judge", else the policy itself."""
+    mode: Literal["score", "yes_no"] = "score"
+    max_tokens: int = 2048
+    """Of each of the judge's replies, where it explains itself."""
+    top_logprobs: int = 20
+    """How many next tokens are looked at for yes and no; servers have limits of their own."""
+    template_language: TemplateLanguage = "en"
+    templates: str | None = None
+    """A template file, or a directory of them, instead of the ones that ship."""
+
+    async def __call__(
+        self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
+    ) -> Sequence[Score]:
+        if self.mode == "yes_no":
+            return await self._by_logprobs(prompt, candidates, ctx)
+        params = SamplingParams(temperature=0.0, max_tokens=self.max_tokens)
+        replies = await ask([self._question("score", prompt, c, params, ctx) for c in candidates], ctx)
+        _note_missing([r.problem for r in replies], ctx)
+        return [Score(value=None if r.verdict is None else float(r.verdict)) for r in replies]
+
+    async def _by_logprobs(
+        self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
+    ) -> Sequence[Score]:
+        params = SamplingParams(temperature=0.0, max_tokens=1, logprobs=self.top_logprobs)
+        questions = [self._question("yes_no", prompt, c, params, ctx) for c in candidates]
+        drawn = await ctx.complete([q.request for q in questions])
+        answered = [c[0] for c in drawn if c and c[0].error is None]
+        if answered and not any(c.logprobs and c.logprobs.top for c in answered):
+            raise CapabilityError(
+                "judge(mode=yes_no) reads log-probabilities, and this judge returns none:"
+                " use  judge(mode=score), or an engine that does"
+            )
+        words = self._words(prompt, ctx)
+        values = [_probability_of_yes(c[0], words) if c else None for c in drawn]
+        problems = [None if v is not None else _why(c) for v, c in zip(values, drawn, strict=True)]
+        _note_missing(problems, ctx)
+        return [Score(value=v) for v in values]
+
+    def _words(self, prompt: Prompt, ctx: Context) -> LanguageWords:
+        template = template_for("yes_no", prompt, ctx, language=self.template_language, path=self.templates)
+        return language_words().get(template.language, language_words()["en"])
+
+    def _question(
+        self, name: str, prompt: Prompt, candidate: Candidate, params: SamplingParams, ctx: Context
+    ) -> Question[int]:
+        return question(
+            name,
+            prompt,
+            {"1": candidate.text},
+            ctx,
+            role="judge",
+            engine=self.engine,
+            params=params,
+            template_language=self.template_language,
+            templates=self.templates,
+            read=partial(choice, count=_BEST),
+        )
+
+
+def _probability_of_yes(completion: Completion, words: LanguageWords) -> float | None:
+    """P(yes) / (P(yes) + P(no)); None where neither is among the likeliest next tokens."""
+    if completion.error is not None or completion.logprobs is None or not completion.logprobs.top:
+        return None
+    top = completion.logprobs.top[0]
+    yes, no = _mass(top, words.yes, words.no), _mass(top, words.no, words.yes)
+    return yes / (yes + no) if yes + no > 0 else None
+
+
+def _mass(top: Mapping[str, float], words: Sequence[str], others: Sequence[str]) -> float:
+    """Probability of the tokens that begin one of `words` and none of `others`."""
+    return fsum(exp(lp) for token, lp in top.items() if _begins(token, words) and not _begins(token, others))
+
+
+def _begins(token: str, words: Sequence[str]) -> bool:
+    """A vocabulary may split a word anywhere, so the first part of one counts as the word."""
+    part = _plain(token)
+    return bool(part) and any(_plain(w).startswith(part) for w in words)
+
+
+def _plain(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).strip(" \t\n▁Ġ*\"'").casefold()
+
+
+def _why(completions: Sequence[Completion]) -> str:
+    if not completions:
+        return "the budget or the deadline forbids the call"
+    return completions[0].error or "neither yes nor no is among the likeliest next tokens"
+
+
+def _note_missing(problems: Sequence[str | None], ctx: Context) -> None:
+    if missing := [p for p in problems if p is not None]:
+        ctx.note(
+            f"judge: {len(missing)} of {len(problems)} candidates have no score; the first: {missing[0]}"
+        )

@@ -1,0 +1,113 @@
+"""Fusion-of-N: make the best answer instead of taking it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from nbest import registry
+from nbest.context import Context
+from nbest.judging.fusion import fusion_request
+from nbest.judging.pools import distinct, shuffled
+from nbest.judging.sections import most_tokens, texts_of
+from nbest.judging.templates import TemplateLanguage
+from nbest.protocols import Selector
+from nbest.selection.mbr import Mbr
+from nbest.selection.pool import chosen, usable
+from nbest.types import Candidate, Prompt, SamplingParams, Selection, replace
+
+_AROUND_TOKENS = 1000
+"""The template's own words, in any language."""
+_MARK_TOKENS = 50
+"""The two marks around a candidate."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fuse:
+    """Fusion-of-N (Khairi et al. 2025, arXiv 2510.00931): a fusor reads all N and writes one better answer.
+
+    The answer is a new candidate of the trace that names its parents; `weights` are their equal shares.
+    Distinct candidates are shown, in an order shuffled with the seed, as many as fit the fusor's
+    context. Where all are the same there is nothing to fuse, and it wins. Where the fusor fails, is
+    forbidden by the budget, is cut off or writes nothing, `fallback` chooses among the candidates, with a
+    note; what was drawn stays in the trace. Raises `InputError` for a template that cannot be used.
+    """
+
+    fusor: str | None = None
+    """Name of the engine that fuses; without one the engine called "fusor", else the policy itself."""
+    fallback: Selector = field(default_factory=Mbr)
+    temperature: float = 0.0
+    max_tokens: int = 2048
+    context_tokens: int = 32_768
+    """What fits into the fusor's context, its answer included."""
+    template_language: TemplateLanguage = "prompt"
+    """The prompt's: an answer in the right language matters more than instructions in English."""
+    templates: str | None = None
+    """A template file, or a directory of them, instead of the ones that ship."""
+
+    async def __call__(self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context) -> Selection:
+        pool = usable(candidates)
+        apart = distinct(pool)
+        if len(apart) == 1:
+            return chosen(apart[0])
+        parents = self._fitting(prompt, shuffled(apart, ctx), ctx)
+        if len(parents) < 2:  # noqa: PLR2004 (fusing takes two)
+            return await self._fallen_back(
+                prompt, pool, f"no two candidates fit into {self.context_tokens} tokens", ctx
+            )
+        request = fusion_request(
+            "fuse",
+            prompt,
+            parents,
+            ctx,
+            role="fusor",
+            engine=self.fusor,
+            params=SamplingParams(
+                temperature=self.temperature, max_tokens=self.max_tokens, seed=self._seed(ctx)
+            ),
+            template_language=self.template_language,
+            templates=self.templates,
+        )
+        drawn = await ctx.sample([request])
+        if problem := _problem(drawn):
+            return await self._fallen_back(prompt, pool, problem, ctx)
+        return chosen(drawn[0], weights=dict.fromkeys(drawn[0].parents, 1.0))
+
+    def _seed(self, ctx: Context) -> int | None:
+        return ctx.random("fuse").getrandbits(31) if self.temperature > 0 else None
+
+    def _fitting(self, prompt: Prompt, order: Sequence[Candidate], ctx: Context) -> list[Candidate]:
+        room = (
+            self.context_tokens
+            - self.max_tokens
+            - _AROUND_TOKENS
+            - 2 * most_tokens("\n".join(texts_of(prompt)))
+        )
+        fitting: list[Candidate] = []
+        for candidate in order:
+            room -= most_tokens(candidate.text) + _MARK_TOKENS
+            if room < 0:
+                ctx.note(
+                    f"fuse: {len(fitting)} of {len(order)} candidates fit into {self.context_tokens} tokens"
+                )
+                break
+            fitting.append(candidate)
+        return fitting
+
+    async def _fallen_back(
+        self, prompt: Prompt, pool: Sequence[Candidate], problem: str, ctx: Context
+    ) -> Selection:
+        why = f"fuse: {problem}; {registry.spec_of(self.fallback)} chose instead"
+        ctx.note(why)
+        return replace(await self.fallback(prompt, pool, ctx), rationale=why)
+
+
+def _problem(drawn: Sequence[Candidate]) -> str | None:
+    if not drawn:
+        return "the budget or the deadline forbids the call"
+    fused = drawn[0]
+    if fused.error is not None:
+        return f"the fusor failed: {fused.error}"
+    if fused.finish == "length":
+        return "the fused answer was cut off at max_tokens"
+    return None if fused.text.strip() else "the fusor wrote nothing"

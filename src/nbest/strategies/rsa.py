@@ -1,0 +1,101 @@
+"""Recursive self-aggregation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+from nbest.context import Context
+from nbest.judging.fusion import fusion_request
+from nbest.judging.templates import TemplateLanguage
+from nbest.protocols import Sampler, Selector, logprobs_needed
+from nbest.sampling.draws import Iid
+from nbest.selection.vote import Vote
+from nbest.types import Candidate, Prompt, Request, SamplingParams, Selection, replace
+
+
+def _population() -> Sampler:
+    return Iid(n=8, temperature=1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rsa:
+    """Recursive self-aggregation (Venkatraman et al. 2025, arXiv 2509.26626).
+
+    A population of N answers is sampled. In each of T steps the model writes N new answers, each from K
+    members of the population drawn without replacement, and these replace it. Then `selector` chooses
+    from the last population. N·(1 + T) draws, all by the policy; the paper's runs take N=16, K=4, T=10.
+
+    An answer that fails or is cut off leaves the one in its place standing, and so does a draw that the
+    budget or the deadline forbids: whatever ends the search, the best population so far is there.
+    """
+
+    sampler: Sampler = field(default_factory=_population)
+    """The first population; its size is N."""
+    subset: int = 4
+    """K, how many answers each new one is made from."""
+    steps: int = 3
+    """T, how often the population is replaced."""
+    selector: Selector = field(default_factory=Vote)
+    """The paper's: a majority vote."""
+    temperature: float = 1.0
+    max_tokens: int = 1024
+    template_language: TemplateLanguage = "prompt"
+    templates: str | None = None
+    """A template file, or a directory of them, instead of the ones that ship."""
+
+    def __post_init__(self) -> None:
+        if self.subset < 1 or self.steps < 0:
+            raise ValueError(
+                f"subset must be at least 1 and steps at least 0, got {self.subset} and {self.steps}"
+            )
+
+    async def __call__(self, prompt: Prompt, ctx: Context) -> Selection:
+        first = [self._with_logprobs(r) for r in self.sampler(prompt, ctx.random("sample"))]
+        size = sum(r.n for r in first)
+        population = await ctx.sample(first)
+        if any(c.is_usable for c in population):
+            population = [c for c in population if c.is_usable]
+            rng = ctx.random("rsa")
+            for _ in range(self.steps):
+                drawn = await ctx.sample(
+                    [self._aggregation(prompt, population, rng, ctx) for _ in range(size)]
+                )
+                population = _replaced(population, drawn)
+        return await self.selector(prompt, population, ctx)
+
+    def _aggregation(
+        self, prompt: Prompt, population: Sequence[Candidate], rng: Random, ctx: Context
+    ) -> Request:
+        parents = rng.sample(population, min(self.subset, len(population)))
+        request = fusion_request(
+            "rsa",
+            prompt,
+            parents,
+            ctx,
+            role="policy",
+            engine=None,
+            params=SamplingParams(
+                temperature=self.temperature, max_tokens=self.max_tokens, seed=rng.getrandbits(31)
+            ),
+            template_language=self.template_language,
+            templates=self.templates,
+        )
+        return self._with_logprobs(request)
+
+    def _with_logprobs(self, request: Request) -> Request:
+        k = logprobs_needed(self.selector)
+        return request if k is None else replace(request, params=replace(request.params, logprobs=k))
+
+
+def _replaced(population: Sequence[Candidate], drawn: Sequence[Candidate]) -> list[Candidate]:
+    """The new answers, each in its place; places without a better one keep what they have."""
+    places: list[Candidate | None] = [*population]
+    places += [None] * (len(drawn) - len(places))
+    for i, new in enumerate(drawn):
+        old = places[i]
+        is_cut_off = new.finish == "length" and old is not None and old.finish != "length"
+        if new.is_usable and not is_cut_off:
+            places[i] = new
+    return [c for c in places if c is not None]
