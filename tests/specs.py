@@ -9,6 +9,7 @@ SPELLED = {
     ("samplers", "mixture"): "mixture(sampler=hedged(n=6), engines=[policy, b])",
     ("samplers", "prompts"): "prompts(sampler=ladder(n=4), variants=['{prompt}', '仔细想想。{prompt}'])",
     ("scorers", "recorded"): "recorded(field=human)",
+    ("scorers", "reward"): "reward(url='http://localhost:8000')",
     ("scorers", "reference_oracle"): "reference_oracle(utility=chrf)",
 }
 """Plug-ins that cannot be made without parameters."""

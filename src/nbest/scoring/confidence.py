@@ -82,10 +82,11 @@ class SelfCertainty:
 class DeepConf:
     """Confidence of the weakest part, or of the end, of a chain of thought.
 
-    DeepConf (Fu et al. 2025, arXiv 2508.15260). A token's confidence is −1/k Σ log p over its k likeliest tokens, in nats: high where the others are
-    unlikely. A group is `window` tokens in a row (all of them in a shorter text), and its confidence their
-    mean. `lowest_group`: the least group; `bottom`: the mean of the least 10 % of groups; `tail`: the
-    last group; `mean`: all tokens. `top` has to be the same for all candidates of a pool.
+    DeepConf (Fu et al. 2025, arXiv 2508.15260). A token's confidence is −1/k Σ log p over its k likeliest
+    tokens, in nats: high where the others are unlikely. A group is `window` tokens in a row (all of them
+    in a shorter text), and its confidence their mean. `lowest_group`: the least group; `bottom`: the mean
+    of the least 10 % of groups; `tail`: the last group; `mean`: all tokens. `top` has to be the same for
+    all candidates of a pool.
 
     A candidate of no tokens has no score. Raises `CapabilityError` where no candidate has alternatives.
     """
@@ -179,6 +180,7 @@ def recorded_logprobs(prompt: Prompt, candidates: Sequence[Candidate]) -> list[L
     if candidates and not any(recorded):
         raise CapabilityError(
             f"the candidates of prompt {prompt.id!r} have no log-probabilities: the server does not return"
-            " them, or the pool was recorded without. Use an engine that does, or another selector, such as  mbr"
+            " them, or the pool was recorded without. Use an engine that does, or another selector, such as"
+            "  mbr"
         )
     return recorded

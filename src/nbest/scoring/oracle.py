@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from nbest.answers import equivalent, extract
 from nbest.context import Context
@@ -47,8 +48,8 @@ class ReferenceOracle:
     async def __call__(
         self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
     ) -> Sequence[Score]:
-        gold = ctx.gold.get("reference")
-        given: list[Json] = [gold] if not isinstance(gold, list) else gold
+        gold: Json = ctx.gold.get("reference")
+        given: list[Json] = cast("list[Json]", gold) if isinstance(gold, list) else [gold]
         references = [str(r) for r in given if r is not None]
         if not references:
             raise CapabilityError(

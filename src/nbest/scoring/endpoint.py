@@ -1,0 +1,81 @@
+"""JSON calls to servers that score or embed: pooled, tried again where that may help, and metered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import msgspec
+
+from nbest.context import Context
+from nbest.engines.upstream import Upstream
+from nbest.errors import EngineError, EngineHttpError, EngineProtocolError, EngineTimeoutError, InputError
+from nbest.scoring.kept import kept
+from nbest.types import Completion, Json, Usage
+
+T = TypeVar("T")
+
+_TRIES = 3
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.25, 30.0
+_UNAUTHORIZED = frozenset({401, 403})
+
+
+class TokenCount(msgspec.Struct):
+    """`usage` as OpenAI, vLLM and Jina write it."""
+
+    prompt_tokens: int | None = None
+    total_tokens: int | None = None
+
+    @property
+    def prompt(self) -> int:
+        """Tokens read; such servers write none."""
+        return self.prompt_tokens if self.prompt_tokens is not None else self.total_tokens or 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One address that takes JSON. Calls share a pool of connections; the key goes to no other host."""
+
+    url: str
+    key_env: str | None = None
+    timeout_s: float = 120.0
+
+    async def post(self, body: Mapping[str, Json], answer: type[T], ctx: Context) -> T:
+        """The reply, decoded. Transient faults are tried again, up to three times in all.
+
+        Raises `EngineError` (the deadline included), and `InputError` for a key that is refused.
+        """
+        upstream = await kept(
+            self, lambda: Upstream(self.url, key_env=self.key_env, timeout_s=self.timeout_s)
+        )
+        try:
+            async with asyncio.timeout(ctx.seconds_left):
+                raw = await _persist(upstream, msgspec.json.encode(body))
+        except TimeoutError:
+            ctx.stopped = "deadline"
+            raise EngineTimeoutError(f"{upstream.host} did not answer before the deadline") from None
+        try:
+            return msgspec.json.decode(raw, type=answer)
+        except (msgspec.DecodeError, UnicodeDecodeError) as e:
+            raise EngineProtocolError(f"{upstream.host} gave no such answer as was asked for: {e}") from None
+
+
+async def _persist(upstream: Upstream, body: bytes) -> bytes:
+    for i in range(_TRIES):
+        try:
+            return await upstream.post("", body)
+        except EngineError as e:
+            if isinstance(e, EngineHttpError) and e.status in _UNAUTHORIZED:
+                raise InputError(str(e)) from None
+            if i == _TRIES - 1 or not e.is_transient or isinstance(e, EngineTimeoutError):
+                raise
+            wait_s = e.retry_after_s if isinstance(e, EngineHttpError) else None
+            await asyncio.sleep(_FIRST_WAIT_S * 2**i if wait_s is None else min(wait_s, _LONGEST_WAIT_S))
+    raise AssertionError  # the last try returns or raises
+
+
+def count_call(ctx: Context, prompt_tokens: int = 0) -> None:
+    """One verifier call, and the tokens that it read where the server says so."""
+    ctx.meter.count("verifier", [Completion(text="", usage=Usage(prompt=prompt_tokens, calls=1))])

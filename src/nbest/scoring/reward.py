@@ -1,0 +1,188 @@
+"""Reward models, classifiers and rerankers behind HTTP: vLLM, SGLang, llama.cpp, Cohere, Jina, …"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import fsum, prod
+from typing import Literal
+from urllib.parse import urlsplit
+
+from nbest.context import Context
+from nbest.errors import EngineError, EngineHttpError, InputError
+from nbest.scoring.endpoint import Endpoint, count_call
+from nbest.scoring.kept import kept
+from nbest.scoring.rewardwire import REPLIES, Api, Reading, addresses, chat_body, pair_body, text_body
+from nbest.types import Candidate, Json, Prompt, Score
+
+_NOT_THERE = frozenset({404, 405, 501})
+_REFUSED = frozenset({400, 413, 422})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reward:
+    """The score that a reward model or reranker at `url` gives each candidate, in the server's own unit.
+
+    For `classify` and `pooling` a candidate is the last turn of the conversation (`form=chat`: one call
+    for each, at once, the server applies the chat template), or is put with the prompt into `template`
+    (`form=text`: `batch` in a call). For `score` and `rerank` it is a document, and the last user turn
+    the query. A model that scores places (a process reward model) fills `Score.steps`, and `reduce` makes
+    the score of them: the last, as Snell et al. 2024 do (arXiv 2408.03314), the least, product or mean.
+
+    A candidate that the server refuses or does not score has no score, and a note says why. Raises
+    `EngineError` where that holds for all, `InputError` for what a person has to mend: a key, an address,
+    or which class is the score.
+    """
+
+    url: str
+    """The server (`http://localhost:8000`), or the full address of one API (`…/v1/rerank`)."""
+    model: str | None = None
+    """Left out of the call without it: servers of one model do not need it."""
+    api: Literal["auto", "classify", "pooling", "score", "rerank"] = "auto"
+    """auto: by the end of `url`, else the first that the server has, in this order; asked once."""
+    form: Literal["chat", "text"] = "chat"
+    template: str = "{prompt}\n\n{answer}"
+    label: int | None = None
+    """Which class's number is the score, from 0, where the model has several."""
+    reduce: Literal["last", "min", "product", "mean"] = "last"
+    key_env: str | None = None
+    """Environment variable that holds the key."""
+    batch: int = 32
+    timeout_s: float = 120.0
+
+    def __post_init__(self) -> None:
+        if urlsplit(self.url).scheme not in {"http", "https"}:
+            raise ValueError(f"url must be such as http://localhost:8000, got {self.url!r}")
+        if self.batch < 1:
+            raise ValueError(f"batch must be at least 1, got {self.batch}")
+        if "{answer}" not in self.template:
+            raise ValueError("template has no {answer}: write it where the candidate goes")
+
+    async def __call__(
+        self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
+    ) -> Sequence[Score]:
+        places = [i for i, c in enumerate(candidates) if c.is_usable]
+        scores = [Score(value=None)] * len(candidates)
+        if not places:
+            return scores
+        texts = [candidates[i].text for i in places]
+        api, endpoint = await self._server(prompt, texts[0], ctx)
+        size = 1 if self._is_chat(api) else self.batch
+        parts = [texts[i : i + size] for i in range(0, len(texts), size)]
+        read = await asyncio.gather(*(self._ask(api, endpoint, prompt, part, ctx) for part in parts))
+        readings = [reading for part in read for reading in part]
+        errors = [r for r in readings if isinstance(r, EngineError)]
+        if len(errors) == len(readings):
+            raise errors[0]
+        if errors:
+            ctx.note(f"reward: {len(errors)} of {len(readings)} candidates have no score: {errors[0]}")
+        for i, reading in zip(places, readings, strict=True):
+            if not isinstance(reading, EngineError):
+                scores[i] = self._score(reading)
+        return scores
+
+    def _is_chat(self, api: Api) -> bool:
+        return api in {"classify", "pooling"} and self.form == "chat"
+
+    def _body(self, api: Api, prompt: Prompt, texts: Sequence[str]) -> dict[str, Json]:
+        model = {"model": self.model} if self.model else {}
+        if self._is_chat(api):
+            return model | chat_body(prompt, texts[0])
+        if api in {"classify", "pooling"}:
+            return model | text_body(prompt, texts, self.template)
+        return model | pair_body(api, prompt, texts)
+
+    async def _server(self, prompt: Prompt, text: str, ctx: Context) -> tuple[Api, Endpoint]:
+        """The API and its address; found by asking, once for all prompts."""
+        options: list[tuple[Api, Endpoint]] = [
+            (api, Endpoint(url=address, key_env=self.key_env, timeout_s=self.timeout_s))
+            for api, address in addresses(self.url)
+            if self.api in {"auto", api}
+        ]
+        if not options:
+            raise InputError(f"api={self.api} does not go with {self.url}: give the server's address alone")
+        if len(options) == 1:
+            return options[0]
+        found = await kept(("reward", self.url, self.model, self.api, self.form), _Found)
+        async with found.lock:
+            if found.where is None:
+                found.where = await self._find(options, prompt, text, ctx)
+        return found.where
+
+    async def _find(
+        self, options: Sequence[tuple[Api, Endpoint]], prompt: Prompt, text: str, ctx: Context
+    ) -> tuple[Api, Endpoint]:
+        said: dict[str, None] = {}
+        for api, endpoint in options:
+            try:
+                await self._post(api, endpoint, prompt, [text], ctx)
+            except EngineHttpError as e:
+                if not (e.status in _NOT_THERE or (e.status in _REFUSED and "support" in str(e))):
+                    return api, endpoint  # it is there, and says what is wrong when it is asked again
+                said[str(e)] = None
+            else:
+                return api, endpoint
+        tried = ", ".join(urlsplit(e.url).path for _, e in options)
+        raise InputError(
+            f"{self.url} scores nothing at {tried}: {'; '.join(said)}. Start it with a reward or rerank model"
+            " (vLLM: --runner pooling), name the model, or give the full address as url"
+        )
+
+    async def _ask(
+        self, api: Api, endpoint: Endpoint, prompt: Prompt, texts: Sequence[str], ctx: Context
+    ) -> list[Reading | EngineError]:
+        """One reading per text. What a batch is refused for is asked again one by one."""
+        try:
+            by_index = await self._post(api, endpoint, prompt, texts, ctx)
+        except EngineHttpError as e:
+            if e.status in _NOT_THERE:
+                raise InputError(f"{endpoint.url}: {e}") from None
+            if e.status not in _REFUSED or len(texts) == 1:
+                return [e] * len(texts)
+            alone = await asyncio.gather(*(self._ask(api, endpoint, prompt, [t], ctx) for t in texts))
+            return [readings[0] for readings in alone]
+        except EngineError as e:
+            return [e] * len(texts)
+        missing = EngineError(f"{endpoint.url} left candidates out of its reply")
+        return [by_index.get(i) or missing for i in range(len(texts))]
+
+    async def _post(
+        self, api: Api, endpoint: Endpoint, prompt: Prompt, texts: Sequence[str], ctx: Context
+    ) -> dict[int, Reading]:
+        reply = await endpoint.post(self._body(api, prompt, texts), REPLIES[api], ctx)
+        count_call(ctx, reply.prompt_tokens)
+        return {i: reading for i, reading in reply.by_index().items() if reading and all(reading)}
+
+    def _score(self, reading: Reading) -> Score:
+        num_classes = min(len(row) for row in reading)
+        if num_classes > 1 and self.label is None:
+            raise InputError(
+                f"{self.url} gives {num_classes} numbers for each text: say which class is the score, from 0:"
+                f"  label={num_classes - 1}"
+            )
+        label = self.label or 0
+        if label >= num_classes:
+            raise InputError(f"label={label}, but {self.url} gives {num_classes} classes, counted from 0")
+        steps = tuple(row[label] for row in reading)
+        match self.reduce:
+            case "last":
+                value = steps[-1]
+            case "min":
+                value = min(steps)
+            case "product":
+                value = prod(steps)
+            case "mean":
+                value = fsum(steps) / len(steps)
+        return Score(value=value, steps=steps if len(steps) > 1 else ())
+
+
+class _Found:
+    """Which API a server has, once that is known."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.where: tuple[Api, Endpoint] | None = None
+
+    async def aclose(self) -> None:
+        """Nothing to let go of."""
