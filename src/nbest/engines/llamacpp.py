@@ -37,7 +37,7 @@ class LlamaCpp:
     slots: int = 16
     """Sequences that are drawn at once, over all prompts; also the largest `n` of one call."""
     context: int | None = None
-    """Tokens per sequence, prompt included; None: the model's own length, at most 4096."""
+    """Tokens per sequence, prompt included, rounded up to 256; None: the model's own, at most 4096."""
     threads: int = 1
     """Of llama.cpp. More only helps where cores are idle and the model is not tiny."""
     gpu_layers: int = 0

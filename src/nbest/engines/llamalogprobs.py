@@ -3,7 +3,7 @@
 Its native answer has one log-probability per *character*: where a character spans tokens, those that
 only begin it are left out, which would make text in many scripts look likelier than it is. They are
 asked for afterwards, from the token ids: a call that draws one token names the log-probability of a
-token that a bias forces, or of the whole vocabulary.
+token that a bias forces, and of the likeliest ones.
 """
 
 from __future__ import annotations
@@ -87,7 +87,12 @@ async def drawn_logprobs(server: LlamaServer, opening: str, drawn: Drawn, k: int
 async def text_logprobs(server: LlamaServer, opening: str, text: str) -> Logprobs:
     """Of the tokens that `text` has by itself; one short call for each."""
     ids = (await server.post("/tokenize", {"content": text}, _Tokenized)).tokens
-    return _logprobs([await _place(server, opening, ids[:i], id_, 0) for i, id_ in enumerate(ids)], 0)
+    places = [
+        await _next(server, opening, ids[:i], forced=id_, num_top=1)
+        or await _place(server, opening, ids[:i], id_, 0)
+        for i, id_ in enumerate(ids)
+    ]
+    return _logprobs(places, 0)
 
 
 def _logprobs(places: Sequence[Place], k: int) -> Logprobs:
@@ -116,24 +121,21 @@ def _matched(ids: Sequence[int], places: Sequence[Place]) -> dict[int, int]:
 
 
 async def _place(server: LlamaServer, opening: str, before: Sequence[int], id_: int, k: int) -> Place:
-    """Token `id_` after `opening` and the tokens `before`."""
-    places = await _next(server, opening, before, forced=id_, num_top=max(1, k))
-    if places:
-        return places[0]
+    """Token `id_` after `opening` and the tokens `before`, found among the likeliest or among all."""
     neutral = (await server.post("/tokenize", {"content": "a"}, _Tokenized)).tokens[-1]
-    places = await _next(server, opening, before, forced=neutral, num_top=_WHOLE_VOCABULARY)
-    found = next((t for p in places for t in p.top_logprobs if t.id == id_), None)
-    if found is None:
-        raise EngineProtocolError(f"llama.cpp names no log-probability of token {id_}")
-    return Place(
-        id=id_, token="", logprob=found.logprob, bytes=found.bytes, top_logprobs=places[0].top_logprobs
-    )
+    for num_top in (max(k, 64), 4096, _WHOLE_VOCABULARY):
+        drawn = await _next(server, opening, before, forced=neutral, num_top=num_top)
+        likeliest = drawn.top_logprobs if drawn else []
+        for top in likeliest:
+            if top.id == id_:
+                return msgspec.structs.replace(top, token="", top_logprobs=likeliest[:k])
+    raise EngineProtocolError(f"llama.cpp names no log-probability of token {id_}")
 
 
 async def _next(
     server: LlamaServer, opening: str, before: Sequence[int], *, forced: int, num_top: int
-) -> list[Place]:
-    """The one token drawn; empty where it is only the beginning of a character."""
+) -> Place | None:
+    """The one token drawn; None where it is only the beginning of a character."""
     body = {
         "prompt": [opening, *before] if before else opening,
         "n_predict": 1,
@@ -142,4 +144,4 @@ async def _next(
         "n_probs": num_top,
         "response_fields": FIELDS,
     }
-    return (await server.post("/completion", body, Drawn)).completion_probabilities
+    return next(iter((await server.post("/completion", body, Drawn)).completion_probabilities), None)

@@ -13,9 +13,11 @@ import contextlib
 import importlib
 import secrets
 import threading
+import time
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from socket import SHUT_RDWR
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
@@ -25,6 +27,9 @@ import msgspec
 from nbest.errors import CapabilityError, EngineError, EngineProtocolError, InputError, UnreachableError
 
 T = TypeVar("T")
+
+_POLL_S = 1.1
+"""llama.cpp looks once a second whether somebody still waits for an answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +54,9 @@ class LlamaServer:
         self._server: Any = _start(config, self._key)
         address = urlsplit(str(self._server.listening_address))
         self._host, self._port = address.hostname or "127.0.0.1", address.port
+        self._sockets: set[Any] = set()
+        self._noticed_at = 0.0
+        """When llama.cpp will have noticed the last connection that was cut."""
         self._gates: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
     @property
@@ -56,8 +64,13 @@ class LlamaServer:
         return self._server is None
 
     def close(self) -> None:
-        """Frees memory and threads; blocks until llama.cpp has stopped."""
-        self._server = None
+        """Ends the calls that still run, frees memory and threads; blocks until all have stopped."""
+        server, self._server = self._server, None
+        for socket in tuple(self._sockets):
+            self._cut(socket)
+        # Freeing it before it has noticed would wait for it with the interpreter lock held.
+        time.sleep(max(0.0, self._noticed_at - time.monotonic()))
+        del server
 
     @contextlib.asynccontextmanager
     async def turn(self) -> AsyncGenerator[None, None]:
@@ -67,7 +80,7 @@ class LlamaServer:
             yield
 
     async def post(self, path: str, body: Mapping[str, Any], answer: type[T]) -> T:
-        """The JSON answer to one call. Cancelling closes the connection, which stops the generation.
+        """The JSON answer to one call. Cancelling closes the connection; the work stops within a second.
 
         Raises `EngineError`: llama.cpp refused the call, or was closed meanwhile.
         """
@@ -77,36 +90,57 @@ class LlamaServer:
             f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\nConnection: close\r\n\r\n"
         )
         try:
-            reader, writer = await asyncio.open_connection(self._host, self._port)
-            try:
-                writer.write(head.encode() + data)
-                raw = await reader.read()
-            finally:
-                writer.transport.abort()
+            raw = await self._exchange(head.encode() + data)
         except OSError as e:
             raise UnreachableError(f"llama.cpp in this process does not answer: {e}") from None
         _, _, payload = raw.partition(b"\r\n\r\n")
+        if self.is_closed and not payload:
+            raise EngineError("the engine was closed before it answered")
         if b'"error"' in payload[:20]:
-            raise self._refusal(payload)
+            raise _refusal(payload)
         try:
             return msgspec.json.decode(payload, type=answer)
         except msgspec.DecodeError as e:
             raise EngineProtocolError(f"llama.cpp gave no answer to {path}: {e}") from None
 
-    def _refusal(self, payload: bytes) -> EngineError:
-        error = msgspec.json.decode(payload, type=_Refusal).error
-        if error.type == "exceed_context_size_error":
-            return EngineError(
-                f"the prompt has {error.n_prompt_tokens} tokens, but a slot holds {self.config.context}:"
-                f" raise  context=  of the engine llamacpp (or shorten the prompt)"
-            )
-        return EngineError(f"llama.cpp refused the call: {error.message}")
+    async def _exchange(self, data: bytes) -> bytes:
+        if self.is_closed:
+            return b""
+        reader, writer = await asyncio.open_connection(self._host, self._port)
+        socket = writer.get_extra_info("socket")
+        self._sockets.add(socket)
+        raw = b""
+        try:
+            writer.write(data)
+            raw = await reader.read()
+        finally:
+            if not raw:
+                self._cut(socket)
+            self._sockets.discard(socket)
+            writer.transport.abort()
+        return raw
+
+    def _cut(self, socket: Any) -> None:
+        self._noticed_at = time.monotonic() + _POLL_S
+        with contextlib.suppress(OSError):
+            socket.shutdown(SHUT_RDWR)
+
+
+def _refusal(payload: bytes) -> EngineError:
+    error = msgspec.json.decode(payload, type=_Refusal).error
+    if error.type == "exceed_context_size_error":
+        return EngineError(
+            f"the prompt has {error.n_prompt_tokens} tokens, but a sequence holds {error.n_ctx}:"
+            f" raise  context=  of the engine llamacpp, or shorten the prompt"
+        )
+    return EngineError(f"llama.cpp refused the call: {error.message}")
 
 
 class _Error(msgspec.Struct):
     message: str = ""
     type: str = ""
     n_prompt_tokens: int | None = None
+    n_ctx: int | None = None
 
 
 class _Refusal(msgspec.Struct):

@@ -1,0 +1,103 @@
+"""The contract of engines: on the embedded model here, on real servers with `make test-servers`."""
+
+import asyncio
+import os
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from contract.engine_contract import EngineContract, ask
+from nbest import registry
+from nbest.errors import EngineError
+
+PACKAGED = Path(str(resources.files("nbest"))) / "data" / "nbest-mini.gguf"
+GGUF = os.environ.get("NBEST_TEST_GGUF", str(PACKAGED))
+
+
+def llamacpp(**parameters):
+    return registry.load("engines", "llamacpp")(model=GGUF, slots=8, **parameters)
+
+
+class TestLlamaCpp(EngineContract):
+    def make(self):
+        return llamacpp()
+
+    async def test_every_token_has_a_logprob_where_characters_span_tokens(self, engine):
+        pool = await engine.generate(ask("我 นก صخرة 🐦", n=4, temperature=3.0, logprobs=1, max_tokens=30))
+        assert any("" in c.logprobs.tokens or "\ufffd" in c.text for c in pool)
+        assert all(len(c.logprobs.values) == c.usage.completion for c in pool)
+
+    async def test_too_many_draws_name_the_parameter_to_raise(self, engine):
+        with pytest.raises(EngineError, match="slots="):
+            await engine.generate(ask(n=9))
+
+    async def test_a_prompt_that_is_too_long_names_both_numbers_and_the_parameter(self):
+        engine = llamacpp(context=256)
+        with pytest.raises(EngineError, match=r"\d{3,} tokens, but a sequence holds 256.*context="):
+            await engine.generate(ask("one two three " * 300))
+        await engine.aclose()
+
+    async def test_a_text_ends_with_the_context(self):
+        engine = llamacpp(context=256)
+        (c,) = await engine.generate(ask(max_tokens=500, temperature=3.0))
+        assert c.usage.prompt + c.usage.completion <= 256
+        await engine.aclose()
+
+    async def test_a_repeated_prompt_is_partly_cached(self, engine):
+        for _ in range(10):
+            (c,) = await engine.generate(ask("The same long question again and again", max_tokens=1))
+        assert 0 < c.usage.cached < c.usage.prompt
+
+    async def test_after_closing_it_says_so(self, engine):
+        await engine.generate(ask(max_tokens=1))
+        await engine.aclose()
+        with pytest.raises(EngineError, match="closed"):
+            await engine.generate(ask(max_tokens=1))
+
+    async def test_closing_ends_calls_that_still_run(self, engine):
+        await engine.generate(ask(max_tokens=1))
+        calls = [asyncio.create_task(engine.generate(ask(n=8, max_tokens=200, temperature=3.0))) for _ in range(8)]
+        await asyncio.sleep(0.05)
+        await asyncio.wait_for(engine.aclose(), 5)
+        for result in await asyncio.gather(*calls, return_exceptions=True):
+            assert isinstance(result, EngineError | list)
+
+    def test_it_serves_several_event_loops(self):
+        engine = llamacpp()
+        first, second = [asyncio.run(engine.generate(ask(temperature=0.0))) for _ in range(2)]
+        assert first[0].text == second[0].text
+        asyncio.run(engine.aclose())
+
+
+class TestLlamaCppDeterministic(EngineContract):
+    def make(self):
+        return llamacpp(deterministic=True)
+
+    async def test_the_load_changes_nothing(self, engine):
+        requests = [ask(f"{i} + {i}?", n=1 + i % 3, temperature=1.0, logprobs=0) for i in range(12)]
+        alone = [await engine.generate(r) for r in requests]
+        together = await asyncio.gather(*[engine.generate(r) for r in reversed(requests)])
+        assert [[(c.text, c.logprobs) for c in p] for p in alone] == [
+            [(c.text, c.logprobs) for c in p] for p in reversed(together)
+        ]
+
+
+class ServerContract(EngineContract):
+    variable = ""
+
+    def make(self):
+        url = os.environ.get(self.variable)
+        if not url:
+            pytest.skip(f"{self.variable} names no server")
+        return registry.load("engines", "openai")(url=url, model=os.environ.get("NBEST_TEST_MODEL", "tiny"))
+
+
+@pytest.mark.servers
+class TestLlamaCppOverHttp(ServerContract):
+    variable = "NBEST_TEST_LLAMACPP_URL"
+
+
+@pytest.mark.servers
+class TestVllm(ServerContract):
+    variable = "NBEST_TEST_VLLM_URL"
