@@ -107,9 +107,9 @@ class Upstream:
                 return _refuse(name, style)
         n = body.get("n", 1)
         if n > 1 and self.n == "refused":
-            return _error(400, "Only one completion choice is allowed")
+            return error_reply(400, "Only one completion choice is allowed")
         if self.n.isdigit() and n > int(self.n):
-            return _error(400, f"n must be at most {self.n}, got {n}")
+            return error_reply(400, f"n must be at most {self.n}, got {n}")
         return None
 
     def _answer(self, body, *, is_chat):
@@ -173,7 +173,7 @@ class Upstream:
         return num if is_open else num + HEADER_TOKENS
 
     async def _fault_error500(self, request):
-        return _error(500, "the GPU fell off the bus")
+        return error_reply(500, "the GPU fell off the bus")
 
     async def _fault_busy(self, request):
         return web.json_response(
@@ -221,7 +221,7 @@ def _count(value):
     return value if isinstance(value, int) else len(value)
 
 
-def _error(status, message):
+def error_reply(status, message):
     return web.json_response({"error": {"message": message, "type": "x", "param": None}}, status=status)
 
 
@@ -238,7 +238,7 @@ def _refuse(name, style):
             error = {"message": f"Unrecognized request argument supplied: {name}", "param": name}
             return web.json_response({"error": error}, status=400)
         case "renamed":
-            return _error(400, f"Unsupported parameter: '{name}'. Use 'max_completion_tokens' instead.")
+            return error_reply(400, f"Unsupported parameter: '{name}'. Use 'max_completion_tokens' instead.")
         case _:
             message = f"Unexpected keys in the request: {{'{name}'}}"
             return web.Response(text=json.dumps({"message": message}), status=400)

@@ -153,8 +153,10 @@ _reply = msgspec.json.Decoder(_Reply)
 _models = msgspec.json.Decoder(_Models)
 
 
-def completions(raw: bytes, params: SamplingParams) -> list[Completion]:
+def completions(raw: bytes, params: SamplingParams, *, counts_first: bool = False) -> list[Completion]:
     """The completions of a reply to either body, in order.
+
+    `counts_first`: the server's `completion_tokens` are those of the first choice only (llama.cpp).
 
     A choice without text that says why (length: it all went into reasoning; a content filter) is a
     failed completion with its usage. Raises `EngineProtocolError` for no choices, for choices that
@@ -169,7 +171,7 @@ def completions(raw: bytes, params: SamplingParams) -> list[Completion]:
     drawn = [_completion(c, params) for c in choices]
     if all(d.error and c.finish_reason in {None, "stop"} for d, c in zip(drawn, choices, strict=True)):
         raise EngineProtocolError(f"the server's reply has no text: {drawn[0].error}")
-    return _with_usage(drawn, choices, reply.usage)
+    return _with_usage(drawn, choices, reply.usage, counts_first=counts_first)
 
 
 def prompt_tokens(raw: bytes) -> int | None:
@@ -292,19 +294,11 @@ def _logprobs(found: _Logprobs | None, params: SamplingParams) -> Logprobs | Non
 
 
 def _with_usage(
-    drawn: Sequence[Completion], choices: Sequence[_Choice], usage: _Usage | None
+    drawn: Sequence[Completion], choices: Sequence[_Choice], usage: _Usage | None, *, counts_first: bool
 ) -> list[Completion]:
     """The call's tokens on its completions: the prompt on the first; the sum is exact."""
     counts = [_num_tokens(c.logprobs) for c in choices]
-    known = [n for n in counts if n is not None]
-    num_bytes = [len(d.text.encode()) for d in drawn]
-    total = usage.completion_tokens if usage else None
-    if len(known) == len(drawn) and (total is None or total < sum(known)):
-        shares = known  # some servers count one choice only
-    elif total is None:
-        shares = [-(-b // _BYTES_PER_TOKEN) for b in num_bytes]
-    else:
-        shares = split(total, known if len(known) == len(drawn) else [b + 1 for b in num_bytes])
+    shares = _shares(drawn, counts, usage.completion_tokens if usage else None, counts_first=counts_first)
     details = usage.prompt_tokens_details if usage else None
     first = Usage(
         prompt=(usage and usage.prompt_tokens) or 0,
@@ -314,6 +308,23 @@ def _with_usage(
     )
     usages = [first, *(Usage(completion=s) for s in shares[1:])]
     return [replace(d, usage=u) for d, u in zip(drawn, usages, strict=True)]
+
+
+def _shares(
+    drawn: Sequence[Completion], counts: Sequence[int | None], total: int | None, *, counts_first: bool
+) -> list[int]:
+    """Drawn tokens of each completion: from log-probabilities, else by length in bytes."""
+    known = [n for n in counts if n is not None]
+    is_known = len(known) == len(drawn)
+    num_bytes = [len(d.text.encode()) for d in drawn]
+    if total is None:
+        return known if is_known else [-(-b // _BYTES_PER_TOKEN) for b in num_bytes]
+    if counts_first and len(drawn) > 1:
+        rest = known[1:] if is_known else [-(-total * b // max(1, num_bytes[0])) for b in num_bytes[1:]]
+        return [total, *rest]
+    if is_known:
+        return split(total, known) if total >= sum(known) else known
+    return split(total, [b + 1 for b in num_bytes])
 
 
 def _num_tokens(found: _Logprobs | None) -> int | None:

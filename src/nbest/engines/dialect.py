@@ -42,10 +42,10 @@ OPTIONAL = {
 _NEUTRAL: Mapping[str, Mapping[str, Json]] = {
     "vllm": {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0},
     "sglang": {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0},
-    "llamacpp": {"top_k": 0, "min_p": 0.0},
+    "llamacpp": {"top_k": 0, "min_p": 0.0, "samplers": ["temperature", "min_p", "top_k", "top_p"]},
 }
 """By server: what must be said to draw from the model's own distribution. vLLM and SGLang take what is
-left out from the model's generation_config, llama.cpp from its own defaults (top_k 40, min_p 0.05)."""
+left out from the model's generation_config, llama.cpp from its own defaults (top_k 40, min_p 0.05), and it would cut before it applies temperature."""
 
 _CONTINUE = {"continue_final_message": True, "add_generation_prompt": False}
 _N_REFUSED = re.compile(
@@ -75,6 +75,11 @@ class Dialect:
     echoes: bool | None = None
     """Whether the reply repeats the prefix; None: not asked yet."""
 
+    @property
+    def counts_first(self) -> bool:
+        """Whether the reported usage is that of the first of n choices."""
+        return self.server == "llamacpp"
+
     def capabilities(self) -> Capabilities:
         """As far as known; what was not asked yet counts as there."""
         return Capabilities(
@@ -95,8 +100,11 @@ class Dialect:
         if is_chat and request.prefix and self.server != "llamacpp":
             body |= _CONTINUE
         wanted = request.params.logprobs
-        if wanted is not None and self.server == "llamacpp":  # 0 alternatives turn log-probs off there
-            body["top_logprobs" if is_chat else "logprobs"] = max(1, wanted)
+        if self.counts_first and (wanted is not None or request.n > 1):
+            # 0 alternatives turn log-probs off there; without any, nobody knows what n draws cost
+            body["logprobs"] = True if is_chat else max(1, wanted or 0)
+            if is_chat:
+                body["top_logprobs"] = max(1, wanted or 0)
         if self.max_logprobs is not None and (body.get("top_logprobs") or 0) > self.max_logprobs:
             body["top_logprobs"] = self.max_logprobs
         return without(body, self.refused)

@@ -19,7 +19,7 @@ from nbest.errors import (
 from nbest.sampling.draws import Hedged, Iid
 from nbest.scoring.confidence import Logprob
 from nbest.types import Completion, Message, Prompt, Request, SamplingParams
-from upstream import Upstream
+from upstream import Upstream, error_reply
 
 PROMPT = Prompt(id="p", messages=(Message(role="user", content="one two three"),))
 SEEDED = SamplingParams(temperature=0.7, min_p=0.1, seed=10, max_tokens=16)
@@ -147,7 +147,7 @@ def test_it_works_in_a_second_loop_after_aclose():
         nonlocal engine
         async with Upstream() as server:
             engine = OpenAI(url=server.url) if engine is None else engine
-            object.__setattr__(engine._live.upstream, "url", server.url)
+            object.__setattr__(engine._peer.upstream, "url", server.url)
             drawn = await engine.generate(ask())
             await engine.aclose()
             return drawn
@@ -249,6 +249,22 @@ def _was_drawn(body, n):
 
 def _num(body, n):
     return 1 if n == "ignored" else body.get("n", 1)
+
+
+async def test_a_limit_in_the_words_of_llama_cpp(upstream, engine, monkeypatch):
+    words = "Field 'n': Value must be between 1 <= value <= 4, but got 9"
+    monkeypatch.setattr(
+        upstream, "_refusal", lambda body: error_reply(400, words) if body.get("n", 1) > 4 else None
+    )
+    assert len(await engine.generate(ask(9))) == 9
+    assert (await engine.capabilities()).max_n == 4
+
+
+async def test_what_n_draws_of_llama_cpp_cost_is_known_from_log_probs(upstream, engine):
+    upstream.owned_by = "llamacpp"
+    first, second = await engine.generate(ask(2))
+    assert upstream.bodies[0]["logprobs"] is True
+    assert (first.logprobs, second.usage.completion) == (None, 1)
 
 
 async def test_a_silent_cap_is_learnt(upstream, engine):
