@@ -28,15 +28,15 @@ from nbest.lab.problems import tell
 from nbest.lab.stories import MAX_NUM_STEPS, draw_story
 from nbest.lab.tokenizer import PAD, encode_conversations, token_id, train_tokenizer
 
-NUM_SAMPLES = 80_000
+NUM_SAMPLES = 100_000
 BATCH_SIZE = 32
-VOCAB_SIZE = 2048
+VOCAB_SIZE = 3584
 MATRIX_LEARNING_RATE = 2e-2
 OTHER_LEARNING_RATE = 3e-3
 NUM_WARMUP_STEPS = 40
 DECAY_START = 0.4
 """Fraction of the run after which the learning rates fall linearly to nearly zero."""
-WARM_UP_SHARE, WARM_UP_NUM_STEPS = 0.12, 2
+WARM_UP_SHARE, WARM_UP_NUM_STEPS = 0.08, 2
 """The first share of the run sees short problems only: copying and single equations are learnt sooner."""
 _BATCHES_PER_BUCKET = 32
 _IGNORED = -100
