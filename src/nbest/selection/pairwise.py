@@ -75,10 +75,10 @@ def point_shares(games: Sequence[Game]) -> dict[int, float]:
 
 
 def bradley_terry(games: Sequence[Game]) -> dict[int, float]:
-    """Log-strengths with mean 0, by Newman's iteration (2023, JMLR 24:238).
+    """Log-strengths, by Newman's iteration (2023, JMLR 24:238).
 
-    Everybody also ties one game with a phantom of strength 1, so that a candidate that never loses has
-    a finite strength. Candidates with the same results have the same strength to `_DIGITS` places.
+    Everybody also ties one game with a phantom of log-strength 0, so that a candidate that never loses
+    has a finite strength. Candidates with the same results have the same strength to `_DIGITS` places.
     """
     won = _points(games)
     ids = sorted({i for pair in won for i in pair})
@@ -89,8 +89,7 @@ def bradley_terry(games: Sequence[Game]) -> dict[int, float]:
             strength[i] = _updated(i, strength, won, ids)
         if all(abs(log(strength[i] / before[i])) < _PRECISION for i in ids):
             break
-    mean = fsum(log(s) for s in strength.values()) / len(ids)
-    return {i: round(log(s) - mean, _DIGITS) for i, s in strength.items()}
+    return {i: round(log(s), _DIGITS) for i, s in strength.items()}
 
 
 def _updated(
