@@ -1,0 +1,50 @@
+"""What an engine sends."""
+
+from __future__ import annotations
+
+from nbest.types import Json, Prompt, Request
+
+
+def chat_body(request: Request, model: str) -> dict[str, Json]:
+    """Body of POST /chat/completions; a prefix is a trailing assistant message.
+
+    Temperature and top_p are always said; what is at OpenAI's default otherwise is left out.
+    """
+    messages = [{"role": m.role, "content": m.content} for m in request.prompt.messages]
+    if request.prefix:
+        messages.append({"role": "assistant", "content": request.prefix})
+    body = {"model": model, "messages": messages, **_params(request)}
+    if request.params.logprobs is not None:
+        body["logprobs"] = True
+        if request.params.logprobs:
+            body["top_logprobs"] = request.params.logprobs
+    return body
+
+
+def text_body(request: Request, model: str) -> dict[str, Json]:
+    """Body of POST /completions, for models without a chat template (see `raw_text`)."""
+    body = {"model": model, "prompt": raw_text(request.prompt) + request.prefix, **_params(request)}
+    if request.params.logprobs is not None:
+        body["logprobs"] = request.params.logprobs
+    return body
+
+
+def raw_text(prompt: Prompt) -> str:
+    """The contents of all messages with an empty line between them: a prompt without a template."""
+    return "\n\n".join(m.content for m in prompt.messages)
+
+
+def _params(request: Request) -> dict[str, Json]:
+    p = request.params
+    said: dict[str, Json] = {"temperature": p.temperature, "top_p": p.top_p, "max_tokens": p.max_tokens}
+    if request.n > 1:
+        said["n"] = request.n
+    if p.stop:
+        said["stop"] = p.stop
+    if p.seed is not None:
+        said["seed"] = p.seed
+    if p.min_p > 0:
+        said["min_p"] = p.min_p
+    if p.top_k > 0:
+        said["top_k"] = p.top_k
+    return said
