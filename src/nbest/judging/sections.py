@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from random import Random
+from typing import Final
 
 from nbest.types import Prompt
+
+MARK_TOKENS: Final = 50
+"""At most, for the two marks around a candidate."""
 
 
 def unused_tag(rng: Random, texts: Iterable[str]) -> str:

@@ -26,7 +26,7 @@ _BEST = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judge:
-    """Pointwise judging: one call per candidate, all at once.
+    """Pointwise judging: one call per distinct candidate, all at once.
 
     mode="score": the judge explains itself and gives 1 to 10 (Zheng et al. 2023, arXiv 2306.05685),
     read strictly in any digit system, asked for once more if unreadable. mode="yes_no": the
@@ -51,18 +51,20 @@ class Judge:
     async def __call__(
         self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
     ) -> Sequence[Score]:
-        if self.mode == "yes_no":
-            return await self._by_logprobs(prompt, candidates, ctx)
-        params = SamplingParams(temperature=0.0, max_tokens=self.max_tokens)
-        replies = await ask([self._question("score", prompt, c, params, ctx) for c in candidates], ctx)
-        _note_missing([r.problem for r in replies], ctx)
-        return [Score(value=None if r.verdict is None else float(r.verdict)) for r in replies]
+        texts = list(dict.fromkeys(c.text for c in candidates))
+        judged = await (self._by_logprobs if self.mode == "yes_no" else self._by_number)(prompt, texts, ctx)
+        values = dict(zip(texts, judged, strict=True))
+        return [Score(value=values[c.text]) for c in candidates]
 
-    async def _by_logprobs(
-        self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
-    ) -> Sequence[Score]:
+    async def _by_number(self, prompt: Prompt, texts: Sequence[str], ctx: Context) -> list[float | None]:
+        params = SamplingParams(temperature=0.0, max_tokens=self.max_tokens)
+        replies = await ask([self._question("score", prompt, t, params, ctx) for t in texts], ctx)
+        _note_missing([r.problem for r in replies], ctx)
+        return [None if r.verdict is None else float(r.verdict) for r in replies]
+
+    async def _by_logprobs(self, prompt: Prompt, texts: Sequence[str], ctx: Context) -> list[float | None]:
         params = SamplingParams(temperature=0.0, max_tokens=1, logprobs=self.top_logprobs)
-        questions = [self._question("yes_no", prompt, c, params, ctx) for c in candidates]
+        questions = [self._question("yes_no", prompt, t, params, ctx) for t in texts]
         drawn = await ctx.complete([q.request for q in questions])
         answered = [c[0] for c in drawn if c and c[0].error is None]
         if answered and not any(c.logprobs and c.logprobs.top for c in answered):
@@ -74,19 +76,19 @@ class Judge:
         values = [_probability_of_yes(c[0], words) if c else None for c in drawn]
         problems = [None if v is not None else _why(c) for v, c in zip(values, drawn, strict=True)]
         _note_missing(problems, ctx)
-        return [Score(value=v) for v in values]
+        return values
 
     def _words(self, prompt: Prompt, ctx: Context) -> LanguageWords:
         template = template_for("yes_no", prompt, ctx, language=self.template_language, path=self.templates)
         return language_words().get(template.language, language_words()["en"])
 
     def _question(
-        self, name: str, prompt: Prompt, candidate: Candidate, params: SamplingParams, ctx: Context
+        self, name: str, prompt: Prompt, text: str, params: SamplingParams, ctx: Context
     ) -> Question[int]:
         return question(
             name,
             prompt,
-            {"1": candidate.text},
+            {"1": text},
             ctx,
             role="judge",
             engine=self.engine,
@@ -130,5 +132,5 @@ def _why(completions: Sequence[Completion]) -> str:
 def _note_missing(problems: Sequence[str | None], ctx: Context) -> None:
     if missing := [p for p in problems if p is not None]:
         ctx.note(
-            f"judge: {len(missing)} of {len(problems)} candidates have no score; the first: {missing[0]}"
+            f"judge: {len(missing)} of {len(problems)} distinct candidates have no score; the first: {missing[0]}"
         )

@@ -10,16 +10,13 @@ from nbest import registry
 from nbest.context import Context
 from nbest.judging.ask import Question, Reply, ask, question
 from nbest.judging.pools import distinct, labelled, shuffled, with_text_of
-from nbest.judging.sections import most_tokens
+from nbest.judging.sections import MARK_TOKENS, most_tokens
 from nbest.judging.templates import TemplateLanguage
 from nbest.judging.verdicts import choice
 from nbest.protocols import Selector
 from nbest.selection.mbr import Mbr
 from nbest.selection.pool import chosen, usable
 from nbest.types import Candidate, Json, Prompt, SamplingParams, Selection, replace
-
-_MARK_TOKENS = 50
-"""The two marks around a candidate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +105,7 @@ class Chops:
         parts: list[list[Candidate]] = []
         left = 0
         for candidate in standing:
-            size = most_tokens(candidate.text) + _MARK_TOKENS
+            size = most_tokens(candidate.text) + MARK_TOKENS
             if not parts or size > left:
                 parts.append([])
                 left = room

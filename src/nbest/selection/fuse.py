@@ -9,17 +9,12 @@ from nbest import registry
 from nbest.context import Context
 from nbest.judging.fusion import fusion_request
 from nbest.judging.pools import distinct, shuffled
-from nbest.judging.sections import most_tokens, texts_of
+from nbest.judging.sections import MARK_TOKENS, most_tokens, texts_of
 from nbest.judging.templates import TemplateLanguage
 from nbest.protocols import Selector
 from nbest.selection.mbr import Mbr
 from nbest.selection.pool import chosen, usable
-from nbest.types import Candidate, Prompt, SamplingParams, Selection, replace
-
-_AROUND_TOKENS = 1000
-"""The template's own words, in any language."""
-_MARK_TOKENS = 50
-"""The two marks around a candidate."""
+from nbest.types import Candidate, Prompt, Request, SamplingParams, Selection, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,37 +50,32 @@ class Fuse:
             return await self._fallen_back(
                 prompt, pool, f"no two candidates fit into {self.context_tokens} tokens", ctx
             )
-        request = fusion_request(
+        drawn = await ctx.sample([self._request(prompt, parents, ctx)])
+        if problem := _problem(drawn):
+            return await self._fallen_back(prompt, pool, problem, ctx)
+        return chosen(drawn[0], weights=dict.fromkeys(drawn[0].parents, 1.0))
+
+    def _request(self, prompt: Prompt, parents: Sequence[Candidate], ctx: Context) -> Request:
+        seed = ctx.random("fuse").getrandbits(31) if self.temperature > 0 else None
+        return fusion_request(
             "fuse",
             prompt,
             parents,
             ctx,
             role="fusor",
             engine=self.fusor,
-            params=SamplingParams(
-                temperature=self.temperature, max_tokens=self.max_tokens, seed=self._seed(ctx)
-            ),
+            params=SamplingParams(temperature=self.temperature, max_tokens=self.max_tokens, seed=seed),
             template_language=self.template_language,
             templates=self.templates,
         )
-        drawn = await ctx.sample([request])
-        if problem := _problem(drawn):
-            return await self._fallen_back(prompt, pool, problem, ctx)
-        return chosen(drawn[0], weights=dict.fromkeys(drawn[0].parents, 1.0))
-
-    def _seed(self, ctx: Context) -> int | None:
-        return ctx.random("fuse").getrandbits(31) if self.temperature > 0 else None
 
     def _fitting(self, prompt: Prompt, order: Sequence[Candidate], ctx: Context) -> list[Candidate]:
-        room = (
-            self.context_tokens
-            - self.max_tokens
-            - _AROUND_TOKENS
-            - 2 * most_tokens("\n".join(texts_of(prompt)))
-        )
+        """As many as fit into the fusor's context, from the front."""
+        around = sum(most_tokens(t) for t in texts_of(self._request(prompt, [], ctx).prompt))
+        room = self.context_tokens - self.max_tokens - around
         fitting: list[Candidate] = []
         for candidate in order:
-            room -= most_tokens(candidate.text) + _MARK_TOKENS
+            room -= most_tokens(candidate.text) + MARK_TOKENS
             if room < 0:
                 ctx.note(
                     f"fuse: {len(fitting)} of {len(order)} candidates fit into {self.context_tokens} tokens"

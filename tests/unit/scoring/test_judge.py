@@ -34,7 +34,7 @@ def test_a_verdict_that_cannot_be_had_is_a_score_without_value(bad):
     values, judge, ctx = score(lambda r: bad if shown(r)["1"] == "???" else "[[5]]")
     assert values == [5.0, 5.0, None]
     assert len(judge.requests) == (3 if isinstance(bad, EngineError) else 4)
-    assert ctx.notes[0].startswith("judge: 1 of 3 candidates have no score")
+    assert ctx.notes[0].startswith("judge: 1 of 3 distinct candidates have no score")
 
 
 def test_a_repair_gives_the_score():
@@ -45,6 +45,16 @@ def test_a_repair_gives_the_score():
 def test_a_budget_for_some_scores_those():
     values, _, _ = score(lambda _: "[[7]]", budget=Budget(samples=2))
     assert values == [7.0, 7.0, None]
+
+
+def test_the_same_text_is_judged_once():
+    values, judge, _ = score(lambda _: "[[7]]", pool=pool_of("a", "a", "b", "a"))
+    assert values == [7.0] * 4
+    assert len(judge.requests) == 2
+
+
+def test_an_empty_batch_asks_nothing():
+    assert score(lambda _: "[[7]]", pool=[])[0] == []
 
 
 def test_best_of_n_takes_the_highest():
