@@ -111,12 +111,12 @@ class Mbr:
             block = texts[start : start + step] if step < len(texts) else texts
             matrix = await self._utilities(block, texts, ctx)
             means.update(zip(block, row_means(matrix, counts), strict=True))
-            best = max(means.values())
-            rows = {t: row for t, row in rows.items() if means[t] == best}
+            highest = max(means.values())
+            rows = {t: row for t, row in rows.items() if means[t] == highest}
             rows |= {
                 t: dict(zip(texts, matrix[i].tolist(), strict=True))
                 for i, t in enumerate(block)
-                if means[t] == best
+                if means[t] == highest
             }
         return means, rows
 
@@ -128,7 +128,8 @@ class Mbr:
             )
         scores = (await self.utility.aggregate(texts, texts, counts, ctx)).tolist()
         means: dict[str, float] = dict(zip(texts, scores, strict=True))
-        best = [t for t in texts if means[t] == max(scores)]
+        highest = max(scores)
+        best = [t for t in texts if means[t] == highest]
         matrix = await self._utilities(best, texts, ctx)
         return means, {
             t: dict(zip(texts, row, strict=True)) for t, row in zip(best, matrix.tolist(), strict=True)

@@ -119,13 +119,16 @@ def chrf_aggregate(
         return np.zeros(len(keys_h))
     unique_h, rows = _unique(keys_h)
     unique_r, columns = _unique(keys_r)
-    shares = np.ones(len(keys_r)) if weights is None else np.asarray(weights, np.float64)
-    shares = np.bincount(columns, shares, len(unique_r)) / shares.sum()
-    num_left = len(unique_h)
-    precision, recall, effective = np.zeros(num_left), np.zeros(num_left), np.zeros(num_left)
-    for sizes, shared in _orders(unique_h + unique_r, char_order, word_order, num_left):
-        size_h, size_r = sizes[:num_left], float(shares @ sizes[num_left:])
-        matches = np.zeros(num_left) if shared is None else _mean_matches(shared, shares, num_left)
+    given = np.ones(len(keys_r)) if weights is None else np.asarray(weights, np.float64)
+    mass = np.bincount(columns, given / given.sum(), len(unique_r)).astype(np.float64)
+    # One list where the pool is its own evidence, else hypotheses and then references.
+    num_left = None if unique_h == unique_r else len(unique_h)
+    documents = unique_h if num_left is None else unique_h + unique_r
+    mass = mass if num_left is None else np.concatenate((np.zeros(num_left), mass))
+    precision, recall, effective = (np.zeros(len(unique_h)) for _ in range(3))
+    for sizes, shared in _orders(documents, char_order, word_order, num_left):
+        matches = _mean_matches(shared, sizes, mass, num_left)[:num_left]
+        size_h, size_r = sizes[:num_left], float(mass @ sizes)
         precision += matches / np.maximum(size_h, 1)
         recall += matches / (size_r or 1.0)
         effective += (size_h > 0) & (size_r > 0)
@@ -194,15 +197,24 @@ def _matrix(
     return scores
 
 
-def _mean_matches(shared: SharedNgrams, shares: NDArray[np.float64], num_left: int) -> NDArray[np.float64]:
-    """Clipped matches of each document on the left with the mean counts of those on the right."""
+def _mean_matches(
+    shared: SharedNgrams | None, sizes: Ints, mass: NDArray[np.float64], num_left: int | None
+) -> NDArray[np.float64]:
+    """Clipped matches of each document with the counts of all, document i counted `mass[i]` times (≤ 1).
+
+    In a pool that is its own evidence, n-grams of one text alone match their own share of the mean.
+    """
+    num_docs = len(sizes)
+    if shared is None:
+        return sizes * mass if num_left is None else np.zeros(num_docs)
     runs = np.flatnonzero(shared.repeats == 0)
     docs, grams = shared.docs[runs], shared.grams[runs]
-    counts = np.diff(runs, append=len(shared.docs))
-    is_left = docs < num_left
-    means = np.bincount(grams[~is_left], counts[~is_left] * shares[docs[~is_left] - num_left])
-    clipped = np.minimum(counts[is_left], means[grams[is_left]])
-    return np.bincount(docs[is_left], clipped, num_left).astype(np.float64)
+    counts = np.diff(runs, append=len(shared.docs)).astype(np.float64)
+    means = np.bincount(grams, counts * mass[docs])
+    matches = np.bincount(docs, np.minimum(counts, means[grams]), num_docs)
+    if num_left is None:
+        matches = matches + (sizes - np.bincount(docs, counts, num_docs)) * mass
+    return matches.astype(np.float64)
 
 
 def _f_score(precision: NDArray[np.float64], recall: NDArray[np.float64], beta: float) -> NDArray[np.float64]:

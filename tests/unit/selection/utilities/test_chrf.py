@@ -133,6 +133,8 @@ def test_aggregate_equals_its_definition(data, references, others):
     hypotheses = references + others
     expected = naive_aggregate(hypotheses, references, weights)
     assert np.allclose(chrf_aggregate(hypotheses, references, weights), expected, rtol=0, atol=1e-9)
+    own = chrf_aggregate(references, references, weights)
+    assert np.allclose(own, expected[:n], rtol=0, atol=1e-9)
 
 
 def test_aggregate_of_one_reference_is_chrf():
