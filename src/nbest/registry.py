@@ -65,6 +65,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "chrf": "nbest.selection.utilities.chrf:Chrf",
         "edit": "nbest.selection.utilities.edit:Edit",
         "token_f1": "nbest.selection.utilities.token_f1:TokenF1",
+        "embedding": "nbest.selection.utilities.embedding:Embedding",
     },
     "engines": {
         "cache": "nbest.engines.layers.cache:Cache",
