@@ -221,8 +221,8 @@ def _count(value):
     return value if isinstance(value, int) else len(value)
 
 
-def error_reply(status, message):
-    return web.json_response({"error": {"message": message, "type": "x", "param": None}}, status=status)
+def error_reply(status, message, param=None):
+    return web.json_response({"error": {"message": message, "type": "x", "param": param}}, status=status)
 
 
 def _refuse(name, style):

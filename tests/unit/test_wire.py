@@ -137,6 +137,15 @@ def test_log_probs_reveal_how_many_tokens_each_choice_has():
     assert [c.usage.completion for c in drawn] == [3, 1]
 
 
+def test_a_text_that_was_cut_has_all_its_tokens():
+    choices = chat("a", finish_reason="length"), chat("bcd", index=1), chat("b", index=2)
+    params = SamplingParams(max_tokens=10)
+    drawn = wire.completions(reply(*choices, usage={"completion_tokens": 16}), params)
+    assert [c.usage.completion for c in drawn] == [10, 4, 2]
+    drawn = wire.completions(reply(*choices, usage={"completion_tokens": 8}), params)  # cut by the context
+    assert sum(c.usage.completion for c in drawn) == 8
+
+
 def test_a_server_that_counts_one_choice_only_is_corrected_by_log_probs():
     choices = chat("a b c", logprobs=content("a", "b", "c")), chat("x", index=1, logprobs=content("x"))
     drawn = wire.completions(reply(*choices, usage={"completion_tokens": 3}), WITH_LOGPROBS)

@@ -105,8 +105,8 @@ class Dialect:
             body["logprobs"] = True if is_chat else max(1, wanted or 0)
             if is_chat:
                 body["top_logprobs"] = max(1, wanted or 0)
-        if self.max_logprobs is not None and (body.get("top_logprobs") or 0) > self.max_logprobs:
-            body["top_logprobs"] = self.max_logprobs
+        if self.max_logprobs is not None and num_alternatives(body) > self.max_logprobs:
+            body = capped(body, self.max_logprobs)
         return without(body, self.refused)
 
     def learn_refused(self, fields: set[str], host: str) -> None:
@@ -142,6 +142,16 @@ def without(body: Mapping[str, Json], refused: set[str]) -> dict[str, Json]:
         kept.pop("continue_final_message", None)
         kept.pop("add_generation_prompt", None)
     return kept
+
+
+def num_alternatives(body: Mapping[str, Json]) -> int:
+    """How many log-probabilities per place `body` asks for."""
+    return body.get("top_logprobs", 0 if body.get("logprobs") is True else body.get("logprobs") or 0)
+
+
+def capped(body: Mapping[str, Json], most: int) -> dict[str, Json]:
+    """`body` with at most that many alternatives per place."""
+    return {**body, "top_logprobs" if body["logprobs"] is True else "logprobs": most}
 
 
 def refusals(raw: bytes, body: Mapping[str, Json]) -> tuple[set[str], int | None]:

@@ -11,7 +11,7 @@ import msgspec
 from rapidfuzz import process
 
 from nbest import wire
-from nbest.engines.dialect import SERVERS, Dialect, refusals, without
+from nbest.engines.dialect import SERVERS, Dialect, capped, num_alternatives, refusals, without
 from nbest.engines.upstream import RefusalError, Upstream
 from nbest.errors import EngineError, EngineHttpError, EngineProtocolError, InputError
 from nbest.types import Json, Message, Prompt, Request, SamplingParams
@@ -86,8 +86,9 @@ class Peer:
                 if "n" in found:
                     dialect.learn_max_n(limit if limit and limit < request.n else 1, self.host)
                     return None
-                if found == {"top_logprobs"} and limit and limit < body["top_logprobs"]:
-                    dialect.max_logprobs = body["top_logprobs"] = limit
+                if found & {"logprobs", "top_logprobs"} and limit and limit < num_alternatives(body):
+                    dialect.max_logprobs = limit
+                    body = capped(body, limit)
                     continue
                 if not found:
                     raise

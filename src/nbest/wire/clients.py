@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -138,8 +138,8 @@ def _choice(index: int, completion: Completion) -> dict[str, Json]:
 
 
 def _logprobs(found: Logprobs) -> dict[str, Json]:
-    nothing: tuple[Mapping[str, float], ...] = ({},) * len(found.tokens)
-    rows = zip(found.tokens, found.values, found.top or nothing, strict=True)
+    nothing: dict[str, float] = {}
+    rows = zip(found.tokens, found.values, found.top or (nothing,) * len(found.tokens), strict=True)
     return {
         "content": [
             {**_token(t, v), "top_logprobs": [_token(a, w) for a, w in top.items()]} for t, v, top in rows

@@ -116,7 +116,7 @@ def completions(raw: bytes, params: SamplingParams, *, counts_first: bool = Fals
     drawn = [_completion(c, params) for c in choices]
     if all(d.error and c.finish_reason in {None, "stop"} for d, c in zip(drawn, choices, strict=True)):
         raise EngineProtocolError(f"the server's reply has no text: {drawn[0].error}")
-    return _with_usage(drawn, choices, reply.usage, counts_first=counts_first)
+    return _with_usage(drawn, choices, reply.usage, params.max_tokens, counts_first=counts_first)
 
 
 def prompt_tokens(raw: bytes) -> int | None:
@@ -239,11 +239,18 @@ def _logprobs(found: _Logprobs | None, params: SamplingParams) -> Logprobs | Non
 
 
 def _with_usage(
-    drawn: Sequence[Completion], choices: Sequence[_Choice], usage: _Usage | None, *, counts_first: bool
+    drawn: Sequence[Completion],
+    choices: Sequence[_Choice],
+    usage: _Usage | None,
+    max_tokens: int,
+    *,
+    counts_first: bool,
 ) -> list[Completion]:
     """The call's tokens on its completions: the prompt on the first; the sum is exact."""
     counts = [_num_tokens(c.logprobs) for c in choices]
-    shares = _shares(drawn, counts, usage.completion_tokens if usage else None, counts_first=counts_first)
+    shares = _shares(
+        drawn, counts, usage.completion_tokens if usage else None, max_tokens, counts_first=counts_first
+    )
     details = usage.prompt_tokens_details if usage else None
     first = Usage(
         prompt=(usage and usage.prompt_tokens) or 0,
@@ -256,9 +263,14 @@ def _with_usage(
 
 
 def _shares(
-    drawn: Sequence[Completion], counts: Sequence[int | None], total: int | None, *, counts_first: bool
+    drawn: Sequence[Completion],
+    counts: Sequence[int | None],
+    total: int | None,
+    max_tokens: int,
+    *,
+    counts_first: bool,
 ) -> list[int]:
-    """Drawn tokens of each completion: from log-probabilities, else by length in bytes."""
+    """Drawn tokens of each completion: from log-probabilities, from being cut, else by length in bytes."""
     known = [n for n in counts if n is not None]
     is_known = len(known) == len(drawn)
     num_bytes = [len(d.text.encode()) for d in drawn]
@@ -269,6 +281,11 @@ def _shares(
         return [total, *rest]
     if is_known:
         return split(total, known) if total >= sum(known) else known
+    is_cut = [d.finish == "length" for d in drawn]
+    rest = total - sum(is_cut) * max_tokens
+    if rest >= 0 and (rest == 0 or not all(is_cut)):
+        parts = split(rest, [0 if cut else b + 1 for cut, b in zip(is_cut, num_bytes, strict=True)])
+        return [max_tokens if cut else n for cut, n in zip(is_cut, parts, strict=True)]
     return split(total, [b + 1 for b in num_bytes])
 
 

@@ -375,6 +375,27 @@ async def test_missing_log_probs_are_learnt_and_likelihood_says_so(upstream, eng
         await Logprob()(PROMPT, candidates, ctx)
 
 
+@pytest.mark.parametrize("mode", ["chat", "completions"])
+async def test_fewer_alternatives_are_taken_than_were_asked_for(upstream, monkeypatch, mode):
+    words = "Requested sample logprobs of 30, which is greater than max allowed: 20 (parameter=logprobs)"
+
+    def refusal(body):
+        return (
+            error_reply(400, words, "logprobs")
+            if 30 in {body.get("top_logprobs"), body["logprobs"]}
+            else None
+        )
+
+    monkeypatch.setattr(upstream, "_refusal", refusal)
+    engine = OpenAI(url=upstream.url, mode=mode)
+    for _ in range(2):
+        (drawn,) = await engine.generate(ask(params=SamplingParams(logprobs=30)))
+        assert drawn.logprobs is not None
+    known = await engine.capabilities()
+    assert (known.logprobs, known.max_logprobs, len(upstream.bodies)) == (True, 20, 3)
+    await engine.aclose()
+
+
 async def test_a_given_text_is_scored_by_vllm(upstream, engine):
     upstream.owned_by = "vllm"
     found = await engine.logprobs(PROMPT, "four five")
