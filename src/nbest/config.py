@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ from rapidfuzz import process
 from nbest import registry
 from nbest.errors import InputError, SpecError
 from nbest.protocols import Engine
-from nbest.session import Session
+from nbest.session import Session, engine_of
 from nbest.types import Budget
 
 
@@ -49,10 +48,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def engines(self) -> dict[str, Engine]:
         """Engines by name, with `model` in the one that answers. Raises `SpecError`."""
         specs = {"policy": self.engine} if isinstance(self.engine, str) else self.engine
-        engines: dict[str, Engine] = {name: registry.parse("engines", spec) for name, spec in specs.items()}
-        if self.model is not None and "policy" in engines:
-            engines["policy"] = _with_model(engines["policy"], self.model)
-        return engines
+        return {
+            name: engine_of(spec, model=self.model if name == "policy" else None)
+            for name, spec in specs.items()
+        }
 
     def session(self) -> Session:
         """Raises `SpecError` for the first thing that is wrong."""
@@ -96,9 +95,3 @@ def _read(file: str) -> dict[str, Any]:
         raise InputError(f"{file}: {e}") from None
     except tomllib.TOMLDecodeError as e:
         raise InputError(f"{file}: {e}") from None
-
-
-def _with_model(engine: Engine, model: str) -> Any:
-    if "model" not in {f.name for f in dataclasses.fields(cast("Any", engine)) if f.init}:
-        raise SpecError(f"--model means nothing to engine  {registry.spec_of(engine)!r}")
-    return dataclasses.replace(cast("Any", engine), model=model)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import msgspec
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from nbest import registry
-from nbest.errors import NbestError
+from nbest.errors import NbestError, SpecError
 from nbest.pools import Item, single
 from nbest.protocols import Engine, Strategy
 from nbest.records import RunWriter
@@ -71,8 +72,12 @@ class Session:
         given = engine if isinstance(engine, Mapping) else {"policy": engine}
         if "policy" not in given:
             raise NbestError(f"no engine answers: name one 'policy' (named: {', '.join(sorted(given))})")
-        self.strategy: Strategy = _made("strategies", strategy)
-        self.engines: dict[str, Engine] = {name: _made("engines", e) for name, e in given.items()}
+        self.strategy: Strategy = (
+            registry.parse("strategies", strategy) if isinstance(strategy, str) else strategy
+        )
+        self.engines: dict[str, Engine] = {
+            name: engine_of(e) if isinstance(e, str) else e for name, e in given.items()
+        }
         self.seed = seed
         self.budget = budget or Budget()
 
@@ -158,5 +163,16 @@ class SyncSession:
         self._stack.__exit__(kind, value, trace)
 
 
-def _made(kind: str, given: Any) -> Any:
-    return registry.parse(kind, given) if isinstance(given, str) else given
+def engine_of(spec: str, *, model: str | None = None) -> Engine:
+    """The engine of a spec, with `model` where it is given. A server is asked again after passing errors.
+
+    Raises `SpecError`.
+    """
+    engine = registry.parse("engines", spec)
+    if model is not None:
+        if "model" not in {f.name for f in dataclasses.fields(engine) if f.init}:
+            raise SpecError(f"--model means nothing to engine  {registry.spec_of(engine)}")
+        engine = dataclasses.replace(engine, model=model)
+    if registry.spec_of(engine).startswith("openai"):
+        return registry.load("engines", "retry")(engine=engine)
+    return engine

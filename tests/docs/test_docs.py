@@ -19,7 +19,7 @@ def pages_with_blocks():
             yield pytest.param(page, id=str(page.relative_to(ROOT)))
 
 
-@pytest.mark.parametrize("page", pages_with_blocks())
+@pytest.mark.parametrize("page", list(pages_with_blocks()))
 def test_the_blocks_of_a_page_run_one_after_another(page, tmp_path):
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for kind, block in BLOCK.findall(page.read_text(encoding="utf-8")):

@@ -11,7 +11,6 @@ from typing import TypeVar
 
 from nbest.engines.layers.layer import Layer
 from nbest.errors import EngineError, EngineHttpError
-from nbest.protocols import Capabilities
 from nbest.types import Completion, Logprobs, Prompt, Request
 
 _T = TypeVar("_T")
@@ -23,7 +22,8 @@ class Retry(Layer):
 
     The wait before retry k (from 0) is uniform in [0, min(longest_s, base_s · 2^k)], on top of what the
     server asks for. The last error is raised as it came: after `attempts`, or where the next wait would
-    end later than `total_s` after the first try.
+    end later than `total_s` after the first try. A server that is not there at all when it is first asked
+    what it can do is reported at once.
     """
 
     attempts: int = 4
@@ -39,9 +39,6 @@ class Retry(Layer):
             raise ValueError(f"attempts must be at least 1, got {self.attempts}")
         if min(self.base_s, self.longest_s, self.total_s) < 0:
             raise ValueError("base_s, longest_s and total_s must not be negative")
-
-    async def capabilities(self) -> Capabilities:
-        return await self._persist(self.engine.capabilities)
 
     async def generate(self, request: Request) -> Sequence[Completion]:
         return await self._persist(lambda: self.engine.generate(request))
