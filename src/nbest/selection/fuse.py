@@ -11,6 +11,7 @@ from nbest.judging.fusion import fusion_request
 from nbest.judging.pools import distinct, shuffled
 from nbest.judging.sections import MARK_TOKENS, most_tokens, texts_of
 from nbest.judging.templates import TemplateLanguage
+from nbest.language import is_in_language
 from nbest.protocols import Selector
 from nbest.selection.mbr import Mbr
 from nbest.selection.pool import chosen, usable
@@ -24,8 +25,9 @@ class Fuse:
     The answer is a new candidate of the trace that names its parents; `weights` are their equal shares.
     Distinct candidates are shown, in an order shuffled with the seed, as many as fit the fusor's
     context. Where all are the same there is nothing to fuse, and it wins. Where the fusor fails, is
-    forbidden by the budget, is cut off or writes nothing, `fallback` chooses among the candidates, with a
-    note; what was drawn stays in the trace. Raises `InputError` for a template that cannot be used.
+    forbidden by the budget, is cut off, writes nothing or drifts into another language, `fallback` chooses
+    among the candidates, with a note; what was drawn stays in the trace. Raises `InputError` for a
+    template that cannot be used.
     """
 
     fusor: str | None = None
@@ -51,7 +53,7 @@ class Fuse:
                 prompt, pool, f"no two candidates fit into {self.context_tokens} tokens", ctx
             )
         drawn = await ctx.sample([self._request(prompt, parents, ctx)])
-        if problem := _problem(drawn):
+        if problem := _problem(drawn) or _drift(drawn[0], parents, prompt):
             return await self._fallen_back(prompt, pool, problem, ctx)
         return chosen(drawn[0], weights=dict.fromkeys(drawn[0].parents, 1.0))
 
@@ -101,3 +103,13 @@ def _problem(drawn: Sequence[Candidate]) -> str | None:
     if fused.finish == "length":
         return "the fused answer was cut off at max_tokens"
     return None if fused.text.strip() else "the fusor wrote nothing"
+
+
+def _drift(fused: Candidate, parents: Sequence[Candidate], prompt: Prompt) -> str | None:
+    """Language confusion that the fusor brought in: judged only where a parent does not show it too."""
+    wanted = prompt.language
+    if not wanted or is_in_language(fused.text, wanted) is not False:
+        return None
+    if all(is_in_language(c.text, wanted) is False for c in parents):
+        return None
+    return f"the fused answer is not in {wanted}"

@@ -64,6 +64,25 @@ def test_the_instructions_and_the_answer_are_in_the_prompts_language():
     assert ctx.notes == []
 
 
+GERMAN = ["Die Summe von sieben und fünf ist zwölf.", "Das Ergebnis der Rechnung lautet zwölf."]
+ENGLISH = "The sum of seven and five is twelve, as everybody knows."
+
+
+@pytest.mark.parametrize(
+    ("texts", "fused", "winner"),
+    [
+        (GERMAN, ENGLISH, GERMAN[0]),
+        (GERMAN, "Sieben und fünf ergeben zusammen die Zahl zwölf.", None),
+        ([ENGLISH, ENGLISH + " Yes, really and truly."], ENGLISH + " Indeed it is.", None),
+        (GERMAN, "12", None),
+    ],
+)
+def test_a_fused_answer_in_another_language_than_its_parents_is_not_taken(texts, fused, winner):
+    selection, _, ctx = fuse(lambda _: fused, prompt=replace(PROMPT, language="de"), pool=pool_of(*texts))
+    assert selection.winner.text == (winner or fused)
+    assert ("not in de" in "".join(ctx.notes)) == (winner is not None)
+
+
 def test_system_turns_hold_for_the_fused_answer():
     system = Message(role="system", content="Be brief.")
     _, fusor, _ = fuse(lambda _: "12", prompt=replace(PROMPT, messages=(system, *PROMPT.messages)))
