@@ -8,9 +8,12 @@ SPELLED = {
     ("selectors", "xmbr"): "xmbr(utility=chrf)",
     ("samplers", "mixture"): "mixture(sampler=hedged(n=6), engines=[policy, b])",
     ("samplers", "prompts"): "prompts(sampler=ladder(n=4), variants=['{prompt}', '仔细想想。{prompt}'])",
+    ("scorers", "comet_quality"): "comet_quality(python='python')",
     ("scorers", "recorded"): "recorded(field=human)",
     ("scorers", "reward"): "reward(url='http://localhost:8000')",
     ("scorers", "reference_oracle"): "reference_oracle(utility=chrf)",
+    ("utilities", "comet"): "comet(python='python')",
+    ("utilities", "embedding"): "embedding(url='http://localhost:8000/v1')",
 }
 """Plug-ins that cannot be made without parameters."""
 

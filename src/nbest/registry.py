@@ -51,6 +51,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "xmbr": "nbest.selection.xmbr:Xmbr",
     },
     "scorers": {
+        "comet_quality": "nbest.scoring.comet:CometQuality",
         "deep_conf": "nbest.scoring.confidence:DeepConf",
         "judge": "nbest.scoring.judge:Judge",
         "logprob": "nbest.scoring.confidence:Logprob",
@@ -63,6 +64,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
     "utilities": {
         "bleu": "nbest.selection.utilities.bleu:Bleu",
         "chrf": "nbest.selection.utilities.chrf:Chrf",
+        "comet": "nbest.selection.utilities.comet:Comet",
         "edit": "nbest.selection.utilities.edit:Edit",
         "token_f1": "nbest.selection.utilities.token_f1:TokenF1",
         "embedding": "nbest.selection.utilities.embedding:Embedding",

@@ -13,12 +13,14 @@ class RewardServer:
     def __init__(self, apis, *, refuse=(), classes=1, faults=(), places=False, key=None, delay_s=0.0):
         self.apis, self.refuse, self.classes, self.places = apis, refuse, classes, places
         self.faults, self.key, self.delay_s = list(faults), key, delay_s
-        self.calls, self.url = [], ""
+        self.calls, self.url, self.answer_with = [], "", None
 
     async def answer(self, request):
         body = await request.json()
         self.calls.append((request.path, body, request.headers.get("Authorization")))
         await asyncio.sleep(self.delay_s)
+        if self.answer_with:
+            return self.answer_with()
         if request.path not in self.apis:
             return web.json_response({"detail": "Not Found"}, status=404)
         if self.key and request.headers.get("Authorization") != f"Bearer {self.key}":

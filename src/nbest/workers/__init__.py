@@ -1,0 +1,1 @@
+"""Scripts for other environments. They import nothing of `nbest`, which need not be installed there."""
