@@ -9,6 +9,7 @@ SPELLED = {
     ("samplers", "mixture"): "mixture(sampler=hedged(n=6), engines=[policy, b])",
     ("samplers", "prompts"): "prompts(sampler=ladder(n=4), variants=['{prompt}', '仔细想想。{prompt}'])",
     ("scorers", "comet_quality"): "comet_quality(python='python')",
+    ("scorers", "hf_reward"): "hf_reward(model='model')",
     ("scorers", "recorded"): "recorded(field=human)",
     ("scorers", "reward"): "reward(url='http://localhost:8000')",
     ("scorers", "reference_oracle"): "reference_oracle(utility=chrf)",

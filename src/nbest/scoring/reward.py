@@ -13,7 +13,16 @@ from nbest.context import Context
 from nbest.errors import EngineError, EngineHttpError, InputError
 from nbest.scoring.endpoint import Endpoint, count_call
 from nbest.scoring.kept import kept
-from nbest.scoring.rewardwire import REPLIES, Api, Reading, addresses, chat_body, pair_body, text_body
+from nbest.scoring.rewardwire import (
+    REPLIES,
+    Api,
+    Reading,
+    addresses,
+    chat_body,
+    class_of,
+    pair_body,
+    text_body,
+)
 from nbest.types import Candidate, Json, Prompt, Score
 
 _NOT_THERE = frozenset({404, 405, 501})
@@ -155,15 +164,7 @@ class Reward:
         return {i: reading for i, reading in reply.by_index().items() if reading and all(reading)}
 
     def _score(self, reading: Reading) -> Score:
-        num_classes = min(len(row) for row in reading)
-        if num_classes > 1 and self.label is None:
-            raise InputError(
-                f"{self.url} gives {num_classes} numbers for each text: say which class is the score, from 0:"
-                f"  label={num_classes - 1}"
-            )
-        label = self.label or 0
-        if label >= num_classes:
-            raise InputError(f"label={label}, but {self.url} gives {num_classes} classes, counted from 0")
+        label = class_of(self.label, min(len(row) for row in reading), self.url)
         steps = tuple(row[label] for row in reading)
         match self.reduce:
             case "last":

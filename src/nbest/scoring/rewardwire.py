@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from nbest.errors import InputError
 from nbest.scoring.endpoint import TokenCount
 from nbest.types import Json, Prompt
 from nbest.wire import raw_text
@@ -111,6 +112,18 @@ def _table(numbers: float | list[float | list[float]]) -> Reading:
         return [[numbers]]
     rows = [n for n in numbers if isinstance(n, list)]
     return rows or [[n for n in numbers if not isinstance(n, list)]]
+
+
+def class_of(label: int | None, num_classes: int, where: str) -> int:
+    """Which class is the score. Raises `InputError` where that is not known, or there is no such class."""
+    if num_classes > 1 and label is None:
+        raise InputError(
+            f"{where} gives {num_classes} numbers for each text: say which class is the score, from 0:"
+            f"  label={num_classes - 1}"
+        )
+    if (label or 0) >= num_classes:
+        raise InputError(f"label={label}, but {where} gives {num_classes} classes, counted from 0")
+    return label or 0
 
 
 def addresses(url: str) -> list[tuple[Api, str]]:
