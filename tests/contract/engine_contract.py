@@ -9,6 +9,9 @@ import pytest
 from nbest.errors import CapabilityError, EngineError
 from nbest.types import Message, Prompt, Request, SamplingParams, replace
 
+HOT = 2.0
+"""Where a trained model is unsure as well."""
+
 QUESTIONS = {
     "ar": "لدى سارة ٣ تفاحات واشترت ٤. كم تفاحة لديها؟",
     "hi": "सारा के पास 3 सेब हैं और वह 4 खरीदती है। कुल कितने?",
@@ -31,6 +34,15 @@ class EngineContract:
     may_stop_late_s = 3.0
     """How long a cancelled call may keep its slots busy."""
 
+    refuses_wrong_parameters = True
+    """Whether temperature -1 is an error; servers have their own ideas."""
+
+    names_every_logprob = True
+    """Whether tokens that only begin a character have a log-probability of their own."""
+
+    counts_every_draw = True
+    """Whether the number of tokens is known of each of n draws."""
+
     def make(self):
         raise NotImplementedError
 
@@ -45,14 +57,14 @@ class EngineContract:
         return await engine.capabilities()
 
     async def test_n_draws_come_back_in_order(self, engine):
-        pool = await engine.generate(ask(n=4, temperature=1.0))
-        alone = [(await engine.generate(ask(seed=5 + i, temperature=1.0)))[0] for i in range(len(pool))]
+        pool = await engine.generate(ask(n=4, temperature=HOT))
+        alone = [(await engine.generate(ask(seed=5 + i, temperature=HOT)))[0] for i in range(len(pool))]
         assert len(pool) == 4
         assert len({c.text for c in pool}) > 1
         assert sum(a.text == b.text for a, b in zip(pool, alone, strict=True)) >= 2
 
     async def test_a_seed_reproduces_when_alone(self, engine):
-        first, second = [(await engine.generate(ask(temperature=1.0)))[0] for _ in range(2)]
+        first, second = [(await engine.generate(ask(temperature=HOT)))[0] for _ in range(2)]
         assert first.text == second.text
 
     async def test_greedy_is_deterministic_and_the_same_for_every_draw(self, engine):
@@ -61,7 +73,7 @@ class EngineContract:
         assert len({c.text for c in [*pool, *again]}) == 1
 
     async def test_draws_without_a_seed_differ(self, engine):
-        texts = {(await engine.generate(ask(seed=None, temperature=1.5)))[0].text for _ in range(6)}
+        texts = {(await engine.generate(ask(seed=None, temperature=HOT)))[0].text for _ in range(6)}
         assert len(texts) > 1
 
     async def test_stop_strings_end_the_text_and_are_not_in_it(self, engine):
@@ -70,6 +82,8 @@ class EngineContract:
         if not stop.isprintable() or stop == "\ufffd":
             stop = next(c for c in whole[1:] if c.isprintable() and c != "\ufffd")
         cut = (await engine.generate(ask(temperature=0.0, stop=(stop,))))[0]
+        if cut.finish == "length" and "\ufffd" in whole:
+            pytest.skip("a random model that never finishes a character")
         assert cut.text == whole[: whole.index(stop)]
         assert cut.finish == "stop"
 
@@ -99,17 +113,18 @@ class EngineContract:
     async def test_logprobs_have_one_value_per_drawn_token(self, engine, can):
         if not can.logprobs:
             pytest.skip("the engine gives none")
-        for c in await engine.generate(ask(n=2, temperature=1.0, logprobs=2)):
+        for c in await engine.generate(ask(n=2, temperature=HOT, logprobs=2)):
             assert len(c.logprobs.tokens) == len(c.logprobs.values) == len(c.logprobs.top)
+            left_out = c.usage.completion - len(c.logprobs.values)
             # some engines leave out the token that ended the text
-            assert c.usage.completion - len(c.logprobs.values) in (0, 1)
+            assert left_out in (0, 1) or not self.names_every_logprob
             assert all(v <= 0 for v in c.logprobs.values)
             assert all(1 <= len(top) <= 3 for top in c.logprobs.top)
 
     async def test_logprobs_of_zero_alternatives_are_of_the_drawn_tokens_alone(self, engine, can):
         if not can.logprobs:
             pytest.skip("the engine gives none")
-        (c,) = await engine.generate(ask(temperature=1.0, logprobs=0))
+        (c,) = await engine.generate(ask(temperature=HOT, logprobs=0))
         assert c.logprobs.values
         assert c.logprobs.top == ()
 
@@ -127,10 +142,10 @@ class EngineContract:
         assert pool[0].usage.calls == 1
 
     async def test_a_text_that_ends_by_itself_says_so_and_counts_its_own_tokens(self, engine):
-        pool = await engine.generate(ask(n=4, temperature=1.0, max_tokens=120))
+        pool = await engine.generate(ask(n=4, temperature=HOT, max_tokens=120))
         for c in pool:
             assert c.finish in ("stop", "length")
-            assert (c.usage.completion == 120) or c.finish == "stop"
+            assert c.usage.completion == 120 or c.finish == "stop" or not self.counts_every_draw
 
     async def test_many_calls_at_once_are_all_answered(self, engine):
         calls = [engine.generate(ask(f"{i} + {i}?", n=1 + i % 4, max_tokens=6)) for i in range(40)]
@@ -139,7 +154,7 @@ class EngineContract:
 
     async def test_cancelling_returns_at_once_and_stops_the_work(self, engine):
         calls = [
-            asyncio.create_task(engine.generate(ask(n=4, max_tokens=200, temperature=1.5))) for _ in range(24)
+            asyncio.create_task(engine.generate(ask(n=4, max_tokens=200, temperature=HOT))) for _ in range(24)
         ]
         await asyncio.sleep(0.05)
         started = time.monotonic()
@@ -155,8 +170,11 @@ class EngineContract:
         "wrong", [{"temperature": -1.0}, {"top_p": 0.0}, {"min_p": 2.0}, {"max_tokens": 0}]
     )
     async def test_wrong_parameters_are_an_engine_error(self, engine, wrong):
-        with pytest.raises(EngineError):
+        try:
             await engine.generate(ask(**wrong))
+        except EngineError:
+            return
+        assert not self.refuses_wrong_parameters
 
     async def test_a_prompt_longer_than_the_context_is_an_engine_error(self, engine):
         with pytest.raises(EngineError):
@@ -170,9 +188,13 @@ class EngineContract:
         c.text.encode()
         assert 0 < c.usage.prompt < longer[0].usage.prompt
 
-    async def test_a_lone_surrogate_is_no_crash(self, engine):
-        (c,) = await engine.generate(ask("half \ud800 a pair", max_tokens=3))
-        assert c.usage.completion > 0
+    async def test_a_lone_surrogate_is_replaced_or_refused_clearly(self, engine):
+        try:
+            (c,) = await engine.generate(ask("half \ud800 a pair", max_tokens=3))
+        except EngineError as e:
+            assert "surrogate" in str(e)  # noqa: PT017
+        else:
+            assert c.usage.completion > 0
 
     async def test_given_text_is_scored_or_refused_clearly(self, engine, can):
         prompt = ask().prompt
@@ -184,11 +206,15 @@ class EngineContract:
         scored = await engine.logprobs(prompt, c.text)
         assert all(v <= 0 for v in scored.values)
         if scored.tokens == c.logprobs.tokens:  # the text is read as it was drawn
-            assert all(isclose(a, b, abs_tol=2e-2) for a, b in zip(scored.values, c.logprobs.values, strict=True))
+            assert all(
+                isclose(a, b, abs_tol=2e-2) for a, b in zip(scored.values, c.logprobs.values, strict=True)
+            )
 
     async def test_seeds_of_a_split_request_are_those_of_the_whole(self, engine):
-        whole = await engine.generate(ask(n=4, temperature=1.0))
-        tail = await engine.generate(replace(ask(n=2, temperature=1.0), params=SamplingParams(max_tokens=24, seed=7)))
+        whole = await engine.generate(ask(n=4, temperature=HOT))
+        tail = await engine.generate(
+            replace(ask(n=2, temperature=HOT), params=SamplingParams(max_tokens=24, seed=7))
+        )
         assert sum(a.text == b.text for a, b in zip(whole[2:], tail, strict=True)) >= 1
 
     async def test_it_may_be_closed_twice(self, engine):

@@ -57,7 +57,9 @@ class TestLlamaCpp(EngineContract):
 
     async def test_closing_ends_calls_that_still_run(self, engine):
         await engine.generate(ask(max_tokens=1))
-        calls = [asyncio.create_task(engine.generate(ask(n=8, max_tokens=200, temperature=3.0))) for _ in range(8)]
+        calls = [
+            asyncio.create_task(engine.generate(ask(n=8, max_tokens=200, temperature=3.0))) for _ in range(8)
+        ]
         await asyncio.sleep(0.05)
         await asyncio.wait_for(engine.aclose(), 5)
         for result in await asyncio.gather(*calls, return_exceptions=True):
@@ -84,6 +86,7 @@ class TestLlamaCppDeterministic(EngineContract):
 
 
 class ServerContract(EngineContract):
+    refuses_wrong_parameters = False
     variable = ""
 
     def make(self):
@@ -96,6 +99,8 @@ class ServerContract(EngineContract):
 @pytest.mark.servers
 class TestLlamaCppOverHttp(ServerContract):
     variable = "NBEST_TEST_LLAMACPP_URL"
+    names_every_logprob = False
+    counts_every_draw = False
 
 
 @pytest.mark.servers

@@ -44,6 +44,9 @@ class ServerConfig:
     gpu_layers: int
 
 
+_SMALL = 2**28
+
+
 class LlamaServer:
     """A running llama.cpp. Started and closed in a thread, called from any number of event loops."""
 
@@ -173,6 +176,8 @@ def _start(config: ServerConfig, key: str) -> Any:
     params.cache_ram_mib = 0  # keeps memory flat
     params.verbosity = -1
     params.warmup = False
+    if config.path.stat().st_size < _SMALL:  # a mapped file that is overwritten ends the process
+        params.load_mode = x.llama_load_mode.LLAMA_LOAD_MODE_NONE
     try:
         with _starting:
             return x.Server(params)
