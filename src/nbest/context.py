@@ -10,8 +10,8 @@ from typing import Any
 
 from nbest.errors import CapabilityError, EngineError
 from nbest.meter import Meter
-from nbest.protocols import Engine
-from nbest.types import Budget, Candidate, Completion, Json, Request, Role, Stopped, replace
+from nbest.protocols import Capabilities, Engine
+from nbest.types import Budget, Candidate, Completion, Json, Request, Role, SamplingParams, Stopped, replace
 
 
 class Context:
@@ -98,8 +98,8 @@ class Context:
             id=id_,
             text=request.prefix + c.text,
             finish=c.finish,
-            params=_draw_params(request, i),
-            engine=engine,
+            params=request.part(i, 1).params,
+            engine=c.engine or engine,
             usage=c.usage,
             logprobs=c.logprobs,
             parents=request.parents,
@@ -137,10 +137,9 @@ class Context:
             return [await self._draw(requests[0])]
         results: list[list[Completion | None]] = [[None] * r.n for r in requests]
         await together(
-            self._draw_before_deadline(request, into)
-            for request, into in zip(requests, results, strict=True)
+            self._draw_before_deadline(request, into) for request, into in zip(requests, results, strict=True)
         )
-        return [[c or _failed("not there at the deadline") for c in into] for into in results]
+        return [[c or Completion.failed("not there at the deadline") for c in into] for into in results]
 
     async def _draw_before_deadline(self, request: Request, into: list[Completion | None]) -> None:
         try:
@@ -158,21 +157,29 @@ class Context:
             try:
                 max_n = (await engine.capabilities()).max_n or n
                 if n > max_n:
-                    await together(
-                        fill(i, min(max_n, start + n - i)) for i in range(start, start + n, max_n)
-                    )
+                    await together(fill(i, min(max_n, start + n - i)) for i in range(start, start + n, max_n))
                     return
-                part = replace(request, n=n, params=_draw_params(request, start))
-                completions = await engine.generate(part)
+                completions = await engine.generate(request.part(start, n))
             except EngineError as e:
-                completions = [_failed(str(e))] * n
+                completions = [Completion.failed(str(e))] * n
+            else:
+                self._note_what_was_left_out(request.params, await engine.capabilities(), engine.name)
             self._count(request, completions)
             slots[start : start + len(completions[:n])] = completions[:n]
             if 0 < len(completions) < n:  # a server that ignores n: the engine knows by now
                 await fill(start + len(completions), n - len(completions))
 
         await fill(0, request.n)
-        return [c or _failed("the engine returned fewer draws than asked for") for c in slots]
+        return [c or Completion.failed("the engine returned fewer draws than asked for") for c in slots]
+
+    def _note_what_was_left_out(self, params: SamplingParams, can: Capabilities, engine: str) -> None:
+        left_out = [
+            *(["min_p"] if params.min_p > 0 and not can.min_p else []),
+            *(["seed"] if params.seed is not None and not can.seed else []),
+            *(["logprobs"] if params.logprobs is not None and not can.logprobs else []),
+        ]
+        if left_out:
+            self.note(f"{engine} does not take {', '.join(left_out)}: drawn without")
 
     def _count(self, request: Request, completions: Sequence[Completion]) -> None:
         self.meter.count(request.role, completions)
@@ -189,12 +196,3 @@ async def together(work: Iterable[Coroutine[Any, Any, object]]) -> None:
     except BaseExceptionGroup as e:
         first = e.exceptions[0]
         raise first from first.__cause__
-
-
-def _draw_params(request: Request, i: int):  # noqa: ANN202
-    seed = request.params.seed
-    return request.params if seed is None or i == 0 else replace(request.params, seed=seed + i)
-
-
-def _failed(why: str) -> Completion:
-    return Completion(text="", finish="error", error=why)

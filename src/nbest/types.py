@@ -82,6 +82,12 @@ class Request(Value, frozen=True, kw_only=True):
     parents: tuple[int, ...] = ()
     """The candidates that the new ones are made from."""
 
+    def part(self, start: int, n: int) -> Request:
+        """Draws start … start + n − 1, under the seeds that they have in the whole."""
+        seed = self.params.seed
+        params = self.params if seed is None or start == 0 else replace(self.params, seed=seed + start)
+        return replace(self, n=n, params=params)
+
 
 class Usage(Value, frozen=True, kw_only=True):
     """Tokens and calls; `cached` is the part of `prompt` that the engine did not compute again."""
@@ -116,8 +122,15 @@ class Completion(Value, frozen=True, kw_only=True):
     finish: Finish = "stop"
     usage: Usage = Usage()
     logprobs: Logprobs | None = None
+    engine: str | None = None
+    """Who drew it, where that is not the engine that was asked (failover)."""
     error: str | None = None
     """Why there is no text, where one draw of a call failed and the others did not."""
+
+    @classmethod
+    def failed(cls, why: str) -> Completion:
+        """A draw that is not there, beside draws of the same request that are."""
+        return cls(text="", finish="error", error=why)
 
 
 class Candidate(Value, frozen=True, kw_only=True):

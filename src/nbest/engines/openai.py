@@ -12,7 +12,6 @@ import msgspec
 
 from nbest import wire
 from nbest.engines.dialect import Dialect
-from nbest.engines.parts import failed, part
 from nbest.engines.peer import Mode, Peer
 from nbest.engines.upstream import Upstream
 from nbest.errors import CapabilityError, EngineError
@@ -118,7 +117,7 @@ class OpenAI:
 
     async def _draw_parts(self, request: Request, size: int, dialect: Dialect) -> list[Completion]:
         """Calls of `size` draws each, at once. Raises only where every one fails."""
-        parts = [part(request, i, min(size, request.n - i)) for i in range(0, request.n, size)]
+        parts = [request.part(i, min(size, request.n - i)) for i in range(0, request.n, size)]
         results = await asyncio.gather(*(self._draw_all(p, dialect) for p in parts), return_exceptions=True)
         failures = [r for r in results if isinstance(r, BaseException)]
         unexpected = [f for f in failures if not isinstance(f, EngineError)]
@@ -127,14 +126,14 @@ class OpenAI:
         drawn: list[Completion] = []
         for asked, result in zip(parts, results, strict=True):
             is_failed = isinstance(result, BaseException)
-            drawn += [failed(str(result))] * asked.n if is_failed else result
+            drawn += [Completion.failed(str(result))] * asked.n if is_failed else result
         return drawn
 
     async def _draw_all(self, request: Request, dialect: Dialect) -> list[Completion]:
         """`_draw`, again for what a server that ignores n left out."""
         drawn = await self._draw(request, dialect)
         while len(drawn) < request.n:
-            drawn += await self._draw(part(request, len(drawn), request.n - len(drawn)), dialect)
+            drawn += await self._draw(request.part(len(drawn), request.n - len(drawn)), dialect)
         return drawn
 
     async def _score_chat(self, prompt: Prompt, text: str) -> Logprobs | None:

@@ -14,7 +14,6 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from nbest.engines.layers.layer import Layer
-from nbest.engines.parts import failed, part
 from nbest.errors import EngineError, InputError, UnreachableError
 from nbest.protocols import Capabilities
 from nbest.types import Completion, Request
@@ -82,11 +81,11 @@ class Cache(Layer):
         found = self._live.find(keys)
         for start, n in list(_gaps(found)):
             try:
-                drawn = list(await self.engine.generate(part(request, start, n)))[:n]
+                drawn = list(await self.engine.generate(request.part(start, n)))[:n]
             except EngineError as e:
                 if not any(found):
                     raise
-                drawn = [failed(str(e))] * n
+                drawn = [Completion.failed(str(e))] * n
             found[start : start + len(drawn)] = drawn
             self._live.keep([(k, c) for k, c in zip(keys[start:], drawn, strict=False) if c.error is None])
         return [c for c in takewhile(lambda c: c is not None, found) if c]
@@ -94,7 +93,7 @@ class Cache(Layer):
 
 def _key(name: str, request: Request, i: int) -> bytes:
     """SHA-256 of what draw i depends on; whose work it is and the prompt's id are not part of that."""
-    params = part(request, i, 1).params
+    params = request.part(i, 1).params
     index = i if params.seed is None else 0
     what = (_FORMAT, name, request.prompt.messages, request.prefix, params, index)
     return hashlib.sha256(_encode(what)).digest()

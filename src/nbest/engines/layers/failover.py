@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from nbest.errors import EngineError, EngineHttpError, EngineTimeoutError, UnreachableError
 from nbest.protocols import Capabilities, Engine
-from nbest.types import Completion, Logprobs, Prompt, Request
+from nbest.types import Completion, Logprobs, Prompt, Request, replace
 
 _T = TypeVar("_T")
 _REQUEST_FAULTS = frozenset({400, 413, 422})
@@ -46,7 +46,11 @@ class Failover:
         return await self._first(lambda e: e.capabilities())
 
     async def generate(self, request: Request) -> Sequence[Completion]:
-        return await self._first(lambda e: e.generate(request))
+        async def draw(engine: Engine) -> list[Completion]:
+            drawn = await engine.generate(request)
+            return [replace(c, engine=c.engine or engine.name) for c in drawn]
+
+        return await self._first(draw)
 
     async def logprobs(self, prompt: Prompt, text: str) -> Logprobs:
         return await self._first(lambda e: e.logprobs(prompt, text))
