@@ -5,6 +5,7 @@ from nbest import registry
 SPELLED = {
     ("selectors", "best"): "best(logprob)",
     ("selectors", "guard"): "guard(selector=first)",
+    ("strategies", "cross_lingual"): "cross_lingual(selector=xmbr(utility=chrf), languages=[en, zh])",
     ("selectors", "xmbr"): "xmbr(utility=chrf)",
     ("samplers", "mixture"): "mixture(sampler=hedged(n=6), engines=[policy, b])",
     ("samplers", "prompts"): "prompts(sampler=ladder(n=4), variants=['{prompt}', '仔细想想。{prompt}'])",

@@ -24,6 +24,7 @@ from nbest.errors import SpecError
 
 TABLES: Mapping[str, Mapping[str, str]] = {
     "strategies": {
+        "cross_lingual": "nbest.strategies.cross_lingual:CrossLingual",
         "parallel": "nbest.strategies.parallel:Parallel",
         "rsa": "nbest.strategies.rsa:Rsa",
     },

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
+from nbest.judging.templates import base_code
 from nbest.protocols import Sampler
 from nbest.sampling.draws import Hedged
 from nbest.sampling.spread import draws, merged, resized, size
@@ -54,7 +55,8 @@ class Translated:
 
 def pivots_of(prompt: Prompt, languages: Sequence[str]) -> list[str]:
     """`languages` without the prompt's own, each once."""
-    return [language for language in dict.fromkeys(languages) if language != prompt.language]
+    own = base_code(prompt.language)
+    return [language for language in dict.fromkeys(languages) if base_code(language) != own]
 
 
 def asked_in(prompt: Prompt, language: str, templates: str | None = None) -> Prompt:

@@ -116,3 +116,10 @@ def test_specs():
         registry.parse("selectors", "xmbr")
     with pytest.raises(SpecError, match="at least 0"):
         registry.parse("selectors", "xmbr(chrf, evidence=-1)")
+
+
+def test_regions_and_scripts_are_one_language():
+    candidates = pool(("Rom", "de-AT"), ("Paris", "de"), ("巴黎", "zh_Hant"))
+    selection, _ = choose(candidates, PROMPT)
+    assert selection.winner.text == "Paris"
+    assert selection.scores.keys() == {0, 1}

@@ -14,11 +14,15 @@ PLACE = "{prompt}"
 
 def wrapped(prompt: Prompt, template: str) -> Prompt:
     """`prompt` with its last user turn inside `template`; as it is where no user speaks."""
+    return with_turn(prompt, template.replace(PLACE, prompt.text))
+
+
+def with_turn(prompt: Prompt, text: str) -> Prompt:
+    """`prompt` with `text` as its last user turn; as it is where no user speaks."""
     last = max((i for i, m in enumerate(prompt.messages) if m.role == "user"), default=None)
     if last is None:
         return prompt
-    turn = prompt.messages[last]
-    told = replace(turn, content=template.replace(PLACE, turn.content))
+    told = replace(prompt.messages[last], content=text)
     return replace(prompt, messages=(*prompt.messages[:last], told, *prompt.messages[last + 1 :]))
 
 

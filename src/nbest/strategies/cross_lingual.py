@@ -1,0 +1,96 @@
+"""A pool in the prompt's language, and evidence from the prompt's translation."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from nbest.context import Context
+from nbest.protocols import Sampler, Selector, logprobs_needed
+from nbest.sampling.draws import Hedged
+from nbest.sampling.spread import resized, size
+from nbest.sampling.templates import PLACE, template, with_turn
+from nbest.sampling.translated import asked_in, evidence, pivots_of
+from nbest.types import Completion, Message, Prompt, Request, SamplingParams, Selection, replace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossLingual:
+    """Cross-lingual evidence by the model's own translation (Khairi et al. 2025, arXiv 2506.20544).
+
+    Two calls deep: while the pool is drawn in the prompt's language, the model translates the last user
+    turn into each pivot; then evidence is drawn for the translations, and `selector` (`xmbr`) chooses from
+    the pool with the evidence. The sampler `translated` is the same in one call, without a translation:
+    there the model reads the question in its own language.
+
+    A translation that fails or is cut off is noted, and the question asked as it is, with the instruction
+    to answer in the pivot language. Translations are no candidates; they are drawn by the policy's engine
+    (or `translator`) and metered as the verifier's, for that is what they help. Pool first: what a budget
+    does not allow is evidence. A prompt in the only pivot's language is answered from a pool of all draws.
+    """
+
+    selector: Selector
+    sampler: Sampler = field(default_factory=Hedged)
+    """Plans the pool, and the evidence."""
+    languages: tuple[str, ...] = ("en",)
+    """Pivots, ISO 639-1; evidence is dealt to them in turn."""
+    evidence: int | None = None
+    """Draws in all pivots together; as many as the sampler's n without it."""
+    translator: str = "policy"
+    """Name of the engine that translates."""
+    max_tokens: int = 1024
+    """Of a translation."""
+    templates: str | None = None
+    """Directory of `xx.txt` that replace the instructions to translate, with `{prompt}` for the turn."""
+
+    def __post_init__(self) -> None:
+        if not self.languages:
+            raise ValueError("languages must name at least one, such as  languages=[en]")
+        if self.evidence is not None and self.evidence < 0:
+            raise ValueError(f"evidence must be at least 0 draws, got {self.evidence}")
+        for language in self.languages:
+            template("translate_into", language, self.templates)
+            template("answer_in", language)
+
+    async def __call__(self, prompt: Prompt, ctx: Context) -> Selection:
+        ctx.engine_for("verifier", self.translator)  # says so before anything is drawn
+        num_evidence = size(self.sampler) if self.evidence is None else self.evidence
+        pivots = pivots_of(prompt, self.languages)[:num_evidence]
+        num_own = size(self.sampler) if pivots else size(self.sampler) + num_evidence
+        rng = ctx.random("sample")
+        own = self._with_logprobs(resized(self.sampler, num_own)(prompt, rng))
+        # Both at once; the pool's draws are granted first.
+        pool, translations = await asyncio.gather(
+            ctx.sample(own), ctx.complete([self._translation(prompt, p) for p in pivots])
+        )
+        asked = [
+            self._asked(prompt, language, drawn, ctx)
+            for language, drawn in zip(pivots, translations, strict=True)
+        ]
+        plan = self._with_logprobs(evidence(self.sampler, num_evidence, asked, rng))
+        return await self.selector(prompt, [*pool, *await ctx.sample(plan)], ctx)
+
+    def _translation(self, prompt: Prompt, language: str) -> Request:
+        told = template("translate_into", language, self.templates).replace(PLACE, prompt.text)
+        return Request(
+            prompt=replace(prompt, messages=(Message(role="user", content=told),), language=language),
+            params=SamplingParams(temperature=0.0, max_tokens=self.max_tokens),
+            role="verifier",
+            engine=self.translator,
+        )
+
+    def _asked(self, prompt: Prompt, language: str, drawn: Sequence[Completion], ctx: Context) -> Prompt:
+        """What to ask for evidence in `language`."""
+        text = drawn[0].text.strip() if drawn and not drawn[0].error else ""
+        if not text or drawn[0].finish != "stop":
+            ctx.note(f"cross_lingual: no translation into {language}; the question was asked as it is")
+            return asked_in(prompt, language)
+        translated = replace(with_turn(prompt, text), language=language)
+        # Other turns are still in the prompt's language, so the answer's has to be said.
+        return asked_in(translated, language) if len(prompt.messages) > 1 else translated
+
+    def _with_logprobs(self, requests: Sequence[Request]) -> Sequence[Request]:
+        if (k := logprobs_needed(self.selector)) is None:
+            return requests
+        return [replace(r, params=replace(r.params, logprobs=k)) for r in requests]
