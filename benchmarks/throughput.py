@@ -118,7 +118,7 @@ def main():
             tokens = sum(total(o.usage).completion for o in outcomes)
             pool = {c.text for o in outcomes for c in o.candidates}
             same = sum(t in pool for t in texts) / len(texts)
-            found.append(b_s / a_s)
+            found.append((b_s / a_s, b_cpu / a_cpu))
             print(
                 f"round {i + 1}: nbest {tokens / a_s:7.0f} tokens/s ({a_cpu / a_s:.2f} cores) · direct"
                 f" {tokens / b_s:7.0f} ({b_cpu / b_s:.2f} cores) · ratio {b_s / a_s:.2f}"
@@ -128,11 +128,14 @@ def main():
         await engine.aclose()
         return found
 
-    ratios = sorted(asyncio.run(rounds()))
-    low, middle, high = ratios[0], statistics.median(ratios), ratios[-1]
-    print(f"nbest / direct: median {middle:.2f}, from {low:.2f} to {high:.2f} over {len(ratios)} rounds")
+    found = asyncio.run(rounds())
+    for what, ratios in zip(("tokens/s", "tokens per CPU second"), zip(*found, strict=True), strict=True):
+        low, middle, high = min(ratios), statistics.median(ratios), max(ratios)
+        print(
+            f"{what}, nbest / direct: median {middle:.2f}, from {low:.2f} to {high:.2f}, {len(ratios)} rounds"
+        )
     print(f"{spec}, slots={args.slots}, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    return 0 if middle >= 0.9 else 1
+    return 0 if statistics.median(r for r, _ in found) >= 0.9 else 1
 
 
 if __name__ == "__main__":
