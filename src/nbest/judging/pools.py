@@ -17,9 +17,12 @@ def distinct(candidates: Iterable[Candidate]) -> list[Candidate]:
 
 
 def with_text_of(shown: Sequence[Candidate], pool: Sequence[Candidate]) -> list[Candidate]:
-    """The candidates of `pool` whose text is among those `shown`, duplicates included."""
+    """Those `shown`, and the candidates of `pool` that say the same, by id."""
     texts = {c.text.strip() for c in shown}
-    return [c for c in pool if c.text.strip() in texts]
+    made_since = {c.id: c for c in shown}
+    return sorted(
+        (made_since | {c.id: c for c in pool if c.text.strip() in texts}).values(), key=lambda c: c.id
+    )
 
 
 def shuffled(candidates: Sequence[Candidate], ctx: Context) -> list[Candidate]:

@@ -10,7 +10,7 @@ from math import exp, fsum
 from typing import Literal
 
 from nbest.context import Context
-from nbest.errors import CapabilityError
+from nbest.errors import CapabilityError, EngineError
 from nbest.judging.ask import Question, ask, question
 from nbest.judging.templates import (
     LanguageWords,
@@ -43,7 +43,7 @@ class Judge:
     max_tokens: int = 2048
     """Of each of the judge's replies, where it explains itself."""
     top_logprobs: int = 20
-    """How many next tokens are looked at for yes and no; servers have limits of their own."""
+    """How many next tokens are looked at for yes and no, or as many as the engine gives."""
     template_language: TemplateLanguage = "en"
     templates: str | None = None
     """A template file, or a directory of them, instead of the ones that ship."""
@@ -63,20 +63,27 @@ class Judge:
         return [None if r.verdict is None else float(r.verdict) for r in replies]
 
     async def _by_logprobs(self, prompt: Prompt, texts: Sequence[str], ctx: Context) -> list[float | None]:
-        params = SamplingParams(temperature=0.0, max_tokens=1, logprobs=self.top_logprobs)
+        num_logprobs = await self._num_logprobs(ctx)
+        params = SamplingParams(temperature=0.0, max_tokens=1, logprobs=num_logprobs)
         questions = [self._question("yes_no", prompt, t, params, ctx) for t in texts]
         drawn = await ctx.complete([q.request for q in questions])
         answered = [c[0] for c in drawn if c and c[0].error is None]
         if answered and not any(c.logprobs and c.logprobs.top for c in answered):
-            raise CapabilityError(
-                "judge(mode=yes_no) reads log-probabilities, and this judge returns none:"
-                " use  judge(mode=score), or an engine that does"
-            )
+            raise _lacks_logprobs()
         words = self._words(prompt, ctx)
         values = [_probability_of_yes(c[0], words) if c else None for c in drawn]
         problems = [None if v is not None else _why(c) for v, c in zip(values, drawn, strict=True)]
         _note_missing(problems, ctx)
         return values
+
+    async def _num_logprobs(self, ctx: Context) -> int:
+        try:
+            can = await ctx.engine_for("judge", self.engine).capabilities()
+        except EngineError:  # the calls themselves will say so
+            return self.top_logprobs
+        if not can.logprobs:
+            raise _lacks_logprobs()
+        return min(self.top_logprobs, can.max_logprobs or self.top_logprobs)
 
     def _words(self, prompt: Prompt, ctx: Context) -> LanguageWords:
         template = template_for("yes_no", prompt, ctx, language=self.template_language, path=self.templates)
@@ -97,6 +104,13 @@ class Judge:
             templates=self.templates,
             read=partial(choice, count=_BEST),
         )
+
+
+def _lacks_logprobs() -> CapabilityError:
+    return CapabilityError(
+        "judge(mode=yes_no) reads log-probabilities, and this judge returns none:"
+        " use  judge(mode=score), or an engine that does"
+    )
 
 
 def _probability_of_yes(completion: Completion, words: LanguageWords) -> float | None:

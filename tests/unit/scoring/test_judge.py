@@ -7,6 +7,7 @@ from judges import PROMPT, ScriptedJudge, is_repair, pool_of, shown
 from nbest.context import Context
 from nbest.engines.fake import Fake
 from nbest.errors import CapabilityError, EngineError
+from nbest.protocols import Capabilities
 from nbest.scoring.judge import Judge
 from nbest.selection.best import Best
 from nbest.types import Budget, Completion, Logprobs, replace
@@ -95,6 +96,20 @@ def test_yes_and_no_are_the_languages_own_words(language, shares, expected):
 def test_a_judge_without_logprobs_is_said():
     with pytest.raises(CapabilityError, match="mode=score"):
         score(lambda _: "Yes", Judge(mode="yes_no"))
+
+
+def test_an_engine_known_to_have_no_logprobs_is_not_asked():
+    ctx = Context({"policy": Fake(has_logprobs=False)})
+    with pytest.raises(CapabilityError, match="mode=score"):
+        asyncio.run(Judge(mode="yes_no")(PROMPT, POOL, ctx))
+    assert ctx.meter.usage == {}
+
+
+def test_no_more_logprobs_are_asked_for_than_the_engine_gives():
+    judge = ScriptedJudge(lambda _: next_token(Yes=0.5, No=0.5))
+    judge.capabilities = lambda: asyncio.sleep(0, Capabilities(max_logprobs=5))
+    asyncio.run(Judge(mode="yes_no")(PROMPT, POOL, Context({"policy": judge})))
+    assert {r.params.logprobs for r in judge.requests} == {5}
 
 
 def test_a_failing_judge_gives_no_yes_and_no_crash():

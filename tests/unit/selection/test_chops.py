@@ -9,6 +9,7 @@ from nbest.engines.fake import Fake
 from nbest.errors import CapabilityError, EngineError, InputError, SpecError
 from nbest.selection.baselines import First
 from nbest.selection.chops import Chops
+from nbest.selection.fuse import Fuse
 from nbest.types import Budget, Completion, Message, replace
 
 LETTERS = pool_of("aa", "b", "cccc", "ddd")
@@ -236,3 +237,14 @@ def test_a_context_too_short_for_the_replies_is_said():
 def test_the_fallback_is_a_parameter():
     spec = "chops(judge='big', fallback=vote, template_language='prompt')"
     assert registry.spec_of(registry.parse("selectors", spec)) == spec
+
+
+def test_a_fallback_may_make_new_candidates_that_meet_in_the_next_round():
+    pool = pool_of(*(c * 6000 for c in "abcd"))
+    chops = Chops(fallback=Fuse(fallback=First()), context_tokens=9000, max_tokens=1000)
+    fused = iter(["e" * 6000, "f" * 6000, "g"])
+    ctx = Context({"policy": ScriptedJudge(lambda r: next(fused) if r.role == "fusor" else "?")})
+    ctx.candidates = list(pool)
+    selection = asyncio.run(chops(PROMPT, pool, ctx))
+    assert selection.winner.text == "g"
+    assert selection.winner.parents == (4, 5)
