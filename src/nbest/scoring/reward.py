@@ -55,6 +55,8 @@ class Reward:
     label: int | None = None
     """Which class's number is the score, from 0, where the model has several."""
     reduce: Literal["last", "min", "product", "mean"] = "last"
+    activation: bool = True
+    """false asks vLLM for raw logits: a reward model's, squashed by a sigmoid, are all 1 from 17 up."""
     key_env: str | None = None
     """Environment variable that holds the key."""
     batch: int = 32
@@ -95,7 +97,9 @@ class Reward:
         return api in {"classify", "pooling"} and self.form == "chat"
 
     def _body(self, api: Api, prompt: Prompt, texts: Sequence[str]) -> dict[str, Json]:
-        model = {"model": self.model} if self.model else {}
+        model: dict[str, Json] = {"model": self.model} if self.model else {}
+        if not self.activation and api != "rerank":
+            model["use_activation"] = False
         if self._is_chat(api):
             return model | chat_body(prompt, texts[0])
         if api in {"classify", "pooling"}:

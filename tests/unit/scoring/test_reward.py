@@ -105,6 +105,11 @@ class TestForms:
         assert scored == [x + len("س: 简短\n\nسؤال؟ ج: ") for x in LENGTHS]
         assert sorted(len(body["input"]) for _, body, _ in server.calls) == [1, 3]
 
+    async def test_raw_logits_are_asked_for(self, reward_server):
+        async with reward_server("/score") as server:
+            await values(Reward(url=server.url + "/score", activation=False))
+        assert server.calls[0][1]["use_activation"] is False
+
     async def test_rerankers_see_the_last_user_turn(self, reward_server):
         async with reward_server("/v1/rerank") as server:
             await values(Reward(url=server.url + "/v1/rerank", model="m"))
