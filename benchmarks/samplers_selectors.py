@@ -3,7 +3,8 @@
     python benchmarks/samplers_selectors.py --out runs/table --docs docs/samplers-selectors.md
 
 Pools are drawn once for each sampler and n and recorded; selection is offline on the same pools. The run
-resumes. Differences are paired by prompt, against greedy decoding, with 95 % bootstrap intervals.
+resumes. Differences are paired, against greedy decoding, with 95 % bootstrap intervals over problems: the
+translations of one problem are one cluster.
 """
 
 import argparse
@@ -15,12 +16,12 @@ import numpy as np
 
 from nbest import registry
 from nbest.demo import prompts
-from nbest.evaluate.estimators import correctness, hope, mean_interval, risk, scores_of_pools
-from nbest.meter import total
+from nbest.evaluate.estimators import correctness, mean_interval, scores_of_pools
 from nbest.pools import read_pools
 from nbest.records import RunWriter
 from nbest.run import run_all, select
 from nbest.session import Session
+from nbest.types import Usage
 
 SAMPLERS = ("hedged", "hedged(temperature=1.0)", "iid(temperature=0.7)", "iid(temperature=1.0)", "ladder")
 SELECTORS = (
@@ -42,6 +43,9 @@ SELECTORS = (
     "guard(selector=vote)",
     "best(oracle)",
 )
+JUDGED = ("chops(max_tokens=100)", "fuse(max_tokens=100)")
+"""The embedded model is no judge and no fusor: these show the protocol, its fallback and its cost,
+for the first sampler at n=5."""
 MAX_TOKENS = 160
 NUM_LOGPROBS = 20
 
@@ -64,20 +68,69 @@ async def draw(items, sampler, n, out, seed):
     async with Session(engine="llamacpp", strategy=strategy, seed=seed) as session:
         with RunWriter(path, session.config) as writer:
             await session.run(items, out=writer)
-    return list(read_pools(str(path)))
+    recorded = {pool.prompt.id: pool for pool in read_pools(str(path))}
+    return [recorded[item.prompt.id] for item in items]
 
 
-async def choose(pools, spec, seed):
+async def choose(pools, spec, seed, engines=None):
     selector = registry.parse("selectors", spec)
     chosen = {}
     await run_all(
-        pools, lambda p: select(p, selector, seed=seed), on_outcome=lambda o: chosen.update({o.prompt.id: o})
+        pools,
+        lambda p: select(p, selector, seed=seed, engines=engines),
+        on_outcome=lambda o: chosen.update({o.prompt.id: o}),
     )
     return [chosen[p.prompt.id] for p in pools]
 
 
 def percent(e):
     return f"{100 * e.value:+.1f} [{100 * e.low:+.1f}, {100 * e.high:+.1f}]"
+
+
+def by_problem(values, items):
+    """Means over the languages of one problem: translations are one cluster, not independent prompts."""
+    clusters = {}
+    for item, value in zip(items, values, strict=True):
+        clusters.setdefault(item.prompt.id.rsplit("-", 1)[0], []).append(value)
+    return np.array([np.mean(c) for c in clusters.values()])
+
+
+def cost(outcomes):
+    """Mean tokens per prompt by role: read + drawn."""
+    roles = {role for o in outcomes for role in o.usage}
+    means = {
+        role: [
+            np.mean([getattr(o.usage.get(role, Usage()), f) for o in outcomes])
+            for f in ("prompt", "completion")
+        ]
+        for role in sorted(roles)
+    }
+    return ", ".join(f"{role} {read:.0f} + {drawn:.0f}" for role, (read, drawn) in means.items())
+
+
+def section(title, pools, by_selector, greedy, items):
+    scores = scores_of_pools(pools)
+    languages = np.array([i.prompt.language for i in items])
+    codes = list(dict.fromkeys(languages.tolist()))
+    single = np.mean([s.mean() for s in scores])
+    best = by_problem(np.array([s.max() for s in scores]) - greedy, items)
+    worst = by_problem(np.array([s.min() for s in scores]) - greedy, items)
+    lines = [
+        "",
+        f"### {title}",
+        "",
+        f"One draw is right {100 * single:.1f} % of the time.",
+        f"Hope {percent(mean_interval(best))}, risk {percent(mean_interval(worst))}.",
+        "",
+        "| selector | right, % | − greedy | tokens per prompt, read + drawn | " + " | ".join(codes) + " |",
+        "|---|--:|--:|---|" + "--:|" * len(codes),
+    ]
+    for spec, chosen in by_selector.items():
+        right = correctness(chosen)
+        gain = mean_interval(by_problem(right - greedy, items))
+        cells = " | ".join(f"{100 * right[languages == c].mean():.0f}" for c in codes)
+        lines.append(f"| `{spec}` | {100 * right.mean():.1f} | {percent(gain)} | {cost(chosen)} | {cells} |")
+    return lines
 
 
 async def main():
@@ -88,44 +141,26 @@ async def main():
     parser.add_argument("--seed", type=int, default=0)
     a = parser.parse_args()
     items = prompts(a.per_language)
+    judge = {"policy": registry.parse("engines", "llamacpp(slots=4, context=8192)")}
     greedy_pools = await draw(items, "greedy", 1, a.out, a.seed)
     greedy = correctness(await choose(greedy_pools, "first", a.seed))
-    languages = np.array([i.prompt.language for i in items])
-    codes = list(dict.fromkeys(languages.tolist()))
+    interval = mean_interval(by_problem(greedy, items))
+    num_languages = len({i.prompt.language for i in items})
     lines = [
-        f"{len(items)} held-out problems, the same {a.per_language} in each of {len(codes)} languages; seed {a.seed}.",
-        f"Greedy decoding is right for {100 * greedy.mean():.1f} % ("
-        + ", ".join(f"{c} {100 * greedy[languages == c].mean():.0f}" for c in codes)
-        + ").",
+        f"{a.per_language} held-out problems in each of {num_languages} languages, seed {a.seed}.",
+        "Greedy decoding, right answers in %: {:.1f} [{:.1f}, {:.1f}].".format(*(100 * v for v in interval)),
     ]
     for n in (5, 16):
         for sampler in SAMPLERS:
             pools = await draw(items, sampler, n, a.out, a.seed)
-            by_selector = {}
-            for spec in SELECTORS:
-                by_selector[spec] = await choose(pools, spec, a.seed)
-            anyone = next(iter(by_selector.values()))
-            scores = scores_of_pools(anyone)
-            tokens = np.mean([total(o.usage).completion for o in anyone])
-            prompt_tokens = np.mean([total(o.usage).prompt for o in anyone])
-            single = float(np.mean([s.mean() for s in scores]))
-            lines += [
-                "",
-                f"### {spec_with_n(sampler, n)}",
-                "",
-                f"One draw is right {100 * single:.1f} % of the time; hope {percent(hope(scores, greedy))}, "
-                f"risk {percent(risk(scores, greedy))}; policy tokens per prompt: {tokens:.0f} drawn, {prompt_tokens:.0f} read.",
-                "",
-                "| selector | accuracy | − greedy, with 95 % interval | " + " | ".join(codes) + " |",
-                "|---|--:|--:|" + "--:|" * len(codes),
-            ]
-            for spec, chosen in by_selector.items():
-                right = correctness(chosen)
-                cells = " | ".join(f"{100 * right[languages == c].mean():.0f}" for c in codes)
-                lines.append(
-                    f"| `{spec}` | {100 * right.mean():.1f} | {percent(mean_interval(right - greedy))} | {cells} |"
-                )
-            print("\n".join(lines[-len(by_selector) - 4 :]), flush=True)
+            by_selector = {
+                spec: await choose(pools, spec, a.seed, judge if spec in JUDGED else None)
+                for spec in (*SELECTORS, *(JUDGED if (sampler, n) == (SAMPLERS[0], 5) else ()))
+            }
+            new = section(spec_with_n(sampler, n), pools, by_selector, greedy, items)
+            print("\n".join(new), flush=True)
+            lines += new
+    await judge["policy"].aclose()
     if a.docs:
         head, begin, rest = a.docs.read_text(encoding="utf-8").partition("<!-- table -->\n")
         _, end, tail = rest.partition("<!-- end -->")
