@@ -21,7 +21,8 @@ class Translated:
     The question stays in its own language; an instruction in the pivot language (usually the model's
     strongest) asks for the answer in that one. `sampler` plans both: the pool by its own n, and for each
     pivot a plan like it, with the table's parameters for that language. Candidates say which language
-    they were asked for in, and `xmbr` lets those in other languages testify, never win.
+    they were asked for in, and `xmbr` lets those in other languages testify, never win; to any other
+    selector they are candidates like the rest.
 
     A prompt that is in a pivot language already gets its share of draws in the other pivots, and
     without any other, a pool of n: every prompt costs n draws.
