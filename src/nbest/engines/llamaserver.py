@@ -1,9 +1,9 @@
 """llama.cpp inside this process: one model, its slots, and the native endpoints of its listener.
 
 Calls go over the loopback listener that xllamacpp opens anyway, locked with a key that only this
-process knows. Measured against the in-process `handle_*` functions (docs/decisions): faster, because
-no interpreter lock is taken per token; and richer, because the native answer holds the token ids, and
-one count and one finish for each of n draws.
+process knows. Against the in-process `handle_*` functions (benchmarks/throughput.md) that is as fast,
+because no interpreter lock is taken per token, and richer: the native answer holds the token ids, and
+one count for each of n draws.
 """
 
 from __future__ import annotations
