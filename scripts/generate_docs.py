@@ -40,7 +40,7 @@ def methods() -> str:
         ]
         for name in registry.names(kind):
             plugin = show.describe(kind, name)
-            parameters = ", ".join(f"`{k}={v}`" for k, v in plugin["parameters"].items())
+            parameters = ", ".join(f"`{k}={v}`" for k, v in plugin["parameters"].items()).replace("\n", "\\n")
             summary = plugin["summary"].replace("|", "\\|")
             lines.append(f"| `{name}` | {parameters} | {summary} |")
     return "\n".join(lines) + "\n"
