@@ -39,14 +39,19 @@ async def answer(
 
 
 async def select(
-    pool: Pool, selector: Selector, *, seed: int = 0, engines: Mapping[str, Engine] | None = None
+    pool: Pool,
+    selector: Selector,
+    *,
+    seed: int = 0,
+    engines: Mapping[str, Engine] | None = None,
+    budget: Budget | None = None,
 ) -> Outcome:
     """Chooses from a recorded pool as `parallel` would have: the same seed gives the same choice.
 
     `engines` is for selectors that ask a judge; without it nothing is asked of any model. The usage is
     what the pool cost when it was drawn, and what the choice cost now.
     """
-    ctx = Context(engines or {}, seed=seed, prompt_id=pool.prompt.id, gold=pool.gold)
+    ctx = Context(engines or {}, seed=seed, prompt_id=pool.prompt.id, gold=pool.gold, budget=budget)
     ctx.candidates = list(pool.candidates)
     ctx.meter.count("policy", pool.candidates)
     started = time.monotonic()
@@ -87,6 +92,7 @@ async def _as_done(
     """Results as they come, at most `concurrency` at a time; leaving the loop cancels the rest."""
     waiting = iter(items)
     running: set[asyncio.Task[R]] = set()
+    done: set[asyncio.Task[R]] = set()
     try:
         while True:
             while len(running) < concurrency and (item := next(waiting, _END)) is not _END:
@@ -99,7 +105,8 @@ async def _as_done(
     finally:
         for task in running:
             task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        # Those done together with one that raised are looked at too: asyncio reports what nobody looks at.
+        await asyncio.gather(*running, *done, return_exceptions=True)
 
 
 _END: Any = object()

@@ -1,3 +1,4 @@
+import gc
 from random import Random
 
 import pytest
@@ -6,8 +7,12 @@ from nbest import registry
 from nbest.context import Context
 from nbest.engines.fake import Fake
 from nbest.errors import CapabilityError, SpecError
+from nbest.pools import Item
 from nbest.sampling.draws import Hedged, Iid
 from nbest.sampling.mixture import Mixture
+from nbest.selection.baselines import First
+from nbest.session import Session
+from nbest.strategies.parallel import Parallel
 from nbest.types import Message, Prompt
 
 PROMPT = Prompt(id="p", messages=(Message(role="user", content="一共有几个？"),))
@@ -55,3 +60,13 @@ async def test_an_engine_that_is_not_there_is_named_before_anything_is_drawn():
     with pytest.raises(CapabilityError, match="no engine is called 'b'"):
         await ctx.sample(Mixture(sampler=Hedged(n=3), engines=("policy", "b"))(PROMPT, Random(1)))
     assert not ctx.meter.usage
+
+
+async def test_a_run_over_many_prompts_says_so_once(caplog):
+    strategy = Parallel(sampler=Mixture(engines=("policy", "b")), selector=First())
+    items = [Item(prompt=Prompt(id=f"p{i}", messages=PROMPT.messages), gold={}) for i in range(3)]
+    async with Session(engine=Fake(), strategy=strategy) as session:
+        with pytest.raises(CapabilityError, match="no engine is called 'b'"):
+            await session.run(items)
+    gc.collect()
+    assert not caplog.records
