@@ -153,6 +153,9 @@ def select_command(
     engine: Engines = None,
     model: Model = None,
     seed: Seed = None,
+    samples: Samples = None,
+    tokens: Tokens = None,
+    seconds: Seconds = None,
     concurrency: Concurrency = None,
     as_json: AsJson = False,
 ) -> None:
@@ -172,6 +175,7 @@ def select_command(
         "select": registry.spec_of(selector),
         "seed": chosen.seed,
         "engine": {name: registry.spec_of(e) for name, e in engines.items()},
+        "budget": chosen.budget,
     }
 
     async def work() -> None:
@@ -179,7 +183,9 @@ def select_command(
             with RunWriter(out, made_with) as writer, show.progress(len(recorded), writer) as on_outcome:
                 await run_all(
                     recorded,
-                    lambda pool: choose(pool, selector, seed=chosen.seed, engines=engines),
+                    lambda pool: choose(
+                        pool, selector, seed=chosen.seed, engines=engines, budget=chosen.budget
+                    ),
                     out=writer,
                     concurrency=chosen.concurrency,
                     on_outcome=on_outcome,
@@ -190,6 +196,49 @@ def select_command(
 
     _interruptible(work(), out)
     show.summary(out, as_json=as_json)
+
+
+@app.command()
+def compare(
+    pools: Annotated[str, typer.Argument(help="A run directory, or JSONL of pools recorded by anyone.")],
+    select: Annotated[str, typer.Option(help="Selectors, such as  'first, vote, mbr(utility=chrf)'.")],
+    n: Annotated[
+        str | None, typer.Option("--n", help="Pool sizes, such as  1,2,4,8.", show_default="powers of two")
+    ] = None,
+    score: Annotated[
+        str | None,
+        typer.Option(
+            help="How answers are measured: a scorer, a utility against `reference`, or a recorded field.",
+            show_default="answer, else reference",
+        ),
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(help="Selector to compare with; mean: of all candidates.", show_default="the first"),
+    ] = None,
+    cluster: Annotated[
+        str | None, typer.Option(help="Column of the rows whose equal values stand together in intervals.")
+    ] = None,
+    resamples: Annotated[int, typer.Option(min=1, help="Random pools of each size per prompt.")] = 8,
+    seed: Seed = None,
+    out: Annotated[Path | None, typer.Option(help="Directory for the comparison, for  nbest report.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare selectors at every pool size on one recorded pool, without a new token."""
+    from nbest.report import compared  # noqa: PLC0415
+
+    compared.command(
+        pools,
+        select,
+        n,
+        score=score,
+        baseline=baseline,
+        cluster=cluster,
+        resamples=resamples,
+        seed=seed or 0,
+        out=out,
+        as_json=as_json,
+    )
 
 
 @app.command("list")

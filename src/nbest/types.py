@@ -65,6 +65,17 @@ class SamplingParams(Value, frozen=True, kw_only=True):
     logprobs: int | None = None
     """None: not wanted; 0: of the drawn tokens; k: of the k likeliest tokens as well."""
 
+    def __post_init__(self) -> None:
+        """Raises `ValueError`: servers disagree on what they refuse."""
+        if not self.temperature >= 0:
+            raise ValueError(f"temperature must not be negative, got {self.temperature}")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p must be above 0 and at most 1, got {self.top_p}")
+        if not 0 <= self.min_p <= 1:
+            raise ValueError(f"min_p must be between 0 and 1, got {self.min_p}")
+        if self.max_tokens < 1:
+            raise ValueError(f"max_tokens must be at least 1, got {self.max_tokens}")
+
 
 class Request(Value, frozen=True, kw_only=True):
     """`n` draws for one prompt under the same parameters."""

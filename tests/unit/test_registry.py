@@ -75,3 +75,12 @@ def test_every_line_of_every_table_loads_and_says_what_it_is(kind):
         cls = registry.load(kind, name)
         assert cls.__doc__
         assert registry.name_of(cls) == name
+
+
+@pytest.mark.parametrize(
+    "spec",
+    ["iid(temperature=-1)", "ladder(low=-0.1)", "hedged(top_p=0)", "greedy(max_tokens=0)", "iid(min_p=2)"],
+)
+def test_parameters_no_model_could_take_are_refused_at_once(spec):
+    with pytest.raises(SpecError, match="must"):
+        registry.parse("samplers", spec)

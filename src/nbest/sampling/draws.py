@@ -35,10 +35,9 @@ class Draws:
     def __post_init__(self) -> None:
         if self.n < 1:
             raise ValueError(f"n must be at least 1, got {self.n}")
-        if not 0 <= self.min_p <= 1:
-            raise ValueError(f"min_p must be between 0 and 1, got {self.min_p}")
-        if self.max_tokens < 1:
-            raise ValueError(f"max_tokens must be at least 1, got {self.max_tokens}")
+        for name in ("temperature", "low", "high"):
+            SamplingParams(temperature=getattr(self, name, 0.0))
+        SamplingParams(top_p=self.top_p, min_p=self.min_p, max_tokens=self.max_tokens)
 
     def tuned(self, prompt: Prompt) -> Self:
         """This sampler with the table's parameters for the prompt's language and task."""
@@ -83,6 +82,7 @@ class Greedy(Draws):
         return [self.tuned(prompt)._request(prompt, n=1, temperature=0.0, seed=None)]
 
     def __post_init__(self) -> None:
+        Draws.__post_init__(self)
         if self.n != 1:
             raise ValueError(f"greedy draws the same text every time, so n must be 1, got {self.n}")
 

@@ -12,7 +12,10 @@ from nbest.types import Candidate, Prompt, Score
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """A number that each candidate of a recorded pool carries, such as a human judgement."""
+    """A number that each candidate of a recorded pool carries, such as a human judgement.
+
+    Raises `InputError` where it is no number, or no candidate of a pool carries it.
+    """
 
     field: str
 
@@ -20,6 +23,11 @@ class Recorded:
         self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
     ) -> Sequence[Score]:
         values = [c.meta.get(self.field) for c in candidates]
+        if candidates and all(v is None for v in values):
+            known = sorted({key for c in candidates for key in c.meta})
+            raise InputError(
+                f"prompt {prompt.id!r}: no candidate carries {self.field!r}; they carry {', '.join(known) or 'nothing'}"
+            )
         for candidate, value in zip(candidates, values, strict=True):
             if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
                 raise InputError(

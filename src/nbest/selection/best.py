@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nbest.context import Context
-from nbest.errors import SelectionError
-from nbest.protocols import Scorer
+from nbest.protocols import Scorer, Selector
+from nbest.registry import spec_of
+from nbest.selection.baselines import First
 from nbest.selection.pool import argmax, chosen, usable
 from nbest.types import Candidate, Prompt, Selection
 
@@ -16,15 +17,18 @@ from nbest.types import Candidate, Prompt, Selection
 class Best:
     """Best-of-N: argmax of a scorer (reward model, verifier, judge, confidence).
 
-    Candidates that the scorer could not score never win; raises `SelectionError` where it scored none.
+    Candidates that the scorer could not score never win; where it scored none, `fallback` chooses, with a note.
     """
 
     scorer: Scorer
+    fallback: Selector = field(default_factory=First)
+    """By default the first candidate: of a hedged pool the greedy one, what the user gets today."""
 
     async def __call__(self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context) -> Selection:
         pool = usable(candidates)
         scored = zip(pool, await self.scorer(prompt, pool, ctx), strict=True)
         scores = {c.id: s.value for c, s in scored if s.value is not None}
         if not scores:
-            raise SelectionError(f"the scorer scored none of the {len(pool)} candidates")
+            ctx.note(f"{spec_of(self.scorer)} scored no candidate: {spec_of(self.fallback)} chose instead")
+            return await self.fallback(prompt, pool, ctx)
         return chosen(argmax([c for c in pool if c.id in scores], scores), scores=scores)
