@@ -23,7 +23,7 @@ class Recorded:
         self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
     ) -> Sequence[Score]:
         values = [c.meta.get(self.field) for c in candidates]
-        if candidates and all(v is None for v in values):
+        if candidates and all(self.field not in c.meta for c in candidates):
             known = sorted({key for c in candidates for key in c.meta})
             raise InputError(
                 f"prompt {prompt.id!r}: no candidate carries {self.field!r}; they carry {', '.join(known) or 'nothing'}"
