@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nbest.evaluate.estimators import correctness, hope, mean_interval, risk, scores_of_pools
+from nbest.evaluate.estimators import (
+    correctness,
+    hope,
+    majority_at_k,
+    mean_interval,
+    pass_at_k,
+    risk,
+    scores_of_pools,
+)
 from nbest.types import Candidate, Message, Outcome, Prompt, Selection
 
 
@@ -50,3 +58,25 @@ def test_the_interval_is_the_percentile_bootstrap():
 def test_an_interval_of_nothing_is_refused():
     with pytest.raises(ValueError, match="no values"):
         mean_interval(np.array([]))
+
+
+def test_k_must_fit_the_pool():
+    with pytest.raises(ValueError, match="k = 3 of pools of 2"):
+        pass_at_k(np.array([1]), np.array([2]), 3)
+
+
+def test_pass_at_k_of_very_large_pools_stays_finite():
+    assert pass_at_k(np.array([1]), np.array([10**6]), 1000)[0] == pytest.approx(1e-3)
+
+
+def test_large_pools_are_subsampled_close_to_the_truth():
+    classes = np.tile(np.repeat([0, 1, 2], [20, 12, 8]), (40, 1))
+    right = (classes == 0).astype(float)
+    found = majority_at_k(right, classes, 7, seed=1)
+    assert found.tolist() == majority_at_k(right, classes, 7, seed=1).tolist()
+    rng = np.random.default_rng(0)
+    tops = []
+    for _ in range(4000):
+        counts = np.bincount(rng.permutation(classes[0])[:7], minlength=3)
+        tops.append((counts[0] == counts.max()) / (counts == counts.max()).sum())
+    assert found.mean() == pytest.approx(np.mean(tops), abs=0.02)
