@@ -1,0 +1,137 @@
+"""A comparison of selectors as tables and on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.progress import Progress
+
+from nbest import registry
+from nbest.errors import InputError
+from nbest.evaluate.compare import MEAN, Cell, Comparison, compare
+from nbest.evaluate.scores import score_spec, split_specs
+from nbest.pools import read_pools
+from nbest.report.table import Scale, Table, count
+
+FILE = "comparison.json"
+
+
+def command(
+    path: str,
+    select: str,
+    sizes: str | None,
+    *,
+    score: str | None,
+    baseline: str | None,
+    cluster: str | None,
+    resamples: int,
+    seed: int,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """`nbest compare`: reads, compares under a progress bar, prints, writes."""
+    specs, ns = split_specs(select), _numbers(sizes)
+    for spec in (*specs, *([baseline] if baseline and baseline != MEAN else [])):
+        registry.parse("selectors", spec)
+    pools = list(read_pools(path))
+    if not pools:
+        raise InputError(f"{path} holds no pool")
+    scorer = registry.parse("scorers", score_spec(score, pools[0]))
+    err = Console(stderr=True)
+    with Progress(console=err, disable=not err.is_terminal, transient=True) as bar:
+        task = bar.add_task("comparing", total=len(pools))
+        comparison = asyncio.run(
+            compare(
+                pools,
+                specs,
+                scorer=scorer,
+                sizes=ns,
+                baseline=baseline,
+                cluster=cluster,
+                resamples=resamples,
+                seed=seed,
+                on_prompt=lambda: bar.advance(task),
+            )
+        )
+    if out is not None:
+        write(comparison, out)
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(comparison).decode() + "\n")
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    for table in tables(comparison):
+        console.print(table.terminal())
+
+
+def _numbers(text: str | None) -> list[int] | None:
+    try:
+        return None if text is None else [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"--n {text}: numbers with commas between them are wanted, such as  1,2,4") from None
+
+
+def tables(comparison: Comparison, language: str | None = None) -> list[Table]:
+    """Scores with their cost, and gains over the baseline; of one language, or of all."""
+    cells = {(c.select, c.n): c for c in comparison.cells if c.language == language}
+    specs, ns = list(dict.fromkeys(s for s, _ in cells)), sorted({n for _, n in cells})
+    scale = Scale.of(comparison.score, [c.value.value for c in cells.values()])
+    unit = f" in {scale.unit}" if scale.unit else ""
+    columns = ("selector", *(f"n = {n}" for n in ns))
+    first = {n: cells[specs[0], n] for n in ns}
+    values = [(s, *(scale.interval(cells[s, n].value) for n in ns)) for s in specs]
+    values += _cost_rows(first)
+    left_out = [
+        f"{comparison.num_too_small} with fewer than {max(ns)} candidates" * (comparison.num_too_small > 0),
+        f"{comparison.num_unscored} with a candidate without a score" * (comparison.num_unscored > 0),
+    ]
+    orders = max(c.num_orders for c in cells.values())
+    note = (
+        f"{first[ns[0]].num_prompts} prompts, 95 % intervals over prompts;"
+        f" below the whole pool each is the mean of {orders} random pools per prompt."
+    )
+    if any(left_out):
+        note += f" Left out: {'; '.join(filter(None, left_out))}."
+    gains = [
+        (s, *(scale.interval(cells[s, n].gain, signed=True) for n in ns))
+        for s in specs
+        if s != comparison.baseline
+    ]
+    against = "the mean of all candidates" if comparison.baseline == MEAN else comparison.baseline
+    found = [Table(title=f"{comparison.score}{unit}", columns=columns, rows=tuple(values), note=note)]
+    if gains:
+        title = f"gain over {against} on the same pools{unit}"
+        found.append(Table(title=title, columns=columns, rows=tuple(gains)))
+    return found
+
+
+def _cost_rows(cells: Mapping[int, Cell]) -> list[tuple[str, ...]]:
+    roles = sorted({role for c in cells.values() for role in c.usage})
+    return [
+        (f"tokens {what} ({role})", *(count(getattr(c.usage[role], field)) for c in cells.values()))
+        for role in roles
+        for what, field in (("drawn", "completion"), ("read", "prompt"))
+        if any(getattr(c.usage[role], field) for c in cells.values())
+    ]
+
+
+def write(comparison: Comparison, out: Path) -> None:
+    """`comparison.json` and `comparison.md` in a directory, which a report can be made with."""
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file; --out needs a directory")
+    out.mkdir(parents=True, exist_ok=True)
+    (out / FILE).write_bytes(msgspec.json.format(msgspec.json.encode(comparison), indent=1) + b"\n")
+    text = "\n\n".join(t.markdown() for t in tables(comparison))
+    (out / "comparison.md").write_text(text + "\n", encoding="utf-8")
+
+
+def read(path: Path) -> Comparison:
+    """What `write` wrote. Raises `InputError`."""
+    try:
+        return msgspec.json.decode((path / FILE).read_bytes(), type=Comparison)
+    except (OSError, msgspec.DecodeError) as e:
+        raise InputError(f"{path / FILE}: {e}") from None

@@ -1,0 +1,135 @@
+"""Tables of text, and how they look in HTML, Markdown, LaTeX and on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+import rich.table
+from rich.text import Text
+
+from nbest.evaluate.estimators import Estimate
+from nbest.evaluate.scores import ACCURACY
+from nbest.types import Value
+
+_LATEX = str.maketrans(
+    {
+        **{c: f"\\{c}" for c in "&%$#_{}"},
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "\\": r"\textbackslash{}",
+        "−": "$-$",
+        "×": r"$\times$",
+    }
+)
+
+
+class Table(Value, frozen=True, kw_only=True):
+    """Rows of text under column names; the first column is text, the others are numbers."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+    num_text_columns: int = 1
+
+    def html(self) -> str:
+        """A `<table>` with its caption; every cell escaped."""
+
+        def cell(tag: str, i: int, text: str, extra: str = "") -> str:
+            kind = "" if i < self.num_text_columns else ' class="number"'
+            return f'<{tag}{kind}{extra} dir="auto">{escape(text)}</{tag}>'
+
+        head = "".join(cell("th", i, c, ' scope="col"') for i, c in enumerate(self.columns))
+        body = "".join(
+            "<tr>"
+            + "".join(cell("td" if i else "th", i, c, "" if i else ' scope="row"') for i, c in enumerate(row))
+            + "</tr>\n"
+            for row in self.rows
+        )
+        note = f'<p class="note">{escape(self.note)}</p>' if self.note else ""
+        return (
+            f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(self.title)}"><table>'
+            f"<caption>{escape(self.title)}</caption><thead><tr>{head}</tr></thead>\n"
+            f"<tbody>{body}</tbody></table></div>{note}"
+        )
+
+    def markdown(self) -> str:
+        """A pipe table under its title."""
+
+        def line(cells: Sequence[str]) -> str:
+            return "| " + " | ".join(" ".join(c.replace("|", "\\|").split()) for c in cells) + " |"
+
+        n = self.num_text_columns
+        rule = "|" + "---|" * n + "--:|" * (len(self.columns) - n)
+        lines = [f"**{self.title}**", "", line(self.columns), rule, *map(line, self.rows)]
+        return "\n".join([*lines, *(["", self.note] if self.note else [])])
+
+    def latex(self) -> str:
+        """A `table` with booktabs rules; for XeLaTeX or LuaLaTeX, since names may be in any script."""
+
+        def line(cells: Sequence[str]) -> str:
+            return "    " + " & ".join(" ".join(c.split()).translate(_LATEX) for c in cells) + r" \\"
+
+        n = self.num_text_columns
+        caption = (
+            f"{self.title}. {self.note}".translate(_LATEX) if self.note else self.title.translate(_LATEX)
+        )
+        return "\n".join(
+            [
+                r"\begin{table}",
+                rf"  \caption{{{caption}}}",
+                rf"  \begin{{tabular}}{{{'l' * n}{'r' * (len(self.columns) - n)}}}",
+                r"    \toprule",
+                line(self.columns),
+                r"    \midrule",
+                *map(line, self.rows),
+                r"    \bottomrule",
+                r"  \end{tabular}",
+                r"\end{table}",
+            ]
+        )
+
+    def terminal(self) -> rich.table.Table:
+        """For `rich`."""
+        shown = rich.table.Table(title=self.title, title_justify="left", caption=self.note or None)
+        for i, column in enumerate(self.columns):
+            is_text = i < self.num_text_columns
+            shown.add_column(column, justify="left" if is_text else "right", no_wrap=is_text)
+        for row in self.rows:
+            shown.add_row(*map(Text, row))
+        return shown
+
+
+class Scale(Value, frozen=True, kw_only=True):
+    """How a score is written: accuracy in per cent, other scores in their own unit."""
+
+    factor: float = 1.0
+    decimals: int = 3
+    unit: str = ""
+
+    @classmethod
+    def of(cls, score: str | None, values: Sequence[float]) -> Scale:
+        """One decimal for per cent and for scores of ten and more, else three."""
+        if score == ACCURACY:
+            return cls(factor=100.0, decimals=1, unit="%")
+        return cls(decimals=1 if max(map(abs, values), default=0.0) >= 10 else 3)  # noqa: PLR2004
+
+    def number(self, value: float | None, *, signed: bool = False) -> str:
+        """`12.3`, or `+12.3`, with a true minus sign; a dash for None."""
+        if value is None:
+            return "–"
+        text = f"{value * self.factor:{'+' if signed else ''}.{self.decimals}f}"
+        return text.replace("-", "−")
+
+    def interval(self, e: Estimate | None, *, signed: bool = False) -> str:
+        """`12.3 [10.1, 14.5]`."""
+        if e is None:
+            return "–"
+        low, high = self.number(e.low, signed=signed), self.number(e.high, signed=signed)
+        return f"{self.number(e.value, signed=signed)} [{low}, {high}]"
+
+
+def count(number: float) -> str:
+    """`12 345`, with narrow spaces; one decimal below 100."""
+    return f"{number:,.1f}" if 0 < number < 100 and number % 1 else f"{number:,.0f}".replace(",", "\u202f")  # noqa: PLR2004
