@@ -1,4 +1,4 @@
-"""llama.cpp's own HTTP server.  python serve_llamacpp.py MODEL.gguf PORT"""
+"""llama.cpp's own HTTP server.  python serve_llamacpp.py MODEL.gguf PORT [embeddings]"""
 
 import signal
 import sys
@@ -17,6 +17,9 @@ params.n_ctx = SLOTS * 1024
 params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
 params.cache_ram_mib = 0
 params.verbosity = -1
+if "embeddings" in sys.argv:
+    params.embedding = True
+    params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
 server = xllamacpp.Server(params)
 print(server.listening_address, flush=True)
 signal.sigwait({signal.SIGTERM, signal.SIGINT})
