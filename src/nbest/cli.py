@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -239,6 +239,93 @@ def compare(
         out=out,
         as_json=as_json,
     )
+
+
+@app.command("judge")
+def judge_command(
+    out: Annotated[Path, typer.Option(help="Directory of verdicts; what it lacks is judged and added.")],
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Two or more run directories, or NAME=DIRECTORY.", show_default="all that --out holds"
+        ),
+    ] = None,
+    engine: Annotated[
+        list[str] | None,
+        typer.Option("--engine", "-e", help="The judge. Without it only recorded verdicts are read."),
+    ] = None,
+    model: Model = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="The run that the others are measured against.", show_default="first")
+    ] = None,
+    pairs: Annotated[
+        Literal["all", "baseline"], typer.Option(help="Who meets: all runs, or each the baseline only.")
+    ] = "all",
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="Column that translations of one prompt share.", show_default="cluster, where rows have it"
+        ),
+    ] = None,
+    nulls: Annotated[
+        Literal["skip", "tie"], typer.Option(help="Pairs with a game without a verdict: leave out, or tie.")
+    ] = "skip",
+    max_tokens: Annotated[int, typer.Option(min=1, help="Of each of the judge's replies.")] = 2048,
+    template_language: Annotated[
+        Literal["prompt", "en"], typer.Option(help="Language of the judge's instructions.")
+    ] = "en",
+    templates: Annotated[
+        str | None, typer.Option(help="Your own template, a file or a directory of them.")
+    ] = None,
+    resamples: Annotated[int, typer.Option(min=1, help="Bootstrap resamples of clusters.")] = 1000,
+    seed: Seed = None,
+    concurrency: Concurrency = None,
+    as_json: AsJson = False,
+) -> None:
+    """Judge the answers of recorded runs against each other, in both orders; win-rates from the verdicts."""
+    from nbest import show  # noqa: PLC0415
+    from nbest.evaluate.games import games_between, named_runs, read_answers, unanswered  # noqa: PLC0415
+    from nbest.evaluate.verdicts import Judging, judge, read_verdicts  # noqa: PLC0415
+    from nbest.evaluate.winrate import win_rates  # noqa: PLC0415
+    from nbest.records import RunWriter  # noqa: PLC0415
+
+    chosen = _settings(locals())
+    systems = {name: read_answers(path) for name, path in named_runs(runs or []).items()}
+    games = games_between(systems, baseline=baseline, pairs=pairs) if systems or engine else []
+    if engine:
+        judging = Judging(
+            max_tokens=max_tokens,
+            template_language=template_language,
+            templates=templates,
+            seed=chosen.seed,
+        )
+        engines = chosen.engines()
+        judges = engines.get("judge") or engines["policy"]
+
+        async def work() -> None:
+            try:
+                with (
+                    RunWriter(out, judging.config(judges)) as writer,
+                    show.progress(len(games), writer) as on_outcome,
+                ):
+                    await judge(
+                        games, judging, judges, writer, concurrency=chosen.concurrency, on_outcome=on_outcome
+                    )
+            finally:
+                for e in engines.values():
+                    await e.aclose()
+
+        _interruptible(work(), out)
+    rates = win_rates(
+        read_verdicts(out, games),
+        baseline=baseline or next(iter(systems), None),
+        cluster=cluster,
+        nulls=nulls,
+        unanswered=unanswered(systems),
+        resamples=resamples,
+        seed=chosen.seed,
+    )
+    show.win_rates(rates, as_json=as_json)
 
 
 @app.command("list")

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from rich.console import Console
@@ -20,6 +20,9 @@ from nbest import registry
 from nbest.meter import total
 from nbest.records import RunWriter, read_outcomes
 from nbest.types import Outcome, Usage
+
+if TYPE_CHECKING:
+    from nbest.evaluate.winrate import WinRates
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False)
@@ -120,6 +123,17 @@ def summary(run: Path, *, as_json: bool) -> None:
     if errors:
         err.print("Run the same command again to try these once more.")
     print(run)
+
+
+def win_rates(rates: WinRates, *, as_json: bool) -> None:
+    """Win-rates, and what the judge did."""
+    if as_json:
+        _json(rates)
+        return
+    from nbest.evaluate.winrate_table import blocks  # noqa: PLC0415 (numpy)
+
+    for block in blocks(rates):
+        out.print(block)
 
 
 def listing(kind: str | None, *, as_json: bool) -> None:

@@ -1,1 +1,1 @@
-"""Evaluation: everything here reads records; nothing asks a model."""
+"""Evaluation: everything here reads records; only `verdicts` asks a model, a judge, and records what it says."""

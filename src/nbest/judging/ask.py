@@ -33,6 +33,8 @@ class Reply(NamedTuple, Generic[V]):
     problem: str | None = None
     is_repaired: bool = False
     """Whether it took a second turn."""
+    is_answered: bool = True
+    """False where the judge failed or was not asked: the same question may have a verdict another time."""
 
     @property
     def record(self) -> dict[str, Json]:
@@ -99,16 +101,16 @@ async def ask(questions: Sequence[Question[V]], ctx: Context) -> list[Reply[V]]:
         first, second = replies[i], _reply(completions, questions[i].read)
         problem = None if second.problem is None else f"{first.problem}; when asked again: {second.problem}"
         text = f"{first.text}\n\n{second.text}".strip()
-        replies[i] = Reply(second.verdict, text, problem, is_repaired=True)
+        replies[i] = Reply(second.verdict, text, problem, is_repaired=True, is_answered=second.is_answered)
     return replies
 
 
 def _reply(completions: Sequence[Completion], read: Callable[[str], V]) -> Reply[V]:
     if not completions:
-        return Reply(None, "", "the budget or the deadline forbids the call")
+        return Reply(None, "", "the budget or the deadline forbids the call", is_answered=False)
     completion = completions[0]
     if completion.error is not None:
-        return Reply(None, completion.text, f"the judge failed: {completion.error}")
+        return Reply(None, completion.text, f"the judge failed: {completion.error}", is_answered=False)
     if completion.finish == "length":
         return Reply(None, completion.text, "the reply was cut off at max_tokens")
     try:
