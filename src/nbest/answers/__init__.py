@@ -1,7 +1,8 @@
 """Final answers in any script: where they stand in a text, and when two are the same."""
 
-from nbest.answers.answer import Answer, Kind, equivalent
+from nbest.answers.answer import Answer, Kind
 from nbest.answers.classes import classes
+from nbest.answers.equivalence import equivalent
 from nbest.answers.extract import extract, extract_marked
 from nbest.answers.readers import read
 

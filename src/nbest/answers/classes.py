@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from nbest.answers.answer import Answer, equivalent
+from nbest.answers.answer import Answer
+from nbest.answers.equivalence import equivalent
 
 _MAX_COMPARED: Final = 64
 """How many distinct answers are compared as mathematics; that costs time per pair."""
