@@ -94,7 +94,7 @@ def is_in_language(
 
     A text mostly in a script that the language is not written in fails, whatever the identifier says.
     """
-    code = _primary(language)
+    code = primary_subtag(language)
     prose = _prose(text)
     if num_words(prose) < min_words:
         return None
@@ -188,14 +188,15 @@ def passes_words(text: str, language: str) -> bool | None:
     None for a language in Latin script, or one not in `SCRIPTS_BY_LANGUAGE`. Stricter than the paper, which
     looks words up in an English dictionary: names in capitals pass, a lower-case brand does not.
     """
-    written_in = SCRIPTS_BY_LANGUAGE.get(_primary(language))
+    written_in = SCRIPTS_BY_LANGUAGE.get(primary_subtag(language))
     if written_in is None or "Latin" in written_in:
         return None
     return not _LATIN_LOWER_WORD.search(_prose(text))
 
 
-def _primary(language: str) -> str:
-    return regex.split(r"[-_]", language, maxsplit=1)[0].lower()
+def primary_subtag(language: str | None) -> str:
+    """`zh` of `zh-Hant-TW` and of `zh_TW`; the empty string for None."""
+    return regex.split(r"[-_]", language, maxsplit=1)[0].lower() if language else ""
 
 
 def _prose(text: str) -> str:

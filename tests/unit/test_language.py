@@ -16,6 +16,7 @@ from nbest.language import (
     pass_rates,
     passes_lines,
     passes_words,
+    primary_subtag,
     scripts,
 )
 from shared_data import MGSM_LANGUAGES, mgsm
@@ -147,3 +148,8 @@ def test_mgsm_questions_are_in_their_language(language):
 def test_the_model_loads_when_first_used():
     code = "import sys, nbest.language; sys.exit('py3langid' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_primary_subtag_is_the_language_without_script_and_region():
+    assert primary_subtag("zh-Hant") == primary_subtag("ZH_tw") == "zh"
+    assert primary_subtag(None) == ""  # noqa: PLC1901

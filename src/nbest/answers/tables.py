@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 import regex
 
 from nbest.answers.normalise import folded, normalised
+from nbest.language import primary_subtag
 
 _CONNECTIVE_CHARS = 40
 
@@ -57,7 +57,7 @@ def languages() -> tuple[str, ...]:
 @cache
 def convention(language: str | None) -> Convention:
     """That of `language` (any BCP 47 tag) and English; of every language for None or an unknown one."""
-    code = primary_subtag(language) or ""
+    code = primary_subtag(language)
     known = code in languages()
     codes = dict.fromkeys([code, "en"] if known else ["en", *languages()])
     tables = [_data()[c] for c in codes]
@@ -96,11 +96,6 @@ def choice_readings() -> Mapping[str, tuple[str, ...]]:
 def currency_words() -> regex.Pattern[str]:
     """A currency's code or abbreviation at the start, such as "Rs." or "US$"."""
     return _leading(folded(w) for w in _data()["currency"]["before"])
-
-
-def primary_subtag(language: str | None) -> str | None:
-    """`zh` of `zh-Hant-TW` and of `zh_TW`; None for None."""
-    return re.split(r"[-_]", language, maxsplit=1)[0].lower() if language else None
 
 
 def _added(values: tuple[int, ...], value: int) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ import msgspec
 
 from nbest.context import Context
 from nbest.errors import InputError
+from nbest.language import primary_subtag
 from nbest.types import Prompt
 
 TemplateLanguage = Literal["prompt", "en"]
@@ -56,7 +57,7 @@ def template_for(
     English stands in, with a note, where the prompt's language has no template. Raises `InputError`
     where `path` does not exist or its template has unknown or lacks needed placeholders.
     """
-    wanted = base_code(prompt.language) or "en" if language == "prompt" else "en"
+    wanted = primary_subtag(prompt.language) or "en" if language == "prompt" else "en"
     if path is not None and (own := _own_file(Path(path), name, wanted)):
         return _read(str(own), wanted)
     for code in (wanted, "en"):
@@ -73,16 +74,11 @@ def fill(text: str, values: Mapping[str, str]) -> str:
     return _PLACEHOLDER.sub(lambda m: values[m[1]], text)
 
 
-def base_code(language: str | None) -> str | None:
-    """`pt` for `pt-BR`, `zh` for `zh_Hant`."""
-    return re.split(r"[-_]", language)[0].lower() if language else None
-
-
 def language_name(language: str | None) -> str:
     """` (Deutsch, de)`, to stand behind "the language that the answer should be in"; "" if unknown."""
     if not language:
         return ""
-    known = language_words().get(base_code(language) or "")
+    known = language_words().get(primary_subtag(language))
     return f" ({known.name}, {language})" if known else f" ({language})"
 
 

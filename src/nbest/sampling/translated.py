@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from nbest.judging.templates import base_code
+from nbest.language import primary_subtag
 from nbest.protocols import Sampler
 from nbest.sampling.draws import Hedged
 from nbest.sampling.spread import draws, merged, resized, size
@@ -56,8 +56,8 @@ class Translated:
 
 def pivots_of(prompt: Prompt, languages: Sequence[str]) -> list[str]:
     """`languages` without the prompt's own, each once."""
-    own = base_code(prompt.language)
-    return [language for language in dict.fromkeys(languages) if base_code(language) != own]
+    own = primary_subtag(prompt.language)
+    return [language for language in dict.fromkeys(languages) if primary_subtag(language) != own]
 
 
 def asked_in(prompt: Prompt, language: str, templates: str | None = None) -> Prompt:

@@ -9,7 +9,7 @@ from math import fsum, isfinite
 
 from nbest.context import Context
 from nbest.errors import SelectionError
-from nbest.judging.templates import base_code
+from nbest.language import primary_subtag
 from nbest.protocols import Utility
 from nbest.registry import spec_of
 from nbest.selection.mbr import NeedsPrompt, row_means, utilities
@@ -49,7 +49,11 @@ class Xmbr:
     async def choose(self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context) -> Selection:
         """The choice, once the utility knows the prompt."""
         pool = usable(candidates)
-        own = [c for c in pool if c.language is None or base_code(c.language) == base_code(prompt.language)]
+        own = [
+            c
+            for c in pool
+            if c.language is None or primary_subtag(c.language) == primary_subtag(prompt.language)
+        ]
         if not own:
             raise SelectionError(
                 f"no candidate in the prompt's language ({prompt.language or 'not known'}) is usable: the"

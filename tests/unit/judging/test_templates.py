@@ -10,9 +10,7 @@ from nbest.context import Context
 from nbest.judging.templates import (
     PLACEHOLDERS,
     Template,
-    base_code,
     fill,
-    language_name,
     language_words,
     template_for,
 )
@@ -72,14 +70,6 @@ def test_every_language_with_templates_says_yes_and_no():
 def test_what_is_put_in_is_never_looked_at_again(text, tag):
     filled = fill("{{candidates}}|{{ tag }}|", {"candidates": text + "{{tag}}", "tag": tag})
     assert filled == f"{text}{{{{tag}}}}|{tag}|"
-
-
-def test_languages_are_named_by_their_base_code():
-    assert base_code("zh-Hant") == base_code("ZH_tw") == "zh"
-    assert base_code(None) is None
-    assert language_name("pt-BR") == " (português, pt-BR)"
-    assert language_name("tlh") == " (tlh)"
-    assert language_name(None) == ""
 
 
 def test_without_a_language_the_instructions_are_english():
