@@ -152,4 +152,4 @@ def test_the_model_loads_when_first_used():
 
 def test_the_primary_subtag_is_the_language_without_script_and_region():
     assert primary_subtag("zh-Hant") == primary_subtag("ZH_tw") == "zh"
-    assert primary_subtag(None) == ""  # noqa: PLC1901
+    assert primary_subtag(None) == ""

@@ -11,7 +11,7 @@ from importlib.resources import files
 import regex
 
 from nbest.context import Context
-from nbest.language import is_in_language
+from nbest.language import is_in_language, primary_subtag
 from nbest.protocols import Selector
 from nbest.selection.pool import usable
 from nbest.types import Candidate, Prompt, Selection
@@ -40,6 +40,8 @@ class Guard:
         pool = usable(candidates)
         faults = {c.id: fault for c in pool if (fault := self._fault(c, prompt))}
         kept = [c for c in pool if c.id not in faults]
+        if all(_is_evidence(c, prompt) for c in kept):  # of what is left, none may win
+            kept = []
         if faults:
             listed = ", ".join(f"{i} {fault}" for i, fault in faults.items())
             end = "" if kept else "; nothing was left, so all of them compete"
@@ -56,6 +58,12 @@ class Guard:
             return "refused"
         asked = candidate.language or prompt.language if self.language == "prompt" else self.language
         return f"not in {asked}" if asked and is_in_language(candidate.text, asked) is False else None
+
+
+def _is_evidence(candidate: Candidate, prompt: Prompt) -> bool:
+    """Whether it was asked for in another language, and so cannot be the answer (X-MBR)."""
+    asked = primary_subtag(candidate.language)
+    return bool(asked and prompt.language) and asked != primary_subtag(prompt.language)
 
 
 def is_refusal(text: str) -> bool:

@@ -85,3 +85,15 @@ def test_refusals_are_recognised_in_every_language(language):
 )
 def test_an_apology_is_no_refusal(text):
     assert not is_refusal(text)
+
+
+async def test_evidence_in_another_language_is_no_answer_that_is_left():
+    prompt = Prompt(id="p", messages=(Message(role="user", content="كم؟"),), language="ar")
+    pool = [
+        Candidate(id=0, text="الجواب هو خمسة تفاحات حمراء", finish="length", language="ar"),
+        Candidate(id=1, text="The answer is five red apples", language="en"),
+    ]
+    ctx = Context({}, prompt_id="p")
+    chosen = await Guard(selector=First())(prompt, pool, ctx)
+    assert chosen.winner.id == 0
+    assert "all of them compete" in ctx.notes[0]
