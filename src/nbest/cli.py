@@ -127,7 +127,7 @@ def run(
     concurrency: Concurrency = None,
     as_json: AsJson = False,
 ) -> None:
-    """Answer many prompts and record all that happened."""
+    """Answer many prompts and record all that happened. Exit code 1 where a prompt has no answer."""
     from nbest import show  # noqa: PLC0415
     from nbest.pools import read_prompts  # noqa: PLC0415
     from nbest.records import RunWriter  # noqa: PLC0415
@@ -142,7 +142,8 @@ def run(
                 await session.run(items, out=writer, concurrency=chosen.concurrency, on_outcome=on_outcome)
 
     _interruptible(work(), out)
-    show.summary(out, as_json=as_json)
+    if show.summary(out, as_json=as_json):
+        raise typer.Exit(1)
 
 
 @app.command("select")
@@ -195,7 +196,8 @@ def select_command(
                 await e.aclose()
 
     _interruptible(work(), out)
-    show.summary(out, as_json=as_json)
+    if show.summary(out, as_json=as_json):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -237,6 +239,58 @@ def compare(
         resamples=resamples,
         seed=seed or 0,
         out=out,
+        as_json=as_json,
+    )
+
+
+@app.command("eval")
+def eval_command(
+    runs: Annotated[
+        list[Path], typer.Argument(help="Run directories; the others are compared with the first.")
+    ],
+    by: Annotated[
+        Literal["language", "task", "difficulty"],
+        typer.Option(help="Rows of the table; difficulty: five bins by the first run's pass@1."),
+    ] = "language",
+    score: Annotated[
+        str | None,
+        typer.Option(
+            help="How answers are measured: a scorer, a utility against `reference`, or a recorded field.",
+            show_default="the task's; else answer, else reference",
+        ),
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="Task that measures the answers and has the gold ones, if runs do not.")
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="Column that translations of one prompt share.", show_default="cluster, where rows have it"
+        ),
+    ] = None,
+    params: Annotated[
+        list[str] | None,
+        typer.Option(help="Active parameters of the model, for FLOPs:  8e9;  again as  judge=70e9."),
+    ] = None,
+    price: Annotated[
+        list[str] | None,
+        typer.Option(help="Price per million tokens, read/drawn:  0.15/0.6;  again as  judge=2/8."),
+    ] = None,
+    seed: Seed = None,
+    as_json: AsJson = False,
+) -> None:
+    """Accuracy, pass@k, hope, risk, language and cost of recorded runs, and how sure the differences are."""
+    from nbest.evaluate.command import evaluate_runs  # noqa: PLC0415
+
+    evaluate_runs(
+        runs,
+        by=by,
+        score=score,
+        task=task,
+        cluster=cluster,
+        params=params or [],
+        prices=price or [],
+        seed=seed or 0,
         as_json=as_json,
     )
 
@@ -326,6 +380,50 @@ def judge_command(
         seed=chosen.seed,
     )
     show.win_rates(rates, as_json=as_json)
+
+
+@app.command()
+def report(
+    runs: Annotated[
+        list[Path], typer.Argument(help="Run directories, and those of  nbest compare --out.", metavar="RUN…")
+    ],
+    out: Annotated[Path | None, typer.Option(help="The page.", show_default="report.html")] = None,
+    title: Annotated[str, typer.Option(help="Its heading.")] = "nbest report",
+    score: Annotated[
+        str | None,
+        typer.Option(
+            help="How answers are measured: a scorer, a utility against `reference`, or a recorded field.",
+            show_default="answer, else reference",
+        ),
+    ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="Run to compare with.", show_default="greedy, else the first")
+    ] = None,
+    cluster: Annotated[
+        str | None, typer.Option(help="Column of the rows whose equal values stand together in intervals.")
+    ] = None,
+    markdown: Annotated[Path | None, typer.Option(help="The tables as Markdown.")] = None,
+    latex: Annotated[Path | None, typer.Option(help="The tables as LaTeX.")] = None,
+    json: Annotated[Path | None, typer.Option(help="The numbers as JSON.")] = None,
+    figures: Annotated[Path | None, typer.Option(help="Directory for the figures as SVG and PNG.")] = None,
+) -> None:
+    """Make one page of figures, tables and every pool from recorded runs."""
+    from nbest.report import report as reporting  # noqa: PLC0415
+
+    asked = (markdown, latex, json, figures)
+    written = reporting.write(
+        runs,
+        out=out or (None if any(asked) else Path("report.html")),
+        title=title,
+        score=score,
+        baseline=baseline,
+        cluster=cluster,
+        markdown=markdown,
+        latex=latex,
+        json=json,
+        drawings=figures,
+    )
+    print("\n".join(map(str, written)))
 
 
 @app.command("list")

@@ -36,6 +36,7 @@ def mean_interval(
     values_P: Floats,
     *,
     clusters: Sequence[Hashable] | None = None,
+    is_share: bool = False,
     seed: int = 0,
     resamples: int = 2000,
 ) -> Estimate:
@@ -43,7 +44,8 @@ def mean_interval(
 
     Resamples prompts, or whole clusters where `clusters` names one per prompt (Efron & Tibshirani 1993,
     ch. 8), and takes percentiles, widened for small numbers of units (`tail`). One unit gives an
-    interval without width; values that are all 0 or all 1 give Clopper & Pearson's bound for K trials.
+    interval without width. So do equal values, unless they are shares of a whole (`is_share`) that are all 0 or
+    all 1: then it is Clopper & Pearson's (1934) for K trials.
     Raises `ValueError` for no values.
     """
     if values_P.size == 0:
@@ -53,6 +55,7 @@ def mean_interval(
         np.ones((values_P.size, 1), dtype=bool),
         groups_P=np.zeros(values_P.size, dtype=np.intp),
         clusters_P=codes(clusters) if clusters is not None else np.arange(values_P.size),
+        are_shares=[is_share],
         seed=seed,
         resamples=resamples,
     )
@@ -78,6 +81,7 @@ def group_intervals(
     *,
     groups_P: Ints,
     clusters_P: Ints,
+    are_shares: Sequence[bool] | None = None,
     seed: int = 0,
     resamples: int = 2000,
 ) -> Intervals:
@@ -85,6 +89,7 @@ def group_intervals(
 
     A value that is not known takes no part. Groups and clusters are numbered from 0; a cluster may have
     prompts in several groups (one problem in many languages), and is then drawn in all of them at once.
+    `are_shares` says which measures are (see `mean_interval`).
     """
     num_groups = int(groups_P.max()) + 1
     counted_PM = np.concatenate([np.where(known_PM, values_PM, 0.0), known_PM], axis=1)
@@ -96,6 +101,7 @@ def group_intervals(
         np.add.at(sums, place, counted_PM[rows])
         parts.append((present, sums))
     num_measures = values_PM.shape[1]
+    shares = are_shares or [False] * num_measures
     totals_RGM = np.concatenate(
         [
             np.stack([weights_BK[:, present] @ sums for present, sums in parts], axis=1)
@@ -111,6 +117,7 @@ def group_intervals(
                 _ratio(point_M[m : m + 1], point_M[m + num_measures :][:1]),
                 values_PM[rows_P & known_PM[:, m], m],
                 np.unique(clusters_P[rows_P & known_PM[:, m]]).size,
+                is_share=shares[m],
             )
             for m in range(num_measures)
         ]
@@ -127,7 +134,11 @@ def group_intervals(
             None
             if whole is None
             else _estimate(
-                whole, point.mean(keepdims=True), values_PM[known, m], np.unique(clusters_P[known]).size
+                whole,
+                point.mean(keepdims=True),
+                values_PM[known, m],
+                np.unique(clusters_P[known]).size,
+                is_share=shares[m],
             )
         )
     return Intervals(
@@ -176,11 +187,13 @@ def _ratio(sums: Floats, counts: Floats) -> Floats:
     return np.divide(sums, counts, out=np.full(sums.shape, np.inf), where=counts > 0)
 
 
-def _estimate(sampled_R: Floats, point: Floats, values: Floats, num_units: int) -> Estimate | None:
+def _estimate(
+    sampled_R: Floats, point: Floats, values: Floats, num_units: int, *, is_share: bool
+) -> Estimate | None:
     if values.size == 0:
         return None
     value = float(point[0])
-    if num_units > 1 and value in {0.0, 1.0} and np.all(values == value):
+    if is_share and num_units > 1 and value in {0.0, 1.0} and np.all(values == value):
         bound = ((1 - LEVEL) / 2) ** (1 / num_units)
         return Estimate(value, bound if value else 0.0, 1.0 if value else 1 - bound)
     cut = tail(num_units)

@@ -34,10 +34,11 @@ def test_one_value_has_an_interval_without_width():
 
 
 def test_nothing_but_successes_gives_the_exact_binomial_bound():
-    ours = mean_interval(np.ones(20))
+    ours = mean_interval(np.ones(20), is_share=True)
     exact = stats.binomtest(20, 20).proportion_ci(method="exact")
     assert ours == pytest.approx((1, exact.low, 1))
-    assert mean_interval(np.zeros(20)) == pytest.approx((0, 0, 1 - exact.low))
+    assert mean_interval(np.zeros(20), is_share=True) == pytest.approx((0, 0, 1 - exact.low))
+    assert mean_interval(np.zeros(20)) == (0, 0, 0)
 
 
 def test_copies_of_a_prompt_add_no_certainty_when_they_share_a_cluster():
