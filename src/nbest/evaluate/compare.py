@@ -20,7 +20,7 @@ from nbest import registry
 from nbest.context import Context
 from nbest.errors import InputError
 from nbest.evaluate.estimators import Estimate, mean_interval
-from nbest.evaluate.scores import scores_of
+from nbest.evaluate.scores import cluster_of, scores_of
 from nbest.pools import Pool
 from nbest.protocols import Scorer, Selector, Utility
 from nbest.run import select
@@ -118,7 +118,7 @@ async def compare(
     rows: list[_Row] = []
     for pool in large_enough:
         if row := await _row(pool, built, scorer, ns, resamples, seed):
-            row.cluster = str(pool.gold.get(cluster, pool.prompt.id)) if cluster else pool.prompt.id
+            row.cluster = cluster_of(pool, cluster)
             rows.append(row)
         on_prompt()
     if not rows:

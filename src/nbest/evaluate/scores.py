@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import cast
 
 from nbest import registry
@@ -11,7 +10,7 @@ from nbest.errors import InputError
 from nbest.pools import Pool
 from nbest.protocols import Scorer
 from nbest.scoring.oracle import Oracle, ReferenceOracle
-from nbest.types import Candidate, Json
+from nbest.types import Candidate, Json, Outcome
 
 ACCURACY = "oracle"
 """The score that is right or wrong: shown in per cent."""
@@ -96,9 +95,19 @@ def _field_key(candidate: Candidate, scorer: Scorer) -> int | None:
     return None if isinstance(scorer, Oracle | ReferenceOracle) else candidate.id
 
 
-def gold_text(gold: Mapping[str, Json]) -> str | None:
+def gold_text(pool: Pool) -> str | None:
     """The row's answer or reference, for a reader; None where it has neither."""
-    value: Json = gold.get("answer", gold.get("reference"))
+    value: Json = pool.gold.get("answer", pool.gold.get("reference"))
     if isinstance(value, list):
         return "\n".join(str(v) for v in cast("list[Json]", value))
     return None if value is None else str(value)
+
+
+def pool_of(outcome: Outcome) -> Pool:
+    """The pool that an outcome was chosen from, with its row's other columns."""
+    return Pool(outcome.prompt, outcome.gold, outcome.candidates)
+
+
+def cluster_of(pool: Pool, column: str | None) -> str:
+    """What the prompt stands together with in intervals: the value of a column of its row, else itself."""
+    return str(pool.gold.get(column, pool.prompt.id)) if column else pool.prompt.id

@@ -1,0 +1,191 @@
+"""What the pool browser shows of each prompt, as compact JSON in compressed blocks.
+
+Keys are short because they are written once per candidate:
+
+    prompt  id, lang, task, turns: [[role, text], …], gold, pools: [{run, c: candidates}], choices
+    c       i id · t text · s score · T temperature · f finish · p parents · e error · l language · n tokens
+            · m other fields of a recorded pool · g engine
+    choice  r run · p pool · w winner · text (of a new candidate) · parents · s score · scores · weights · why · d details
+            · notes · error · stopped
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from nbest.evaluate.scores import gold_text
+from nbest.pools import Pool
+from nbest.types import Candidate, Outcome, Prompt
+
+CANDIDATES_DIFFER = 1
+METHODS_DIFFER = 2
+ALL_WRONG = 4
+FAILED = 8
+NOTED = 16
+"""Flags of a prompt, by which the browser filters."""
+_BLOCK_BYTES = 1 << 21
+_HEAD_CHARS = 160
+_DIGITS = 5
+
+
+class Record:
+    """One prompt for the browser, added to run by run; texts are kept as encoded JSON."""
+
+    __slots__ = (
+        "_choices",
+        "_pools",
+        "_prompt",
+        "flags",
+        "head",
+        "id",
+        "language",
+        "num_candidates",
+        "places",
+        "prompt_key",
+        "scores",
+        "won",
+    )
+
+    def __init__(self, pool: Pool) -> None:
+        prompt = pool.prompt
+        self.id = prompt.id
+        self.language = prompt.language
+        self.head = " ".join(prompt.text.split())[:_HEAD_CHARS]
+        self.prompt_key = prompt_key(prompt)
+        self.flags = 0
+        self.places: dict[bytes, int] = {}
+        """Number of each pool, by fingerprint."""
+        self.scores: list[dict[int, float | None]] = []
+        self.won: set[str] = set()
+        """What methods chose, as fingerprints."""
+        self._prompt = msgspec.json.encode(
+            _without_none(
+                {
+                    "id": prompt.id,
+                    "lang": prompt.language,
+                    "task": prompt.task,
+                    "turns": [[m.role, m.content] for m in prompt.messages],
+                    "gold": gold_text(pool),
+                }
+            )
+        )
+        self.num_candidates = 0
+        """Of all its pools."""
+        self._pools: list[bytes] = []
+        self._choices: list[bytes] = []
+
+    def add_pool(
+        self, key: bytes, candidates: Sequence[Candidate], scores: dict[int, float | None], run: int
+    ) -> None:
+        """The candidates that run number `run` was the first to show."""
+        self.places[key] = len(self._pools)
+        self.scores.append(scores)
+        self.num_candidates += len(candidates)
+        shown = [_candidate(c, scores.get(c.id), self.language) for c in candidates]
+        self._pools.append(msgspec.json.encode({"run": run, "c": shown}))
+        differ = {*scores.values()} if scores else {c.text for c in candidates}
+        self.flags |= CANDIDATES_DIFFER * (len(differ) > 1)
+
+    def add_choice(self, outcome: Outcome, pool: int, run: int, value: float | None) -> None:
+        """What run number `run` made of pool number `pool`."""
+        selection = outcome.selection
+        choice: dict[str, Any] = {
+            "r": run,
+            "p": pool,
+            "s": _rounded(value),
+            "notes": list(outcome.notes) or None,
+            "error": outcome.error,
+            "stopped": None if outcome.stopped == "done" else outcome.stopped,
+        }
+        if selection is not None:
+            winner = selection.winner
+            is_new = all(c.id != winner.id or c.text != winner.text for c in outcome.candidates)
+            choice |= {
+                "w": winner.id,
+                "text": winner.text if is_new else None,
+                "parents": list(winner.parents) or None if is_new else None,
+                "scores": _numbers(selection.scores),
+                "weights": _numbers(selection.weights),
+                "why": selection.rationale,
+                "d": selection.details or None,
+            }
+            same = repr(value) if value is not None else winner.text
+            self.won.add(blake2b(same.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest())
+        self.flags |= FAILED * (selection is None) | NOTED * bool(outcome.notes)
+        self.flags |= METHODS_DIFFER * (len(self.won) > 1)
+        if value:
+            self.flags &= ~ALL_WRONG
+        elif value == 0 and not self._choices:
+            self.flags |= ALL_WRONG
+        self._choices.append(msgspec.json.encode(_without_none(choice)))
+
+    def json(self) -> bytes:
+        """One object."""
+        return b'%b,"pools":[%b],"choices":[%b]}' % (
+            self._prompt[:-1],
+            b",".join(self._pools),
+            b",".join(self._choices),
+        )
+
+
+def prompt_key(prompt: Prompt) -> int:
+    """Equal for equal conversations, within one process."""
+    return hash(tuple((m.role, m.content) for m in prompt.messages))
+
+
+def blocks(records: Sequence[Record]) -> Iterator[tuple[list[Record], str]]:
+    """Records in blocks of about 2 MB, each with its JSON array as gzip in base64."""
+    taken: list[Record] = []
+    parts: list[bytes] = []
+    size = 0
+    for record in records:
+        part = record.json()
+        taken.append(record)
+        parts.append(part)
+        size += len(part)
+        if size > _BLOCK_BYTES:
+            yield taken, packed(b"[" + b",".join(parts) + b"]")
+            taken, parts, size = [], [], 0
+    if taken:
+        yield taken, packed(b"[" + b",".join(parts) + b"]")
+
+
+def packed(data: bytes) -> str:
+    """gzip, always the same for the same data, in base64."""
+    return base64.b64encode(gzip.compress(data, compresslevel=6, mtime=0)).decode("ascii")
+
+
+def _candidate(c: Candidate, score: float | None, language: str | None) -> dict[str, Any]:
+    return _without_none(
+        {
+            "i": c.id,
+            "t": c.text,
+            "s": _rounded(score),
+            "T": c.params.temperature if c.params else None,
+            "f": None if c.finish == "stop" else c.finish,
+            "p": list(c.parents) or None,
+            "e": c.error,
+            "l": None if c.language == language else c.language,
+            "n": c.usage.completion or None,
+            "m": dict(c.meta) or None,
+            "g": c.engine,
+        }
+    )
+
+
+def _numbers(values: Mapping[int, float]) -> dict[str, float] | None:
+    return {str(i): float(f"{v:.{_DIGITS}g}") for i, v in values.items()} or None
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.{_DIGITS}g}")
+
+
+def _without_none(fields: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in fields.items() if v is not None}

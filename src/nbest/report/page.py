@@ -1,0 +1,86 @@
+"""One HTML file that needs nothing else: figures, the tables behind them, and every pool."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from html import escape
+from importlib.resources import files
+
+import msgspec
+
+from nbest.report import browse
+from nbest.report.figure import Figure
+from nbest.report.gather import Findings
+from nbest.report.svg import stylesheet
+from nbest.report.table import count
+
+
+def page(found: Findings, figures: Sequence[Figure], *, title: str, footer: str) -> Iterator[str]:
+    """The page in pieces, so that a large one is never held whole.
+
+    Figures and tables are made here, with every text escaped. Pools are compressed JSON that the page's
+    script shows as text nodes; a content security policy lets no other script run.
+    """
+    script = _file("page.js")
+    values = {
+        "title": escape(title),
+        "lead": escape(_lead(found)),
+        "nav": "".join(f'<a href="#{f.name}">{escape(f.title)}</a>' for f in figures)
+        + '<a href="#pools">Pools</a>',
+        "style": stylesheet() + _file("page.css"),
+        "sections": "\n".join(map(_section, figures)),
+        "footer": escape(footer),
+        "script-hash": f"'sha256-{_digest(script)}'",
+        "script": script,
+    }
+    for piece in re.split(r"\{\{([\w-]+)\}\}", _file("page.html")):
+        if piece == "data":
+            yield from _data(found)
+        else:
+            yield values.get(piece, piece)
+
+
+def _file(name: str) -> str:
+    return files("nbest.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _digest(script: str) -> str:
+    """Of the element's content: the template has a line break before and after it."""
+    return base64.b64encode(hashlib.sha256(f"\n{script}\n".encode()).digest()).decode("ascii")
+
+
+def _lead(found: Findings) -> str:
+    num_candidates = sum(r.num_candidates for r in found.records)
+    parts = [f"{count(len(found.ids))} prompts", f"{count(num_candidates)} candidates"]
+    if languages := found.known_languages:
+        parts.append(f"{len(languages)} languages" if len(languages) > 1 else languages[0])
+    parts.append(f"{len(found.runs)} runs" if len(found.runs) > 1 else "1 run")
+    seeds = sorted({s for r in found.runs for s in r.seeds})
+    return ", ".join(parts) + f"; seed {', '.join(map(str, seeds))}."
+
+
+def _section(figure: Figure) -> str:
+    tables = "".join(t.html() for t in figure.tables)
+    if figure.drawing is not None:
+        tables = f"<details><summary>The numbers</summary>{tables}</details>" if tables else ""
+        tables = f"<figure>{figure.drawing.inline()}</figure>{tables}"
+    caption = f'<p class="caption">{escape(figure.caption)}</p>' if figure.caption else ""
+    return f'<section id="{figure.name}">\n<h2>{escape(figure.title)}</h2>\n{caption}{tables}\n</section>'
+
+
+def _data(found: Findings) -> Iterator[str]:
+    """Blocks of records, and then the index that says where each prompt is."""
+    prompts: list[tuple[object, ...]] = []
+    for k, (records, data) in enumerate(browse.blocks(found.records)):
+        prompts += [(r.id, r.language, r.flags, r.head, k, place) for place, r in enumerate(records)]
+        yield f'<script type="text/plain" id="block-{k}">{data}</script>\n'
+    index = {
+        "score": found.score,
+        "runs": [r.label for r in found.runs],
+        "languages": sorted(found.known_languages),
+        "prompts": prompts,
+    }
+    yield f'<script type="text/plain" id="index">{browse.packed(msgspec.json.encode(index))}</script>'

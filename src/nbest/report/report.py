@@ -1,0 +1,134 @@
+"""`nbest report`: reads runs and comparisons, writes the page and whatever else is asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.progress import Progress
+
+from nbest.errors import InputError, MissingExtraError
+from nbest.evaluate.compare import Comparison
+from nbest.report import compared
+from nbest.report.figure import Figure
+from nbest.report.figures import figures
+from nbest.report.gather import Findings, gather
+from nbest.report.page import page
+
+PIXELS = 2.0
+"""Of a PNG for each unit of a drawing."""
+
+
+def write(
+    paths: Sequence[Path],
+    *,
+    out: Path | None,
+    title: str = "nbest report",
+    score: str | None = None,
+    baseline: str | None = None,
+    cluster: str | None = None,
+    markdown: Path | None = None,
+    latex: Path | None = None,
+    json: Path | None = None,
+    drawings: Path | None = None,
+) -> list[Path]:
+    """Makes a report from run directories and directories of `nbest compare --out`; the files written.
+
+    `score`, `baseline` and `cluster` as in `compare`. Raises `InputError` and `RecordsError` before
+    anything is written, and `MissingExtraError` for PNGs without their renderer, after the SVGs.
+    """
+    given = [p for p in paths if (p / compared.FILE).is_file()]
+    comparisons = [compared.read(p) for p in given]
+    runs = [p for p in paths if p not in given]
+    if not runs:
+        raise InputError(
+            "a report needs a run: name the directories that  nbest run  and  nbest select  wrote"
+        )
+    err = Console(stderr=True)
+    with Progress(console=err, disable=not err.is_terminal, transient=True) as bar:
+        task = bar.add_task("reading", total=None)
+        found = asyncio.run(gather(runs, score=score, cluster=cluster, on_outcome=lambda: bar.advance(task)))
+    made = figures(found, comparisons, baseline=baseline)
+    written: list[Path] = []
+    if out is not None:
+        with _opened(out, written) as file:
+            file.writelines(page(found, made, title=title, footer=_footer(runs, given)))
+    tables = [t for f in made for t in f.tables]
+    if markdown is not None:
+        with _opened(markdown, written) as file:
+            file.write(f"# {title}\n\n" + "\n\n".join(t.markdown() for t in tables) + "\n")
+    if latex is not None:
+        with _opened(latex, written) as file:
+            file.write("% needs \\usepackage{booktabs}\n" + "\n\n".join(t.latex() for t in tables) + "\n")
+    if json is not None:
+        with _opened(json, written) as file:
+            file.write(msgspec.json.format(msgspec.json.encode(_facts(found, made, comparisons))).decode())
+    if drawings is not None:
+        written += _draw(made, drawings)
+    return written
+
+
+def _opened(path: Path, written: list[Path]) -> Any:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w", encoding="utf-8")
+    except OSError as e:
+        raise InputError(f"{path} cannot be written: {e}") from None
+    written.append(path)
+    return file
+
+
+def _footer(runs: Sequence[Path], comparisons: Sequence[Path]) -> str:
+    from nbest import __version__  # noqa: PLC0415 (the package imports us)
+
+    return f"Made by nbest {__version__} from {', '.join(p.name for p in (*runs, *comparisons))}."
+
+
+def _facts(found: Findings, made: Sequence[Figure], comparisons: Sequence[Comparison]) -> dict[str, Any]:
+    """The tables as they are shown, and the unrounded numbers behind them."""
+    return {
+        "score": found.score,
+        "prompts": len(found.ids),
+        "runs": [
+            {
+                "name": r.name,
+                "method": r.spec,
+                "prompts": r.num_prompts,
+                "failed": r.num_failed,
+                "usage": r.usage,
+                "seconds": round(r.seconds, 6),
+                "scores": {p: r.values[i] for p, i in found.ids.items() if i in r.values},
+            }
+            for r in found.runs
+        ],
+        "tables": [t for f in made for t in f.tables],
+        "comparisons": comparisons,
+    }
+
+
+def _draw(made: Sequence[Figure], folder: Path) -> list[Path]:
+    """Every figure as SVG and, where the renderer is installed, as PNG."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written: list[Path] = []
+    drawn = [(f.name, f.drawing.alone()) for f in made if f.drawing is not None]
+    for name, svg in drawn:
+        written.append(folder / f"{name}.svg")
+        written[-1].write_text(svg, encoding="utf-8")
+    renderer = _renderer()
+    for name, svg in drawn:
+        written.append(folder / f"{name}.png")
+        written[-1].write_bytes(renderer.svg_to_png(svg, scale=PIXELS))
+    return written
+
+
+def _renderer() -> ModuleType | Any:
+    try:
+        import vl_convert  # noqa: PLC0415 # pyright: ignore[reportMissingImports, reportUnknownVariableType]
+    except ImportError:
+        raise MissingExtraError("vl-convert-python (for PNG; the SVG files are written)", "report") from None
+    return vl_convert  # pyright: ignore[reportUnknownVariableType]
