@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -12,6 +12,12 @@ from nbest.errors import CapabilityError, EngineError
 from nbest.meter import Meter
 from nbest.protocols import Capabilities, Engine
 from nbest.types import Budget, Candidate, Completion, Json, Request, Role, SamplingParams, Stopped, replace
+
+_TOO_LATE = "not there at the deadline"
+
+
+def _not_needed(enough: int) -> str:
+    return f"cancelled: {enough} other draws were there first, and they were enough"
 
 
 class Context:
@@ -68,14 +74,22 @@ class Context:
             return None
         return max(0.0, self.budget.seconds - (time.monotonic() - self._started))
 
-    async def sample(self, requests: Sequence[Request]) -> list[Candidate]:
+    async def sample(self, requests: Sequence[Request], *, enough: int | None = None) -> list[Candidate]:
         """Draws candidates, all requests at once, and appends them to the trace in request order.
 
         Draws that the budget forbids are left out (`stopped` says so). A draw that fails, or is
         not there at the deadline, is a candidate with `error`.
+
+        `enough` is a quorum: once that many draws are there without an error, the others are cancelled,
+        and are candidates with `error` too. Each draw is then a call of its own, so that it can end by
+        itself. What a cancelled call had drawn is not metered, for nobody says; the token budget keeps
+        its worst case as spent.
         """
         granted = [g for r in requests if (g := self._grant(r))]
-        drawn = await self._draw_all(granted)
+        if enough is None:
+            drawn = await self._draw_all(granted)
+        else:
+            drawn = await self._draw_quorum(granted, enough)
         new: list[Candidate] = []
         for request, completions in zip(granted, drawn, strict=True):
             engine = self.engine_for(request.role, request.engine).name
@@ -139,7 +153,30 @@ class Context:
         await together(
             self._draw_before_deadline(request, into) for request, into in zip(requests, results, strict=True)
         )
-        return [[c or Completion.failed("not there at the deadline") for c in into] for into in results]
+        return [[c or Completion.failed(_TOO_LATE) for c in into] for into in results]
+
+    async def _draw_quorum(self, requests: Sequence[Request], enough: int) -> list[list[Completion]]:
+        """As `_draw_all`, until `enough` draws are there; those that come at the same moment are all kept."""
+        slots: list[list[list[Completion | None]]] = [[[None] for _ in range(r.n)] for r in requests]
+        tasks = [
+            [
+                asyncio.ensure_future(self._draw_before_deadline(request.part(i, 1), slot))
+                for i, slot in enumerate(of_request)
+            ]
+            for request, of_request in zip(requests, slots, strict=True)
+        ]
+        flat = [slot for of_request in slots for slot in of_request]
+        await _until(
+            lambda: sum(c is not None and c.error is None for slot in flat for c in slot) >= enough,
+            [task for of_request in tasks for task in of_request],
+        )
+        return [
+            [
+                slot[0] or Completion.failed(_not_needed(enough) if task.cancelled() else _TOO_LATE)
+                for slot, task in zip(of_request, of_tasks, strict=True)
+            ]
+            for of_request, of_tasks in zip(slots, tasks, strict=True)
+        ]
 
     async def _draw_before_deadline(self, request: Request, into: list[Completion | None]) -> None:
         try:
@@ -196,3 +233,17 @@ async def together(work: Iterable[Coroutine[Any, Any, object]]) -> None:
     except BaseExceptionGroup as e:
         first = e.exceptions[0]
         raise first from first.__cause__
+
+
+async def _until(is_enough: Callable[[], bool], tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Waits until it is enough or all are done, then cancels the rest. Raises what a task raises."""
+    running = set(tasks)
+    try:
+        while running and not is_enough():
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -142,3 +142,65 @@ def test_a_bug_in_an_engine_is_not_hidden():
         draw(Broken(max_n=1))
     with pytest.raises(KeyError, match="oops"):
         draw(Broken(), budget=Budget(seconds=1))
+
+
+def quorum(engine, enough, n=5, **how):
+    ctx = Context({"policy": engine}, **how)
+    request = Request(prompt=PROMPT, n=n, params=SamplingParams(seed=10, max_tokens=10))
+    return asyncio.run(ctx.sample([request], enough=enough)), ctx
+
+
+def test_a_quorum_cancels_the_stragglers_and_records_them():
+    engine = Scripted(hang_seeds=frozenset({11, 13}))
+    pool, ctx = quorum(engine, 3)
+    assert [c.text for c in pool] == ["10", "", "12", "", "14"]
+    assert [c.params.seed for c in pool] == [10, 11, 12, 13, 14]
+    assert [c.error for c in pool if c.error] == [
+        "cancelled: 3 other draws were there first, and they were enough"
+    ] * 2
+    assert engine.cancelled == 2
+    assert ctx.stopped == "done"
+    assert ctx.candidates == pool
+
+
+def test_failed_draws_do_not_count_towards_a_quorum():
+    pool, ctx = quorum(
+        Scripted(hang_seeds=frozenset({11}), fail_seeds=frozenset({10, 12, 13})),
+        2,
+        budget=Budget(seconds=0.1),
+    )
+    assert [c.error for c in pool] == [
+        "seed 10 fails",
+        "not there at the deadline",
+        "seed 12 fails",
+        "seed 13 fails",
+        None,
+    ]
+    assert ctx.stopped == "deadline"
+
+
+def test_a_quorum_larger_than_the_pool_waits_for_all():
+    assert [c.text for c in quorum(Scripted(), 9)[0]] == ["10", "11", "12", "13", "14"]
+
+
+def test_a_cancelled_draw_keeps_its_worst_case_of_the_token_budget():
+    engine = Scripted(hang_seeds=frozenset({11}))
+    ctx = Context({"policy": engine}, budget=Budget(tokens=30))
+    request = Request(prompt=PROMPT, n=2, params=SamplingParams(seed=10, max_tokens=10))
+
+    async def twice():
+        first = await ctx.sample([request], enough=1)
+        return first, await ctx.sample([Request(prompt=PROMPT, n=5, params=request.params)])
+
+    first, second = asyncio.run(twice())
+    assert [bool(c.error) for c in first] == [False, True]
+    assert len(second) == 1  # 30 − 2 drawn − 10 kept for the cancelled one leave 18
+
+
+def test_a_bug_in_a_quorum_is_not_hidden():
+    class Broken(Scripted):
+        async def generate(self, request):
+            raise KeyError("oops")
+
+    with pytest.raises(KeyError, match="oops"):
+        quorum(Broken(), 2)
