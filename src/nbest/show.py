@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from nbest.evaluate.winrate import WinRates
 
 out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def _json(value: Any) -> None:
@@ -83,8 +83,8 @@ def progress(num_items: int, writer: RunWriter) -> Generator[Callable[[Outcome],
         yield on_outcome
 
 
-def summary(run: Path, *, as_json: bool) -> None:
-    """What a run holds: prompts, failures, cost by role."""
+def summary(run: Path, *, as_json: bool) -> int:
+    """What a run holds: prompts, failures, cost by role. Gives the number of prompts without an answer."""
     usage: dict[str, Usage] = {}
     num_prompts = num_candidates = num_failed_candidates = 0
     errors: list[tuple[str, str]] = []
@@ -107,7 +107,7 @@ def summary(run: Path, *, as_json: bool) -> None:
                 "usage": usage,
             }
         )
-        return
+        return len(errors)
     lines = [f"{num_prompts} prompts, {num_candidates} candidates"]
     if num_failed_candidates:
         lines[0] += f", {num_failed_candidates} of them failed"
@@ -123,6 +123,7 @@ def summary(run: Path, *, as_json: bool) -> None:
     if errors:
         err.print("Run the same command again to try these once more.")
     print(run)
+    return len(errors)
 
 
 def win_rates(rates: WinRates, *, as_json: bool) -> None:

@@ -157,3 +157,11 @@ def test_a_recorded_id_with_another_text_is_refused(prompts, tmp_path):
     done = nbest(*run)
     assert done.returncode == 2
     assert "another prompt with id 'zh'" in done.stderr
+
+
+def test_a_run_with_prompts_left_without_an_answer_says_so_and_exits_with_1(prompts, tmp_path):
+    run = ("run", prompts, "--out", tmp_path / "r", "--engine", "fake(error_rate=1.0)", "--select", "first")
+    done = nbest(*run)
+    assert done.returncode == 1
+    assert "no answer for" in done.stderr
+    assert "told to fail" in done.stderr
