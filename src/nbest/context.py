@@ -107,6 +107,28 @@ class Context:
         drawn = iter(await self._draw_all([g for g in granted if g]))
         return [next(drawn) if g else [] for g in granted]
 
+    def amend(self, candidates: Iterable[Candidate]) -> None:
+        """Puts candidates into the trace in place of those with their ids: what a strategy found out later,
+        such as that a text is a step and not an answer. What was spent on them stays as it was counted."""
+        for candidate in candidates:
+            self.candidates[candidate.id] = candidate
+
+    def can_grant(self, requests: Sequence[Request]) -> bool:
+        """Whether the budget has room for all of `requests`, every draw at its `max_tokens`."""
+        samples, tokens = self.budget.samples, self.budget.tokens
+        wanted = sum(r.n for r in requests)
+        worst = sum(r.n * r.params.max_tokens for r in requests)
+        return (
+            (samples is None or wanted <= samples - self._samples_granted)
+            and (tokens is None or worst <= tokens - self._tokens_granted)
+            and self.seconds_left != 0
+        )
+
+    @property
+    def samples_left(self) -> int | None:
+        """Draws that the budget still allows; None without a limit."""
+        return None if self.budget.samples is None else self.budget.samples - self._samples_granted
+
     def _candidate(self, id_: int, request: Request, i: int, c: Completion, engine: str) -> Candidate:
         return Candidate(
             id=id_,
@@ -119,6 +141,7 @@ class Context:
             parents=request.parents,
             language=request.language or request.prompt.language,
             error=c.error,
+            stopped_by=c.stopped_by,
         )
 
     def _grant(self, request: Request) -> Request | None:

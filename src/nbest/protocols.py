@@ -32,6 +32,8 @@ class Capabilities:
     seed: bool = True
     scores_text: bool = False
     """Returns log-probabilities of a given text (`Engine.logprobs`)."""
+    names_stop: bool = False
+    """Tells which stop string ended a text (`Completion.stopped_by`), and so whether one did."""
 
 
 class Engine(Protocol):

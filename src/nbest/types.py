@@ -16,8 +16,10 @@ Json = Any
 Role = Literal["policy", "verifier", "judge", "fusor"]
 """Whose work a call is: the model that answers, scores, judges or fuses."""
 
-Finish = Literal["stop", "length", "error"]
-"""Why a text ended: by itself (or at a stop string), cut at `max_tokens`, or not at all."""
+Finish = Literal["stop", "length", "error", "step"]
+"""Why a text ended: by itself (or at a stop string), cut at `max_tokens`, or not at all.
+
+"step" is said of candidates only: a part of an answer that a search may continue."""
 
 Stopped = Literal["done", "budget", "deadline", "error"]
 """Why an `Outcome` ended."""
@@ -137,6 +139,9 @@ class Completion(Value, frozen=True, kw_only=True):
     """Who drew it, where that is not the engine that was asked (failover)."""
     error: str | None = None
     """Why there is no text, where one draw of a call failed and the others did not."""
+    stopped_by: str | None = None
+    """The stop string that ended it, which is not in `text`; None where the text ended otherwise, and
+    from engines that do not tell (`Capabilities.names_stop`)."""
 
     @classmethod
     def failed(cls, why: str) -> Completion:
@@ -162,6 +167,8 @@ class Candidate(Value, frozen=True, kw_only=True):
     """Why there is no text: a failed candidate is data."""
     meta: Mapping[str, Json] = {}
     """Whatever else a recorded pool says about it, such as a human score."""
+    stopped_by: str | None = None
+    """The stop string that ended it, as in `Completion`; a step's text has it back at its end."""
 
     @property
     def is_usable(self) -> bool:

@@ -8,7 +8,7 @@ from nbest.context import Context
 from nbest.engines.fake import Fake
 from nbest.errors import CapabilityError, EngineError
 from nbest.protocols import Capabilities
-from nbest.types import Budget, Completion, Message, Prompt, Request, SamplingParams, Usage
+from nbest.types import Budget, Completion, Message, Prompt, Request, SamplingParams, Usage, replace
 
 PROMPT = Prompt(id="p", messages=(Message(role="user", content="سؤال"),))
 
@@ -204,3 +204,29 @@ def test_a_bug_in_a_quorum_is_not_hidden():
 
     with pytest.raises(KeyError, match="oops"):
         quorum(Broken(), 2)
+
+
+async def test_a_stop_string_that_ended_a_draw_is_on_its_candidate_and_it_can_be_amended():
+    ctx = Context({"policy": Fake()})
+    prompt = Prompt(id="p", messages=(Message(role="user", content="2 + 3 = ?"),))
+    request = Request(prompt=prompt, params=SamplingParams(seed=1, stop=("\n",)))
+    [first, second] = await ctx.sample([request, replace(request, params=SamplingParams(seed=1))])
+    assert (first.stopped_by, second.stopped_by) == ("\n", None)
+    step = replace(first, text=first.text + "\n", finish="step")
+    ctx.amend([step])
+    assert ctx.candidates == [step, second]
+
+
+def test_what_a_budget_can_grant_counts_every_draw_at_its_worst():
+    request = Request(prompt=Prompt(id="p", messages=()), n=3, params=SamplingParams(max_tokens=10))
+    for budget, can in [
+        (Budget(), True),
+        (Budget(samples=3), True),
+        (Budget(samples=2), False),
+        (Budget(tokens=30), True),
+        (Budget(tokens=29), False),
+        (Budget(seconds=0), False),
+    ]:
+        assert Context({"policy": Fake()}, budget=budget).can_grant([request]) == can
+    assert Context({}, budget=Budget(samples=2)).samples_left == 2
+    assert Context({}).samples_left is None

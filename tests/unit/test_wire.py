@@ -360,3 +360,20 @@ def test_a_picture_is_refused():
 def test_errors_and_models_are_in_openais_shape():
     assert wire.error_text(msgspec.json.encode(wire.error_reply("no such strategy"))) == "no such strategy"
     assert wire.models(msgspec.json.encode(wire.models_reply(["a"], created=0))) == {"a": "nbest"}
+
+
+@pytest.mark.parametrize(
+    ("said", "stopped_by"),
+    [
+        ({"stop_reason": "\n"}, "\n"),
+        ({"stop_reason": None}, None),
+        ({"stop_reason": 151643}, None),
+        ({"matched_stop": "。"}, "。"),
+        ({"matched_stop": 2}, None),
+        ({}, None),
+    ],
+)
+def test_the_stop_string_that_ended_a_text_is_read_where_a_server_names_it(said, stopped_by):
+    choice = {"message": {"content": "๑"}, "finish_reason": "stop", **said}
+    raw = msgspec.json.encode({"choices": [choice]})
+    assert wire.completions(raw, SamplingParams())[0].stopped_by == stopped_by

@@ -90,6 +90,7 @@ class Dialect:
             min_p="min_p" not in self.refused,
             seed="seed" not in self.refused,
             scores_text=self.server == "vllm",
+            names_stop=self.server in {"vllm", "sglang"},
         )
 
     def body(self, request: Request, model: str, *, is_chat: bool) -> dict[str, Json]:

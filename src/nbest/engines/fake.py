@@ -46,7 +46,7 @@ class Fake:
         return "fake"
 
     async def capabilities(self) -> Capabilities:
-        return Capabilities(max_n=self.max_n, logprobs=self.has_logprobs, scores_text=True)
+        return Capabilities(max_n=self.max_n, logprobs=self.has_logprobs, scores_text=True, names_stop=True)
 
     async def generate(self, request: Request) -> Sequence[Completion]:
         await asyncio.sleep(self.latency_s)
@@ -85,11 +85,13 @@ class Fake:
         self, request: Request, params: SamplingParams, text: str, rng: Random, *, first: bool
     ) -> Completion:
         finish: Finish = "stop"
-        ends = [at for s in params.stop if (at := text.find(s)) >= 0]
+        stopped_by = None
+        ends = [(at, s) for s in params.stop if s and (at := text.find(s)) >= 0]
         if ends:
-            text = text[: min(ends)]
+            at, stopped_by = min(ends)
+            text = text[:at]
         if len(text) > params.max_tokens:
-            text, finish = text[: params.max_tokens], "length"
+            text, finish, stopped_by = text[: params.max_tokens], "length", None
         logprobs = None
         if params.logprobs is not None and self.has_logprobs:
             values = tuple(log(rng.uniform(0.05, 1)) for _ in text)
@@ -97,7 +99,7 @@ class Fake:
             logprobs = Logprobs(tokens=tuple(text), values=values, top=top)
         prompt_tokens = sum(len(m.content) for m in request.prompt.messages) + len(request.prefix)
         usage = Usage(prompt=prompt_tokens if first else 0, completion=len(text), calls=int(first))
-        return Completion(text=text, finish=finish, usage=usage, logprobs=logprobs)
+        return Completion(text=text, finish=finish, usage=usage, logprobs=logprobs, stopped_by=stopped_by)
 
 
 def _rng(prompt: Prompt, *rest: object) -> Random:

@@ -58,7 +58,7 @@ class LlamaCpp:
 
     async def capabilities(self) -> Capabilities:
         await self._server()
-        return Capabilities(max_n=self.slots, scores_text=True)
+        return Capabilities(max_n=self.slots, scores_text=True, names_stop=True)
 
     async def generate(self, request: Request) -> Sequence[Completion]:
         """`request.n` draws in one call, the prompt read once; its tokens are charged to the first."""
@@ -77,6 +77,7 @@ class LlamaCpp:
                 finish="length" if d.stop_type == "limit" else "stop",
                 usage=d.usage(is_first=i == 0 or self.deterministic),
                 logprobs=logprobs[i],
+                stopped_by=d.stopping_word or None,
             )
             for i, d in enumerate(drawn)
         ]

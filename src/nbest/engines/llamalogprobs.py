@@ -22,6 +22,7 @@ FIELDS = [
     "tokens_predicted",
     "tokens_evaluated",
     "stop_type",
+    "stopping_word",
     "timings/cache_n",
     "completion_probabilities",
 ]
@@ -57,6 +58,7 @@ class Drawn(msgspec.Struct, rename={"num_cached": "timings/cache_n"}):
     tokens_predicted: int
     tokens_evaluated: int
     stop_type: str
+    stopping_word: str = ""
     num_cached: int = 0
     tokens: list[int] = []
     completion_probabilities: list[Place] = []

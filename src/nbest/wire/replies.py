@@ -58,6 +58,10 @@ class _Choice(msgspec.Struct):
     text: str | None = None
     finish_reason: str | None = None
     logprobs: _Logprobs | None = None
+    stop_reason: Json = None
+    """vLLM: the stop string, or the id of a stop token."""
+    matched_stop: Json = None
+    """The same from SGLang."""
 
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -200,7 +204,14 @@ def _completion(choice: _Choice, params: SamplingParams) -> Completion:
         finish="error" if why else finish,
         logprobs=_logprobs(choice.logprobs, params) if params.logprobs is not None else None,
         error=why,
+        stopped_by=_stopped_by(choice),
     )
+
+
+def _stopped_by(choice: _Choice) -> str | None:
+    """The stop string, where the server names one; ids of tokens that end a text are none."""
+    named: list[Json] = [choice.stop_reason, choice.matched_stop]
+    return next((name for name in named if isinstance(name, str) and name), None)
 
 
 def _text(choice: _Choice) -> tuple[str | None, str | None]:
