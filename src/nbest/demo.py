@@ -11,10 +11,13 @@ from rich.console import Console
 from rich.table import Table
 
 from nbest import registry, show
+from nbest.evaluate.compare import compare
 from nbest.evaluate.estimators import correctness, is_right, mean_interval
 from nbest.meter import total
 from nbest.pools import Item, Pool, read_pools, read_prompts
 from nbest.records import RunWriter, read_outcomes
+from nbest.report import compared
+from nbest.report import report as reporting
 from nbest.run import run_all, select
 from nbest.session import Session
 from nbest.types import Outcome
@@ -29,6 +32,12 @@ SELECTORS = (
     "vote(weight=logprob)",
     "best(oracle)",
 )
+
+
+COMPARED = ("first", "mbr(utility=chrf)", "vote(weight=logprob)", "best(oracle)")
+"""The selectors of the scaling curves, at 1, 2, 4 and 8 candidates."""
+ORDERS = 4
+"""Random pools of each size per prompt."""
 
 
 def prompts(per_language: int) -> list[Item]:
@@ -64,12 +73,20 @@ async def run(out: Path, *, per_language: int, seed: int) -> dict[str, list[Outc
             await session.run(items, out=writer, on_outcome=on_outcome)
     recorded = {pool.prompt.id: pool for pool in read_pools(str(out / "pool"))}
     pools = [recorded[item.prompt.id] for item in items]
+    oracle = registry.parse("scorers", "oracle")
+    comparison = await compare(pools, COMPARED, scorer=oracle, resamples=ORDERS, seed=seed)
+    compared.write(comparison, out / "compared")
     return {spec: await _choose(pools, spec, out, seed) for spec in SELECTORS}
+
+
+def folder(spec: str) -> str:
+    """Where the choices of a selector go."""
+    return "".join(ch if ch.isalnum() else "-" for ch in spec).strip("-")
 
 
 async def _choose(pools: Sequence[Pool], spec: str, out: Path, seed: int) -> list[Outcome]:
     selector = registry.parse("selectors", spec)
-    path = out / "".join(ch if ch.isalnum() else "-" for ch in spec).strip("-")
+    path = out / folder(spec)
     with RunWriter(path, {"pools": str(out / "pool"), "select": spec, "seed": seed}) as writer:
         await run_all(pools, lambda p: select(p, selector, seed=seed), out=writer)
     by_id = {o.prompt.id: o for o in read_outcomes(path)}
@@ -100,9 +117,17 @@ def report(outcomes: dict[str, list[Outcome]], console: Console, out: Path) -> N
     pools = outcomes["first"]
     drawn = np.mean([np.mean([is_right(c, o) for c in o.candidates]) for o in pools])
     spent = sum(total(o.usage).completion for o in pools)
+    runs = [
+        out / "pool",
+        *(out / folder(spec) for spec in outcomes if spec != "likelihood"),
+        out / "compared",
+    ]
+    page = out / "report.html"
+    reporting.write(runs, out=page, title="nbest demo", baseline="first")
     console.print(
         f"{len(pools)} prompts × {len(pools[0].candidates)} candidates, {spent} tokens drawn;"
         f" one draw is right {100 * float(drawn):.1f} % of the time."
         f"\nbest(oracle) knows the answers: no method can do better."
         f"\nRecords are in {out}/. Try  nbest select {out}/pool --select vote --out {out}/mine"
+        f"\nOpen the report in a browser: {page}"
     )

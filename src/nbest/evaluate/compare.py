@@ -126,7 +126,7 @@ async def compare(
             f"no prompt to compare on: of {len(pools)}, {len(pools) - len(large_enough)} have fewer than"
             f" {max(ns, default=1)} candidates and {len(large_enough)} have a candidate without a score"
         )
-    languages = list(dict.fromkeys(row.language for row in rows))
+    languages = sorted({row.language or "" for row in rows})
     groups: list[str | None] = [None, *(lang for lang in languages if lang and len(languages) > 1)]
     return Comparison(
         score=registry.spec_of(scorer),

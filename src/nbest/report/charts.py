@@ -72,10 +72,10 @@ def curves(
             x = Axis(0, len(x_labels) - 1, left + 30, left + width - 30, num_ticks=max(1, len(x_labels) - 1))
         if panel.title:
             svg.text(left, upper - 6, panel.title, "strong")
-        for tick in y.ticks:
+        for tick, text in zip(y.ticks, scale.ticks(y.ticks), strict=True):
             svg.line(left, y(tick), left + width, y(tick), "grid")
             if k % num_columns == 0:
-                svg.text(left - 8, y(tick) + 4, scale.number(tick), "faint", "end")
+                svg.text(left - 8, y(tick) + 4, text, "faint", "end")
         ticks = [(t, count(t)) for t in x.ticks] if x_labels is None else list(enumerate(x_labels))
         last = float("-inf")
         for tick, text in ticks:
@@ -171,9 +171,9 @@ def spans(rows: Sequence[tuple[str, Mapping[str, Span]]], *, title: str, x_title
     for name, by_series in rows:
         marks.append((y, name, by_series))
         y += 12 * len(by_series) + 10
-    for tick in x.ticks:
+    for tick, text in zip(x.ticks, scale.ticks(x.ticks, signed=True), strict=True):
         svg.line(x(tick), top, x(tick), y, "axis" if tick == 0 else "grid")
-        svg.text(x(tick), y + 16, scale.number(tick, signed=True), "faint", "middle")
+        svg.text(x(tick), y + 16, text, "faint", "middle")
     for start, name, by_series in marks:
         svg.text(
             label_width - 8, start + 6 * len(by_series) + 9, clipped(name, label_width - 10), anchor="end"

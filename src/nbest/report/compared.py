@@ -101,12 +101,16 @@ def tables(comparison: Comparison, language: str | None = None) -> list[Table]:
         for s in specs
         if s != comparison.baseline
     ]
-    against = "the mean of all candidates" if comparison.baseline == MEAN else comparison.baseline
     found = [Table(title=f"{comparison.score}{unit}", columns=columns, rows=tuple(values), note=note)]
     if gains:
-        title = f"gain over {against} on the same pools{unit}"
+        title = f"gain over {baseline_name(comparison)} on the same pools{unit}"
         found.append(Table(title=title, columns=columns, rows=tuple(gains)))
     return found
+
+
+def baseline_name(comparison: Comparison) -> str:
+    """What gains are over, for a reader."""
+    return "the mean of all candidates" if comparison.baseline == MEAN else comparison.baseline
 
 
 def _cost_rows(cells: Mapping[int, Cell]) -> list[tuple[str, ...]]:

@@ -17,7 +17,7 @@ from nbest.report.scaling import scaling
 from nbest.report.table import Scale, Table, count
 from nbest.types import Usage
 
-_BINS = ("easiest", "2", "3", "4", "hardest")
+_NUM_BINS = 5
 _FEWEST_IN_BIN = 5
 
 
@@ -88,33 +88,36 @@ def _languages(found: Findings, scale: Scale, against: Run | None) -> list[Figur
 def _difficulty(found: Findings, scale: Scale) -> list[Figure]:
     """Strata by the mean score of the prompt's candidates: what this model finds easy."""
     numbers = [i for i, pools in enumerate(found.pools) if pools and pools[0].scores.size > 1]
-    if len(numbers) < _FEWEST_IN_BIN * len(_BINS):
+    if len(numbers) < _FEWEST_IN_BIN * _NUM_BINS:
         return []
     bins = difficulty_bins(np.array([found.pools[i][0].scores.mean() for i in numbers]))
-    members = [[i for i, b in zip(numbers, bins, strict=True) if b == k] for k in range(len(_BINS))]
+    members = [[i for i, b in zip(numbers, bins, strict=True) if b == k] for k in sorted(set(bins.tolist()))]
+    if len(members) < 2:  # noqa: PLR2004
+        return []
+    names = [f"{k + 1}: {len(m)}" for k, m in enumerate(members)]
+    names[0], names[-1] = f"easiest: {len(members[0])}", f"hardest: {len(members[-1])}"
     curves: list[Curve] = []
     rows: list[tuple[str, ...]] = []
     for run in found.runs:
         means = [mean_of(found, run.values, m) for m in members]
         points = [
-            Point(k, e, f"{run.label}, {_BINS[k]}: {scale.interval(e)}") for k, e in enumerate(means) if e
+            Point(k, e, f"{run.label}, {names[k]}: {scale.interval(e)}") for k, e in enumerate(means) if e
         ]
         if points:
             curves.append(Curve(run.label, points))
             rows.append((run.label, *(scale.interval(e) for e in means)))
     if not curves:
         return []
-    names = [f"{b} ({len(m)})" for b, m in zip(_BINS, members, strict=True)]
     drawing = charts.curves(
         [Panel("", curves)],
         title="Score by difficulty",
-        x_title="difficulty for this model, with number of prompts",
+        x_title="difficulty for this model: number of prompts",
         y_title=score_name(found.score),
         scale=scale,
         x_labels=names,
     )
     caption = (
-        "Fifths of the prompts by the mean score of their candidates. The same candidates make the bins and the"
+        "Fifths of the prompts by the mean score of their candidates (equal ones stay together). The same candidates make the bins and the"
         " choices, so the ends lie a little too far apart; compare methods within a bin."
     )
     table = Table(title="By difficulty", columns=("method", *names), rows=tuple(rows))

@@ -78,8 +78,8 @@ class Findings:
 
     @property
     def known_languages(self) -> list[str]:
-        """In order of appearance."""
-        return [lang for lang in dict.fromkeys(self.languages) if lang]
+        """Sorted: the order of records is that in which answers came."""
+        return sorted({lang for lang in self.languages if lang})
 
     def run(self, name: str) -> Run:
         """By label, spec, path or directory name. Raises `InputError`."""

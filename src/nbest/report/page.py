@@ -43,6 +43,11 @@ def page(found: Findings, figures: Sequence[Figure], *, title: str, footer: str)
             yield values.get(piece, piece)
 
 
+def _reading_order(record: browse.Record) -> list[tuple[int, str]]:
+    """By id, numbers in it by their value; not by which answer came first."""
+    return [(int(p), "") if p.isdecimal() else (-1, p) for p in re.split(r"(\d+)", record.id)]
+
+
 def _file(name: str) -> str:
     return files("nbest.report").joinpath(name).read_text(encoding="utf-8")
 
@@ -63,7 +68,7 @@ def _lead(found: Findings) -> str:
 
 
 def _section(figure: Figure) -> str:
-    tables = "".join(t.html() for t in figure.tables)
+    tables = "".join(t.html(is_titled=t.title != figure.title) for t in figure.tables)
     if figure.drawing is not None:
         tables = f"<details><summary>The numbers</summary>{tables}</details>" if tables else ""
         tables = f"<figure>{figure.drawing.inline()}</figure>{tables}"
@@ -74,13 +79,13 @@ def _section(figure: Figure) -> str:
 def _data(found: Findings) -> Iterator[str]:
     """Blocks of records, and then the index that says where each prompt is."""
     prompts: list[tuple[object, ...]] = []
-    for k, (records, data) in enumerate(browse.blocks(found.records)):
+    for k, (records, data) in enumerate(browse.blocks(sorted(found.records, key=_reading_order))):
         prompts += [(r.id, r.language, r.flags, r.head, k, place) for place, r in enumerate(records)]
         yield f'<script type="text/plain" id="block-{k}">{data}</script>\n'
     index = {
         "score": found.score,
         "runs": [r.label for r in found.runs],
-        "languages": sorted(found.known_languages),
+        "languages": found.known_languages,
         "prompts": prompts,
     }
     yield f'<script type="text/plain" id="index">{browse.packed(msgspec.json.encode(index))}</script>'

@@ -38,6 +38,17 @@ def scaling(found: Findings, comparisons: Sequence[Comparison]) -> list[Figure]:
                 compared.tables(comparison),
             )
         )
+        if gains := _gains_of(comparison, scale):
+            made.append(
+                Figure(
+                    f"gain{suffix}",
+                    f"Gain over {compared.baseline_name(comparison)}",
+                    "Paired: the difference of each prompt's score on the same parts of its pool. This, not the overlap"
+                    " of the whiskers above, says whether a method is better.",
+                    draw([Panel("", gains)], title="Gain against cost"),
+                    [],
+                )
+            )
         panels = [p for lang, p in by_language.items() if lang is not None]
         if len(panels) > 1:
             tables = [
@@ -77,6 +88,25 @@ def _curves_of(comparison: Comparison, language: str | None, scale: Scale) -> li
         )
         for spec in dict.fromkeys(c.select for c in cells)
     ]
+
+
+def _gains_of(comparison: Comparison, scale: Scale) -> list[Curve]:
+    """As `_curves_of`, over the baseline, which has no curve; empty for the baseline alone."""
+    cells = [c for c in comparison.cells if c.language is None]
+    is_priced = all(_tokens(c) > 0 for c in comparison.cells)
+    points = {
+        spec: [
+            Point(
+                _tokens(c) if is_priced else c.n,
+                c.gain,
+                f"{spec}, n = {c.n}: {scale.interval(c.gain, signed=True)}",
+            )
+            for c in cells
+            if c.select == spec and c.gain
+        ]
+        for spec in dict.fromkeys(c.select for c in cells)
+    }
+    return [Curve(spec, at) for spec, at in points.items() if at]
 
 
 def _tokens(cell: Cell) -> float:

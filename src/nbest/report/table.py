@@ -33,8 +33,8 @@ class Table(Value, frozen=True, kw_only=True):
     note: str = ""
     num_text_columns: int = 1
 
-    def html(self) -> str:
-        """A `<table>` with its caption; every cell escaped."""
+    def html(self, *, is_titled: bool = True) -> str:
+        """A `<table>`, with its title as caption unless that stands above it already; every cell escaped."""
 
         def cell(tag: str, i: int, text: str, extra: str = "") -> str:
             kind = "" if i < self.num_text_columns else ' class="number"'
@@ -48,9 +48,10 @@ class Table(Value, frozen=True, kw_only=True):
             for row in self.rows
         )
         note = f'<p class="note">{escape(self.note)}</p>' if self.note else ""
+        caption = f"<caption>{escape(self.title)}</caption>" if is_titled else ""
         return (
             f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(self.title)}"><table>'
-            f"<caption>{escape(self.title)}</caption><thead><tr>{head}</tr></thead>\n"
+            f"{caption}<thead><tr>{head}</tr></thead>\n"
             f"<tbody>{body}</tbody></table></div>{note}"
         )
 
@@ -121,6 +122,16 @@ class Scale(Value, frozen=True, kw_only=True):
             return "–"
         text = f"{value * self.factor:{'+' if signed else ''}.{self.decimals}f}"
         return text.replace("-", "−")
+
+    def ticks(self, values: Sequence[float], *, signed: bool = False) -> list[str]:
+        """Of an axis: no more decimals than the values need."""
+
+        def fits(decimals: int) -> bool:
+            return all(abs(round(v * self.factor, decimals) - v * self.factor) < 1e-9 for v in values)  # noqa: PLR2004
+
+        decimals = next((d for d in range(self.decimals) if fits(d)), self.decimals)
+        short = Scale(factor=self.factor, decimals=decimals)
+        return [short.number(v, signed=signed and v != 0) for v in values]
 
     def interval(self, e: Estimate | None, *, signed: bool = False) -> str:
         """`12.3 [10.1, 14.5]`."""
