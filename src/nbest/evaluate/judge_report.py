@@ -75,16 +75,17 @@ def judge_report(
     sums = np.zeros((num_clusters, 5))
     np.add.at(sums, cluster_N, rows)
 
+    drawn = (
+        np.concatenate([w @ sums for w in resampled_clusters(num_clusters, resamples=resamples, seed=seed)])
+        if both
+        else sums
+    )
+
     def share(part: int, whole: int) -> Estimate | None:
         if not both:
             return None
-        drawn = np.concatenate(
-            [w @ sums for w in resampled_clusters(num_clusters, resamples=resamples, seed=seed)]
-        )
-        whole_sum = sums.sum(axis=0)
-        return share_estimate(
-            float(whole_sum[part] / whole_sum[whole]), drawn[:, part] / drawn[:, whole], num_clusters
-        )
+        value = sums[:, part].sum() / sums[:, whole].sum()
+        return share_estimate(float(value), drawn[:, part] / drawn[:, whole], num_clusters)
 
     return JudgeReport(
         num_games=len(verdicts),

@@ -42,12 +42,12 @@ def bradley_terry(won_SS: Floats, *, prior: float = 1.0) -> Floats:
     `won[…, i, j]` are the points of i against j; leading dimensions are tables of their own. Newman's
     iteration (2023, JMLR 24:238, eq. 8), one system after the other:
     π_i ← Σ_j w_ij π_j / (π_i + π_j)  /  Σ_j w_ji / (π_i + π_j).
-    Every system also ties `prior` games with a phantom of strength 1, so that one that never loses has a
-    finite strength. Without them (0: maximum likelihood) raises `ValueError` where no finite strengths
+    Every system also ties `prior` games, spread evenly over the others, so that one that never loses has
+    a finite strength. Without them (0: maximum likelihood) raises `ValueError` where no finite strengths
     exist: some systems never lost to any of the others (Ford 1957).
     """
     num_systems = won_SS.shape[-1]
-    won_TSS = won_SS.reshape(-1, num_systems, num_systems)
+    won_TSS = won_SS.reshape(-1, num_systems, num_systems) + _tied(num_systems, prior)
     if prior == 0 and not _is_connected(won_TSS):
         raise ValueError("no finite strengths: some systems never lost to the others; use a prior")
     pi_TS = np.ones(won_TSS.shape[:2])
@@ -55,9 +55,10 @@ def bradley_terry(won_SS: Floats, *, prior: float = 1.0) -> Floats:
         before = pi_TS.copy()
         for i in range(num_systems):
             of_i = pi_TS[:, i : i + 1]
-            wins = (won_TSS[:, i] * pi_TS / (of_i + pi_TS)).sum(axis=1) + prior / 2 / (of_i[:, 0] + 1)
-            losses = (won_TSS[:, :, i] / (of_i + pi_TS)).sum(axis=1) + prior / 2 / (of_i[:, 0] + 1)
+            wins = (won_TSS[:, i] * pi_TS / (of_i + pi_TS)).sum(axis=1)
+            losses = (won_TSS[:, :, i] / (of_i + pi_TS)).sum(axis=1)
             pi_TS[:, i] = wins / losses
+        pi_TS /= np.exp(np.log(pi_TS).mean(axis=1, keepdims=True))
         if np.abs(np.log(pi_TS / before)).max(initial=0.0) < _PRECISION:
             break
     theta = np.log(pi_TS)
@@ -71,8 +72,8 @@ def controlled(
 
     The regression of Arena-Hard v2's style control and of AlpacaEval's length control (Dubois et al. 2024,
     arXiv 2404.04475) without its term for the difficulty of an instruction. z is the difference of
-    style, first − second, so θ compares the systems at equal style. Weighted by points; each of the P
-    coefficients has one tied phantom game, as in `bradley_terry`, which this equals without features.
+    style, first − second, so θ compares the systems at equal style. Weighted by points, with the tied games
+    of `bradley_terry`, which this equals without features, and one that holds each β back as well.
     `weights` are chunks B×K of how often each cluster counts; without, once. Returns (R, P), R = 1 without.
 
     Newton's method for all resamples at once, from the fit to the whole data.
@@ -82,7 +83,7 @@ def controlled(
     x_NP[np.arange(num_games), battles.first_N] += 1
     x_NP[np.arange(num_games), battles.second_N] -= 1
     x_NP[:, num_systems:] = features_NF
-    whole = _newton(x_NP, battles, np.ones((1, num_games)), np.zeros((1, x_NP.shape[1])))
+    whole = _newton(x_NP, battles, np.ones((1, num_games)), np.zeros((1, x_NP.shape[1])), num_systems)
     if weights is None:
         return whole
     fits: list[Floats] = []
@@ -90,30 +91,50 @@ def controlled(
     for weights_BK in weights:
         for i in range(0, len(weights_BK), step):
             weights_BN = weights_BK[i : i + step, battles.cluster_N]
-            fits.append(_newton(x_NP, battles, weights_BN, np.repeat(whole, len(weights_BN), axis=0)))
+            start_BP = np.repeat(whole, len(weights_BN), axis=0)
+            fits.append(_newton(x_NP, battles, weights_BN, start_BP, num_systems))
     return np.concatenate(fits)
 
 
-def _newton(x_NP: Floats, battles: Battles, weights_BN: Floats, start_BP: Floats) -> Floats:
-    """Maximises Σ w [won log σ(xβ) + lost log σ(−xβ)] + ½ Σ_p [log σ(β_p) + log σ(−β_p)]; strictly concave."""
+def _newton(x_NP: Floats, battles: Battles, weights_BN: Floats, start_BP: Floats, num_systems: int) -> Floats:
+    """Maximises Σ w [won log σ(xβ) + lost log σ(−xβ)] with Σ θ = 0; strictly concave."""
     num_parameters = x_NP.shape[1]
-    outer_NQ = (x_NP[:, :, None] * x_NP[:, None, :]).reshape(-1, num_parameters**2)
-    games_N = battles.won_N + battles.lost_N
+    prior_MP, half_M = _prior_rows(num_systems, num_parameters)
+    rows_NP = np.concatenate([x_NP, prior_MP])
+    outer_NQ = (rows_NP[:, :, None] * rows_NP[:, None, :]).reshape(-1, num_parameters**2)
+    won_N = np.concatenate([battles.won_N, half_M])
+    games_N = won_N + np.concatenate([battles.lost_N, half_M])
+    weights_BN = np.hstack([weights_BN, np.ones((len(weights_BN), half_M.size))])
+    # Only differences of strengths are in the data; this holds their sum at 0 and changes nothing else.
+    is_strength_P = np.array([float(p < num_systems) for p in range(num_parameters)])
+    sum_PP = np.outer(is_strength_P, is_strength_P)
     beta_BP = start_BP.copy()
     for _ in range(_MAX_ROUNDS):
-        p_BN = _sigmoid(beta_BP @ x_NP.T)
-        p_BP = _sigmoid(beta_BP)
-        slope_BP = (weights_BN * (battles.won_N - games_N * p_BN)) @ x_NP + 0.5 - p_BP
-        curve_BPP = ((weights_BN * games_N * p_BN * (1 - p_BN)) @ outer_NQ).reshape(
-            -1, num_parameters, num_parameters
-        )
-        curve_BPP += (p_BP * (1 - p_BP))[:, :, None] * np.eye(num_parameters)
+        p_BN = _sigmoid(beta_BP @ rows_NP.T)
+        slope_BP = (weights_BN * (won_N - games_N * p_BN)) @ rows_NP - beta_BP @ sum_PP
+        curve_BQ = (weights_BN * games_N * p_BN * (1 - p_BN)) @ outer_NQ
+        curve_BPP = curve_BQ.reshape(-1, num_parameters, num_parameters) + sum_PP
         step_BP = np.linalg.solve(curve_BPP, slope_BP[..., None])[..., 0]
         longest_B1 = np.abs(step_BP).max(axis=1, keepdims=True, initial=_MAX_STEP)
         beta_BP += step_BP * (_MAX_STEP / longest_B1)
         if np.abs(step_BP).max(initial=0.0) < _PRECISION:
             break
     return beta_BP
+
+
+def _tied(num_systems: int, prior: float) -> Floats:
+    """Half-wins of every system against every other: `prior` tied games for each."""
+    return (1 - np.eye(num_systems)) * prior / 2 / max(1, num_systems - 1)
+
+
+def _prior_rows(num_systems: int, num_parameters: int) -> tuple[Floats, Floats]:
+    """The same tied games as rows of a regression, and one for each coefficient; half-wins of each row."""
+    first, second = np.triu_indices(num_systems, k=1)
+    eye = np.eye(num_parameters)
+    rows = np.concatenate([eye[first] - eye[second], eye[num_systems:]])
+    half = np.full(len(rows), 0.5)
+    half[: len(first)] = _tied(num_systems, 1.0)[first, second]
+    return rows, half
 
 
 def share_estimate(value: float, sampled_R: Floats, num_clusters: int) -> Estimate:

@@ -9,7 +9,8 @@ from rich.text import Text
 
 from nbest.evaluate.intervals import Estimate
 from nbest.evaluate.judge_report import JudgeReport
-from nbest.evaluate.winrate import SystemRates, WinRates
+from nbest.evaluate.rates import SystemRates
+from nbest.evaluate.winrate import WinRates
 
 _MAX_PROBLEMS = 3
 

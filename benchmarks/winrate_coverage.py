@@ -1,0 +1,219 @@
+"""Do the intervals of win-rates hold the truth as often as they say?
+
+    OMP_NUM_THREADS=1 python benchmarks/winrate_coverage.py [--runs 400]
+
+A simulated judge whose strength, position bias and love of length are known judges two systems (A the
+better one) again and again, on new prompts each time; the truth is the same process on 400 000 prompts.
+Coverage is the share of 95 % intervals that hold it: of the shipped interval (clusters of prompts), of the
+same one with every prompt taken as independent, and of a bootstrap over single games, as Arena-Hard's
+scripts do it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import NamedTuple
+
+import numpy as np
+
+from nbest.evaluate.verdicts import Verdict
+from nbest.evaluate.winrate import win_rates
+from nbest.judging.verdicts import POINTS
+from nbest.types import Message, Prompt
+
+GRADES = np.array(["B>>A", "B>A", "A=B", "A>B", "A>>B"])
+LANGUAGES = ("ar", "de", "en", "hi", "ja", "ru", "th", "zh", "fr", "ko", "pt", "tr")
+BASE_LENGTH = 200
+
+
+class World(NamedTuple):
+    """How a judge sees two systems: log-odds that A's answer is the better one are
+    gap + prompt + language + seat · position_bias + tanh(Δlength) · length_bias + logistic noise."""
+
+    name: str
+    clusters: int
+    languages: int = 1
+    gap: float = 0.4
+    prompt_sd: float = 1.0
+    """Of clusters: shared by the translations of a prompt."""
+    language_sd: float = 0.5
+    """Of one translation."""
+    position_bias: float = 0.0
+    length_bias: float = 0.0
+    longer: float = 0.0
+    """How much longer A's answers are on average, in standard deviations."""
+    tie_below: float = 0.5
+    """|log-odds| below this are a tie …"""
+    much_above: float = 2.0
+    """… and above this "much better"."""
+    null_rate: float = 0.0
+
+
+WORLDS = (
+    World("fair judge", 100),
+    World("few prompts", 20),
+    World("position bias", 100, position_bias=1.5),
+    World("strong system", 100, gap=3.0),
+    World("8 translations of each prompt", 50, languages=8),
+    World("12 translations, position bias", 40, languages=12, position_bias=1.5),
+    World("a tenth of the games without verdict", 100, null_rate=0.1),
+)
+
+
+def simulate(world: World, seed: int) -> list[Verdict]:
+    """Both games of every prompt."""
+    rng = np.random.default_rng(seed)
+    size = (world.clusters, world.languages)
+    lengths = np.round(BASE_LENGTH + 40 * (rng.standard_normal(size) + world.longer)).clip(20).astype(int)
+    grades = games(world, rng, (lengths - BASE_LENGTH) / 40)
+    # As `length_feature` scales it, so that the coefficient is `length_bias` but for rounding.
+    verdicts = []
+    for c in range(world.clusters):
+        for k in range(world.languages):
+            language = LANGUAGES[k]
+            prompt = Prompt(
+                id=f"{c}-{language}", messages=(Message(role="user", content="?"),), language=language
+            )
+            texts = {"a": "x" * lengths[c, k], "b": "y" * BASE_LENGTH}
+            for order, seats in enumerate((("a", "b"), ("b", "a"))):
+                null = rng.random() < world.null_rate
+                grade = None if null else str(grades[order, c, k])
+                verdicts.append(
+                    Verdict(
+                        prompt=prompt,
+                        systems=seats,
+                        texts=(texts[seats[0]], texts[seats[1]]),
+                        grade=grade,
+                        problem="no verdict" if null else None,
+                        is_asked=True,
+                        is_answered=True,
+                        gold={"cluster": c},
+                        usage={},
+                    )
+                )
+    return verdicts
+
+
+def games(world: World, rng: np.random.Generator, longer: np.ndarray) -> np.ndarray:
+    """Grades by seat, (2, clusters, languages): A first, then A second."""
+    size = longer.shape
+    prefers = world.gap + world.prompt_sd * rng.standard_normal((size[0], 1))
+    prefers = prefers + world.language_sd * rng.standard_normal(size)
+    scale = np.sqrt(np.mean(longer**2, axis=0)).clip(1e-9)
+    prefers = prefers + world.length_bias * np.tanh(longer / scale)
+    seats = []
+    for sign in (1, -1):
+        x = sign * prefers + world.position_bias + rng.logistic(size=size)
+        level = (np.abs(x) >= world.tie_below).astype(int) + (np.abs(x) >= world.much_above)
+        seats.append(GRADES[2 + np.sign(x).astype(int) * level])
+    return np.array(seats)
+
+
+def truth(world: World, *, num: int = 400_000) -> float:
+    """A's share of the points in the long run, at the lengths of `world`."""
+    rng = np.random.default_rng(12345)
+    longer = rng.standard_normal((num, 1)) + world.longer
+    return share_of_points(games(world, rng, longer))
+
+
+def share_of_points(grades: np.ndarray) -> float:
+    """Of the system that is first in `grades[0]` and second in `grades[1]`."""
+    won = points(grades[0], 0).sum() + points(grades[1], 1).sum()
+    lost = points(grades[0], 1).sum() + points(grades[1], 0).sum()
+    return float(won / (won + lost))
+
+
+def points(grades: np.ndarray, seat: int) -> np.ndarray:
+    table = np.array([POINTS[g][seat] for g in GRADES])
+    order = {g: i for i, g in enumerate(GRADES)}
+    return table[np.vectorize(order.__getitem__, otypes=[int])(grades)]
+
+
+def per_game_interval(verdicts: list[Verdict], seed: int) -> tuple[float, float]:
+    """Percentiles over resampled points, `>>` being three of them: what Arena-Hard's scripts do."""
+    won, lost = [], []
+    for v in verdicts:
+        if v.grade is None:
+            continue
+        of_first, of_second = POINTS[v.grade]
+        ours, theirs = (of_first, of_second) if v.systems[0] == "a" else (of_second, of_first)
+        repeat = int(max(1, ours + theirs))
+        won += [ours / repeat] * repeat
+        lost += [theirs / repeat] * repeat
+    scores = np.array(won) / (np.array(won) + np.array(lost))
+    rows = np.random.default_rng(seed).integers(scores.size, size=(1000, scores.size))
+    low, high = np.quantile(scores[rows].mean(axis=1), [0.025, 0.975])
+    return float(low), float(high)
+
+
+class Coverage(NamedTuple):
+    bias: float
+    width: float
+    clusters: float
+    prompts: float
+    games: float
+
+
+def coverage(world: World, *, runs: int, resamples: int = 1000) -> Coverage:
+    """Over `runs` simulated evaluations."""
+    true = truth(world)
+    hits = np.zeros(3)
+    errors, widths = [], []
+    for seed in range(runs):
+        verdicts = simulate(world, seed)
+        found = win_rates(verdicts, baseline="b", resamples=resamples, seed=seed).systems[0].win_rate
+        alone = [v._replace(gold={}) for v in verdicts]
+        naive = win_rates(alone, baseline="b", resamples=resamples, seed=seed).systems[0].win_rate
+        low, high = per_game_interval(verdicts, seed)
+        hits += [found.low <= true <= found.high, naive.low <= true <= naive.high, low <= true <= high]
+        errors.append(found.value - true)
+        widths.append(found.high - found.low)
+    return Coverage(float(np.mean(errors)), float(np.mean(widths)), *(hits / runs).tolist())
+
+
+def length_control(*, runs: int) -> None:
+    """A judge that loves length, systems that differ in length: what is found with and without control."""
+    print(
+        "\n| A longer by, sd | judge's love of length | win-rate | at equal length | truth at equal length | coverage |"
+    )
+    print("|---|---|---|---|---|---|")
+    for longer, bias in ((0.0, 1.5), (0.5, 1.5), (1.0, 1.5), (1.0, 0.0), (-1.0, 1.5)):
+        # Verdicts of two grades and no differences between prompts: exactly the model that is fitted.
+        world = World(
+            "length", 300, gap=0.4, prompt_sd=0, language_sd=0, length_bias=bias, longer=longer,
+            tie_below=0, much_above=np.inf,
+        )  # fmt: skip
+        mixed = world._replace(prompt_sd=1.0, tie_below=0.5, much_above=2.0, position_bias=0.5)
+        for label, w in (("", world), (", prompts differ, five grades, position bias", mixed)):
+            true = truth(w._replace(length_bias=0.0))
+            found = [
+                win_rates(simulate(w, s), baseline="b", resamples=300, seed=s).systems[0] for s in range(runs)
+            ]
+            hit = np.mean([f.length_controlled.low <= true <= f.length_controlled.high for f in found])
+            print(
+                f"| {longer:+.1f} | {bias:.1f}{label} | {100 * np.mean([f.win_rate.value for f in found]):.1f}"
+                f" | {100 * np.mean([f.length_controlled.value for f in found]):.1f} | {100 * true:.1f} | {100 * hit:.0f} % |",
+                flush=True,
+            )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--runs", type=int, default=400)
+    a = parser.parse_args()
+    print(
+        "| judge and prompts | clusters × languages | truth | bias | mean width | clusters | prompts | games |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    for world in WORLDS:
+        c = coverage(world, runs=a.runs)
+        print(
+            f"| {world.name} | {world.clusters} × {world.languages} | {100 * truth(world):.1f} | {100 * c.bias:+.2f}"
+            f" | {100 * c.width:.1f} | **{100 * c.clusters:.1f} %** | {100 * c.prompts:.1f} % | {100 * c.games:.1f} % |",
+            flush=True,
+        )
+    length_control(runs=max(20, a.runs // 4))
+
+
+if __name__ == "__main__":
+    main()
