@@ -17,6 +17,7 @@ PURPOSE = {
     "selectors": "Which candidate wins. `--select`",
     "scorers": "How good a candidate is, for `best(…)` and `vote(weight=…)`.",
     "utilities": "How alike two texts are, for `mbr(utility=…)`.",
+    "tasks": "Prompts with what answers are measured by: `nbest run mgsm`, `nbest eval --task`.",
     "engines": "Where text comes from. `--engine`",
 }
 

@@ -111,7 +111,11 @@ def ask(
 @app.command()
 def run(
     prompts: Annotated[
-        str, typer.Argument(help="JSONL with  prompt  or  messages  in each row;  -  reads standard input.")
+        str,
+        typer.Argument(
+            help="JSONL with  prompt  or  messages  in each row;  -  reads standard input;"
+            " or a task, such as  'mgsm(languages=[th, zh])'."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Run directory; an unfinished run is resumed.")],
     engine: Engines = None,
@@ -129,11 +133,11 @@ def run(
 ) -> None:
     """Answer many prompts and record all that happened. Exit code 1 where a prompt has no answer."""
     from nbest import show  # noqa: PLC0415
-    from nbest.pools import read_prompts  # noqa: PLC0415
+    from nbest.evaluate.tasks import items_of  # noqa: PLC0415
     from nbest.records import RunWriter  # noqa: PLC0415
 
     chosen = _settings(locals())
-    items = read_prompts(prompts)
+    items = items_of(prompts)
 
     async def work() -> None:
         async with chosen.session() as session:
@@ -429,7 +433,8 @@ def report(
 @app.command("list")
 def list_command(
     kind: Annotated[
-        str | None, typer.Argument(help="samplers, selectors, scorers, utilities, strategies or engines.")
+        str | None,
+        typer.Argument(help="samplers, selectors, scorers, utilities, strategies, tasks or engines."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -51,7 +51,7 @@ def read_prompts(path: str) -> list[Item]:
     seen: dict[str, int] = {}
     for number, row in _rows(path):
         where = f"{path}, line {number}"
-        item = _item(row, where, default_id=str(number))
+        item = item_of(row, where, default_id=str(number))
         _check_new(item.prompt.id, number, seen, where)
         items.append(item)
     if not items:
@@ -79,7 +79,7 @@ def read_pools(path: str) -> Iterator[Pool]:
             raise InputError(
                 f'{where}: no "candidates" list; a pool is {{"prompt": …, "candidates": [{{"text": …}}]}}'
             )
-        item = _item(row, where, default_id=str(number))
+        item = item_of(row, where, default_id=str(number))
         _check_new(item.prompt.id, number, seen, where)
         candidates = tuple(_candidate(c, i, where) for i, c in enumerate(raw))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
         yield Pool(item.prompt, item.gold, candidates)
@@ -125,7 +125,8 @@ def _object(line: bytes, where: str) -> dict[str, Any]:
     return row  # pyright: ignore[reportUnknownVariableType]
 
 
-def _item(row: Mapping[str, Any], where: str, *, default_id: str) -> Item:
+def item_of(row: Mapping[str, Any], where: str, *, default_id: str) -> Item:
+    """A row's prompt, and what else it holds. Raises `InputError`, with `where`, for one that cannot be used."""
     text, messages = row.get("prompt"), row.get("messages")
     if isinstance(text, str) and messages is None:
         messages = [{"role": "user", "content": text}]

@@ -3,7 +3,7 @@ its fields are its parameters, in specs, in TOML, on the command line and in rec
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nbest.context import Context
-    from nbest.types import Candidate, Completion, Logprobs, Prompt, Request, Score, Selection
+    from nbest.types import Candidate, Completion, Json, Logprobs, Prompt, Request, Score, Selection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +96,19 @@ class Strategy(Protocol):
     """Answers a prompt: samples, scores, searches, selects, through `ctx` alone."""
 
     async def __call__(self, prompt: Prompt, ctx: Context) -> Selection: ...
+
+
+class Task(Protocol):
+    """Prompts, with what is needed to measure answers to them."""
+
+    @property
+    def score(self) -> str | None:
+        """Spec of the scorer that measures answers, as `--score` takes it; None where the rows decide."""
+        ...
+
+    def items(self) -> Sequence[tuple[Prompt, Mapping[str, Json]]]:
+        """Each prompt and its gold columns; ids are unique. Raises `InputError`, `MissingExtraError`."""
+        ...
 
 
 def logprobs_needed(plugin: Any) -> int | None:

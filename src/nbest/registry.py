@@ -71,6 +71,14 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "token_f1": "nbest.selection.utilities.token_f1:TokenF1",
         "embedding": "nbest.selection.utilities.embedding:Embedding",
     },
+    "tasks": {
+        "gsm8k": "nbest.evaluate.tasks.gsm8k:Gsm8k",
+        "jsonl": "nbest.evaluate.tasks.jsonl:Jsonl",
+        "m_arenahard_v2": "nbest.evaluate.tasks.arena:MArenahardV2",
+        "math500": "nbest.evaluate.tasks.math500:Math500",
+        "mgsm": "nbest.evaluate.tasks.mgsm:Mgsm",
+        "wmt24pp": "nbest.evaluate.tasks.wmt24pp:Wmt24pp",
+    },
     "engines": {
         "cache": "nbest.engines.layers.cache:Cache",
         "failover": "nbest.engines.layers.failover:Failover",
@@ -90,6 +98,7 @@ KIND_BY_PROTOCOL: Mapping[Any, str] = {
     protocols.Scorer: "scorers",
     protocols.Selector: "selectors",
     protocols.Strategy: "strategies",
+    protocols.Task: "tasks",
     protocols.Utility: "utilities",
 }
 

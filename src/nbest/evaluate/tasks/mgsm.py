@@ -1,0 +1,55 @@
+"""Multilingual Grade School Math."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from nbest.evaluate.tasks.prompts import filled, own_template, prompt_of, template
+from nbest.evaluate.tasks.rows import hub_file, local_file, read_rows
+from nbest.pools import Item
+
+LANGUAGES: Final = ("bn", "de", "en", "es", "fr", "ja", "ru", "sw", "te", "th", "zh")
+_COLUMNS: Final = ("question", "answer_number")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mgsm:
+    """250 grade-school problems, the same ones in 11 languages (MGSM; Shi et al. 2022, arXiv 2210.03057).
+
+    From `mgsm_<language>.tsv` files (question, answer) under `path`, or of `juletxara/mgsm` on the hub.
+    Translations of a problem are a cluster. Raises `InputError` for files that are not there.
+    """
+
+    path: str | None = None
+    languages: tuple[str, ...] = LANGUAGES
+    limit: int | None = None
+    """Problems of each language."""
+    template: str | None = None
+    """File with {{question}}, in place of ours in each language."""
+    revision: str = "main"
+    score: str = "oracle"
+
+    def items(self) -> list[Item]:
+        return [item for language in self.languages for item in self._items_in(language)]
+
+    def _items_in(self, language: str) -> list[Item]:
+        name = f"mgsm_{language}"
+        file = (
+            local_file(self.path, name)
+            if self.path
+            else hub_file("juletxara/mgsm", f"{name}.tsv", revision=self.revision)
+        )
+        text = own_template(self.template) if self.template else template("math", language)
+        items: list[Item] = []
+        for number, row in enumerate(read_rows(file, columns=_COLUMNS if file.suffix == ".tsv" else None)):
+            if self.limit is not None and number >= self.limit:
+                break
+            prompt = prompt_of(
+                f"mgsm/{language}/{number}",
+                filled(text, {"question": str(row["question"])}),
+                language=language,
+                task="mgsm",
+            )
+            items.append(Item(prompt, {"answer": str(row["answer_number"]), "cluster": f"mgsm/{number}"}))
+        return items
