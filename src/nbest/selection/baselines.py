@@ -24,7 +24,4 @@ class Random:
 
     async def __call__(self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context) -> Selection:
         pool = usable(candidates)
-        # By text, so that the order of the pool does not matter.
-        keys = sorted({c.text for c in pool})
-        text = ctx.random("select").choice(keys)
-        return chosen(next(c for c in pool if c.text == text))
+        return chosen(ctx.random("select").choice(pool))

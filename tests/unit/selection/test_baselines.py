@@ -1,0 +1,20 @@
+from collections import Counter
+
+from nbest.context import Context
+from nbest.selection.baselines import First, Random
+from nbest.types import Candidate, Message, Prompt
+
+PROMPT = Prompt(id="p", messages=(Message(role="user", content="?"),))
+POOL = [Candidate(id=i, text="ก" if i < 3 else "ข") for i in range(4)]
+
+
+async def test_every_candidate_is_as_likely_as_the_others_whatever_they_say():
+    chosen = Counter(
+        [(await Random()(PROMPT, POOL, Context({}, seed=seed))).winner.id for seed in range(4000)]
+    )
+    assert all(abs(n - 1000) < 120 for n in chosen.values())
+
+
+async def test_first_is_the_lowest_id_that_did_not_fail():
+    pool = [Candidate(id=0, text="", error="HTTP 500"), *[c for c in reversed(POOL) if c.id]]
+    assert (await First()(PROMPT, pool, Context({}))).winner.id == 1
