@@ -38,6 +38,11 @@ class Pair(NamedTuple):
         return sum(g.grade is not None for g in self.games)
 
     @property
+    def is_asked(self) -> bool:
+        """False for equal texts, a tie that no judge has seen."""
+        return any(g.is_asked for g in self.games)
+
+    @property
     def points(self) -> tuple[float, float]:
         """Of `a` and of `b`; a game without a verdict is a tie."""
         (a1, b1), (b2, a2) = (POINTS[g.grade or "A=B"] for g in self.games)

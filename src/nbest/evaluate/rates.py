@@ -23,6 +23,8 @@ class SystemRates(Value, frozen=True, kw_only=True):
     system: str
     num_pairs: int
     """Prompts on which it met the baseline and both games count."""
+    num_equal: int = 0
+    """Those of them with equal texts: ties that no judge has seen."""
     win_rate: Estimate | None = None
     """Points won / points, `>>` as three games, a tie as half a one."""
     by_language: Mapping[str, Estimate] = {}
@@ -79,6 +81,7 @@ class Rates:
         if i == self.baseline or not self._is_comparable(i):
             return SystemRates(system=name, num_pairs=0, mean_length=mean_length)
         seats = {name, self.table.systems[self.baseline]}
+        met = [p for p in self.table.pairs if {p.a, p.b} == seats]
         by_language = {
             code: found
             for k, code in enumerate(self.table.languages)
@@ -87,7 +90,8 @@ class Rates:
         num_clusters = int((met_KL.sum(axis=1) > 0).sum())
         return SystemRates(
             system=name,
-            num_pairs=sum({p.a, p.b} == seats for p in self.table.pairs),
+            num_pairs=len(met),
+            num_equal=sum(not p.is_asked for p in met),
             win_rate=self._share(i, range(len(self.table.languages)), num_clusters),
             by_language=by_language,
             macro=self._macro(i, [self.table.languages.index(c) for c in by_language], num_clusters),

@@ -72,6 +72,9 @@ def win_rates(
     def resampled() -> Iterable[Floats]:
         return resampled_clusters(table.num_clusters, resamples=resamples, seed=seed)
 
+    if not any(p.is_asked for p in table.pairs) and any(p.is_asked for p in pairs):
+        # Ties between equal texts alone would say 50 %, and nothing of the answers that differ.
+        table = table_of([], systems, clusters, nulls=nulls)
     judged = judge_report(verdicts, pairs, clusters, resamples=resamples, seed=seed)
     notes = _notes(table, judged, column, nulls)
     if not table.pairs:
@@ -102,6 +105,8 @@ def win_rates(
 
 def _notes(table: Table, judged: JudgeReport, column: str | None, nulls: Nulls) -> list[str]:
     notes: list[str] = []
+    if judged.num_pairs_left_out and not table.pairs:
+        notes.append("not one pair of different answers has both verdicts: nothing is known")
     if judged.num_pairs_left_out:
         done = "counted as ties" if nulls == "tie" else "left out"
         notes.append(

@@ -18,9 +18,6 @@ _MAX_PROBLEMS = 3
 def blocks(rates: WinRates) -> Iterator[Table | Text]:
     """What `nbest judge` prints, from top to bottom."""
     yield _systems(rates)
-    others = [s for s in rates.systems if s.by_language]
-    if len({code for s in others for code in s.by_language}) > 1:
-        yield _languages(others)
     yield from _judge(rates.judge)
     if rates.length_effect and rates.judge.verdicts:
         yield Text(f"length: {_signed(rates.length_effect)} in log-odds; above 0 longer answers win")
@@ -31,34 +28,29 @@ def blocks(rates: WinRates) -> Iterator[Table | Text]:
 
 
 def _systems(rates: WinRates) -> Table:
-    units = "prompts" if rates.cluster is None else f"clusters ({rates.cluster})"
-    table = Table(title=f"win-rate against {rates.baseline}, %; {rates.num_clusters} {units}")
-    columns = {"win-rate": [s.win_rate for s in rates.systems]}
-    if any(len(s.by_language) > 1 for s in rates.systems):
-        columns["mean of languages"] = [s.macro for s in rates.systems]
-    if len(rates.systems) > 2:  # noqa: PLR2004 (of two it is the win-rate)
-        columns["Bradley–Terry"] = [s.bradley_terry for s in rates.systems]
-    columns["at equal length"] = [s.length_controlled for s in rates.systems]
-    columns["at equal style"] = [s.style_controlled for s in rates.systems]
-    table.add_column("system")
-    for name in ("pairs", *columns, "length"):
-        table.add_column(name, justify="right")
-    for i, s in enumerate(rates.systems):
-        if s.system == rates.baseline:
-            table.add_row(s.system, *[""] * (1 + len(columns)), _length(s), style="dim")
-        else:
-            cells = (_percent(estimates[i]) for estimates in columns.values())
-            table.add_row(s.system, str(s.num_pairs), *cells, _length(s))
-    return table
-
-
-def _languages(systems: list[SystemRates]) -> Table:
-    table = Table(title="by language, %")
-    table.add_column("language")
-    for s in systems:
-        table.add_column(s.system, justify="right")
-    for code in sorted({code for s in systems for code in s.by_language}):
-        table.add_row(code, *(_percent(s.by_language.get(code)) for s in systems))
+    """A column for each system but the baseline; below the measures, the languages."""
+    units = "prompts" if rates.cluster is None else f"clusters of prompts ({rates.cluster})"
+    base = next(s for s in rates.systems if s.system == rates.baseline)
+    others = [s for s in rates.systems if s.system != rates.baseline]
+    languages = sorted({code for s in others for code in s.by_language})
+    table = Table(title=f"against {rates.baseline}, % [95 % interval over {rates.num_clusters} {units}]")
+    table.add_column("")
+    for s in others:
+        table.add_column(s.system, justify="right", overflow="fold")
+    table.add_row("pairs of games", *(str(s.num_pairs) for s in others))
+    if any(s.num_equal for s in others):
+        table.add_row("… of equal texts: ties", *(str(s.num_equal) for s in others))
+    table.add_row("win-rate", *(_percent(s.win_rate) for s in others), style="bold")
+    if len(languages) > 1:
+        table.add_row("mean of languages", *(_percent(s.macro) for s in others))
+    if len(others) > 1:  # of one it is the win-rate
+        table.add_row("Bradley–Terry", *(_percent(s.bradley_terry) for s in others))
+    table.add_row("at equal length", *(_percent(s.length_controlled) for s in others))
+    table.add_row("at equal style", *(_percent(s.style_controlled) for s in others))
+    lengths = f"characters ({rates.baseline}: {_length(base)})"
+    table.add_row(lengths, *(_length(s) for s in others), end_section=len(languages) > 1)
+    for code in languages if len(languages) > 1 else ():
+        table.add_row(code, *(_percent(s.by_language.get(code)) for s in others))
     return table
 
 

@@ -116,6 +116,17 @@ def test_without_any_verdict_there_is_no_rate():
     assert len(list(blocks(found))) >= 3
 
 
+def test_ties_between_equal_texts_count_but_not_alone():
+    equal = [v._replace(is_asked=False) for v in pair("1", "A=B")]
+    row = rates_of([*equal, *pair("2", "B>A")])
+    assert (row.num_pairs, row.num_equal) == (2, 1)
+    assert row.win_rate.value == pytest.approx(3 / 4)
+    assert rates_of(equal).win_rate.value == 0.5
+    found = win_rates([*equal, game("2", ("a", "b"), None), game("2", ("b", "a"), "A>B")])
+    assert found.systems[1].win_rate is None
+    assert any("nothing is known" in n for n in found.notes)
+
+
 def test_position_bias_and_disagreement():
     verdicts = [
         *pair("1", "A>B", "A>B"),  # the first seat wins both
