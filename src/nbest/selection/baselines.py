@@ -20,8 +20,9 @@ class First:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Random:
-    """Any candidate, each as likely as the others."""
+    """Any candidate, each as likely as the others; of equal texts the first stands for all."""
 
     async def __call__(self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context) -> Selection:
         pool = usable(candidates)
-        return chosen(ctx.random("select").choice(pool))
+        text = ctx.random("select").choice(pool).text
+        return chosen(next(c for c in pool if c.text == text))
