@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nbest.evaluate.ranking import bradley_terry, win_probability
 from nbest.evaluate.verdicts import Verdict
 from nbest.evaluate.winrate import win_rates
 from nbest.judging.verdicts import POINTS
@@ -71,27 +72,28 @@ def simulate(world: World, seed: int) -> list[Verdict]:
     for c in range(world.clusters):
         for k in range(world.languages):
             language = LANGUAGES[k]
-            prompt = Prompt(
-                id=f"{c}-{language}", messages=(Message(role="user", content="?"),), language=language
-            )
             texts = {"a": "x" * lengths[c, k], "b": "y" * BASE_LENGTH}
             for order, seats in enumerate((("a", "b"), ("b", "a"))):
-                null = rng.random() < world.null_rate
-                grade = None if null else str(grades[order, c, k])
-                verdicts.append(
-                    Verdict(
-                        prompt=prompt,
-                        systems=seats,
-                        texts=(texts[seats[0]], texts[seats[1]]),
-                        grade=grade,
-                        problem="no verdict" if null else None,
-                        is_asked=True,
-                        is_answered=True,
-                        gold={"cluster": c},
-                        usage={},
-                    )
-                )
+                grade = None if rng.random() < world.null_rate else str(grades[order, c, k])
+                shown = (texts[seats[0]], texts[seats[1]])
+                verdicts.append(verdict(f"{c}-{language}", language, seats, shown, grade, c))
     return verdicts
+
+
+def verdict(
+    id_: str, language: str, seats: tuple[str, str], texts: tuple[str, str], grade: str | None, cluster: int
+) -> Verdict:
+    return Verdict(
+        prompt=Prompt(id=id_, messages=(Message(role="user", content="?"),), language=language),
+        systems=seats,
+        texts=texts,
+        grade=grade,
+        problem=None if grade else "no verdict",
+        is_asked=True,
+        is_answered=True,
+        gold={"cluster": cluster},
+        usage={},
+    )
 
 
 def games(world: World, rng: np.random.Generator, longer: np.ndarray) -> np.ndarray:
@@ -100,10 +102,14 @@ def games(world: World, rng: np.random.Generator, longer: np.ndarray) -> np.ndar
     prefers = world.gap + world.prompt_sd * rng.standard_normal((size[0], 1))
     prefers = prefers + world.language_sd * rng.standard_normal(size)
     scale = np.sqrt(np.mean(longer**2, axis=0)).clip(1e-9)
-    prefers = prefers + world.length_bias * np.tanh(longer / scale)
+    return seated(world, rng, prefers + world.length_bias * np.tanh(longer / scale))
+
+
+def seated(world: World, rng: np.random.Generator, prefers: np.ndarray) -> np.ndarray:
+    """Grades of both games, given how much the judge prefers the first system."""
     seats = []
     for sign in (1, -1):
-        x = sign * prefers + world.position_bias + rng.logistic(size=size)
+        x = sign * prefers + world.position_bias + rng.logistic(size=prefers.shape)
         level = (np.abs(x) >= world.tie_below).astype(int) + (np.abs(x) >= world.much_above)
         seats.append(GRADES[2 + np.sign(x).astype(int) * level])
     return np.array(seats)
@@ -144,6 +150,42 @@ def per_game_interval(verdicts: list[Verdict], seed: int) -> tuple[float, float]
     rows = np.random.default_rng(seed).integers(scores.size, size=(1000, scores.size))
     low, high = np.quantile(scores[rows].mean(axis=1), [0.025, 0.975])
     return float(low), float(high)
+
+
+def several(*, runs: int, clusters: int = 60, languages: int = 4) -> None:
+    """Three systems, all against all: coverage of the Bradley–Terry win-rates against the weakest."""
+    gaps, names = np.array([0.0, 0.5, 1.0]), ("a", "b", "c")
+    pairs = [(0, 1), (0, 2), (1, 2)]
+
+    def play(rng: np.random.Generator, size: tuple[int, int]) -> dict[tuple[int, int], np.ndarray]:
+        quality = gaps + rng.standard_normal((size[0], 1, 3)) + 0.5 * rng.standard_normal((*size, 3))
+        world = World("", 0, position_bias=0.5)
+        return {(i, j): seated(world, rng, quality[..., i] - quality[..., j]) for i, j in pairs}
+
+    won = np.zeros((3, 3))
+    for (i, j), grades in play(np.random.default_rng(9), (200_000, 1)).items():
+        won[i, j] = share_of_points(grades)
+        won[j, i] = 1 - won[i, j]
+    theta = bradley_terry(won, prior=0)
+    hits, widths = np.zeros(2), []
+    for seed in range(runs):
+        verdicts = []
+        for (i, j), grades in play(np.random.default_rng(seed), (clusters, languages)).items():
+            for order, seats in enumerate(((names[i], names[j]), (names[j], names[i]))):
+                verdicts += [
+                    verdict(f"{c}-{k}", LANGUAGES[k], seats, ("x", "y"), str(grades[order, c, k]), c)
+                    for c in range(clusters)
+                    for k in range(languages)
+                ]
+        found = win_rates(verdicts, baseline="a", seed=seed).systems[1:]
+        for k, row in enumerate(found):
+            true = float(win_probability(theta, k + 1, 0))
+            hits[k] += row.bradley_terry.low <= true <= row.bradley_terry.high
+            widths.append(row.bradley_terry.high - row.bradley_terry.low)
+    print(
+        f"\nBradley–Terry, three systems, {clusters} × {languages}: intervals of width {100 * np.mean(widths):.1f} hold the"
+        f" truth in {100 * hits[0] / runs:.1f} % and {100 * hits[1] / runs:.1f} %"
+    )
 
 
 class Coverage(NamedTuple):
@@ -212,6 +254,7 @@ def main() -> None:
             f" | {100 * c.width:.1f} | **{100 * c.clusters:.1f} %** | {100 * c.prompts:.1f} % | {100 * c.games:.1f} % |",
             flush=True,
         )
+    several(runs=a.runs)
     length_control(runs=max(20, a.runs // 4))
 
 

@@ -77,6 +77,8 @@ def win_rates(
         table = table_of([], systems, clusters, nulls=nulls)
     judged = judge_report(verdicts, pairs, clusters, resamples=resamples, seed=seed)
     notes = _notes(table, judged, column, nulls)
+    if lone := len(verdicts) - 2 * len(pairs):
+        notes.append(f"{lone} games have no counterpart in the other order yet: left out")
     if not table.pairs:
         rows = tuple(SystemRates(system=s, num_pairs=0) for s in systems)
         return WinRates(

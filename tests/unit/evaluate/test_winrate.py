@@ -127,6 +127,12 @@ def test_ties_between_equal_texts_count_but_not_alone():
     assert any("nothing is known" in n for n in found.notes)
 
 
+def test_a_game_without_its_counterpart_is_told():
+    found = win_rates([*pair("1", "A>B"), *pair("2", "A>B")[:1]])
+    assert found.systems[1].num_pairs == 1
+    assert "1 games have no counterpart in the other order yet: left out" in found.notes
+
+
 def test_position_bias_and_disagreement():
     verdicts = [
         *pair("1", "A>B", "A>B"),  # the first seat wins both
