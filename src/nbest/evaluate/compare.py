@@ -14,12 +14,12 @@ from random import Random
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nbest import registry
 from nbest.context import Context
 from nbest.errors import InputError
 from nbest.evaluate.estimators import Estimate, mean_interval
+from nbest.evaluate.intervals import Floats
 from nbest.evaluate.scores import cluster_of, scores_of
 from nbest.pools import Pool
 from nbest.protocols import Scorer, Selector, Utility
@@ -276,10 +276,17 @@ def _cell(rows: Sequence[_Row], spec: str, n: int, language: str | None, baselin
         num_prompts=len(rows),
         num_orders=max(r.num_orders[n] for r in rows),
         value=mean_interval(values, clusters=clusters),
-        gain=None if spec == baseline else mean_interval(values - base, clusters=clusters),
+        gain=None if spec == baseline else _gain(values - base, clusters, n, baseline),
         usage={role: _mean([u.get(role, Tokens()) for u in usages]) for role in roles},
         num_failed=sum(r.num_failed[spec, n] for r in rows),
     )
+
+
+def _gain(differences: Floats, clusters: Sequence[str], n: int, baseline: str) -> Estimate:
+    """Exactly nothing among pools of one candidate, where every selector has the same choice."""
+    if n == 1 and baseline != MEAN and not differences.any():
+        return Estimate(0.0, 0.0, 0.0)
+    return mean_interval(differences, clusters=clusters)
 
 
 def _mean(tokens: Sequence[Tokens]) -> Tokens:
@@ -292,11 +299,9 @@ class _Recalled:
     def __init__(self, utility: Utility, texts: Iterable[str]) -> None:
         self._utility = utility
         self._place = {text: i for i, text in enumerate(sorted(set(texts)))}
-        self._matrix: NDArray[np.float64] | None = None
+        self._matrix: Floats | None = None
 
-    async def __call__(
-        self, hypotheses: Sequence[str], references: Sequence[str], ctx: Context
-    ) -> NDArray[np.float64]:
+    async def __call__(self, hypotheses: Sequence[str], references: Sequence[str], ctx: Context) -> Floats:
         if not self._place.keys() >= {*hypotheses, *references}:
             return await self._utility(hypotheses, references, ctx)
         if self._matrix is None:

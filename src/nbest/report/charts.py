@@ -44,19 +44,22 @@ def curves(
     scale: Scale,
     log: bool = False,
     x_labels: Sequence[str] | None = None,
+    series: Sequence[str] | None = None,
 ) -> Svg:
     """Curves over x, one plot per panel with a common y axis and legend; intervals as whiskers.
 
-    `x_labels` name x = 0, 1, 2, …; without them x is a number, on a log axis where asked.
+    `x_labels` name x = 0, 1, 2, …; without them x is a number, on a log axis where asked. `series` gives
+    labels the colours that they have in another figure.
     """
-    labels = list(dict.fromkeys(c.label for p in panels for c in p.curves))
+    labels = list(dict.fromkeys((*(series or ()), *(c.label for p in panels for c in p.curves))))
+    shown = {c.label for p in panels for c in p.curves}
     svg = Svg(WIDTH, title)
     points = [pt for p in panels for c in p.curves for pt in c.points]
     num_columns = 1 if len(panels) == 1 else min(4, len(panels))
     width = (WIDTH - _LEFT - _RIGHT - 18 * (num_columns - 1)) / num_columns
     height = 330.0 if num_columns == 1 else 130.0
     svg.text(0, 14, y_title, "faint")
-    top = svg.legend(labels, _LEFT, 36, WIDTH - _LEFT - _RIGHT) if len(labels) > 1 else 26.0
+    top = svg.legend(labels, _LEFT, 36, WIDTH - _LEFT - _RIGHT, shown) if len(labels) > 1 else 26.0
     bottom = top
     lowest, highest = min(p.y.low for p in points), max(p.y.high for p in points)
     for k, panel in enumerate(panels):
@@ -73,7 +76,7 @@ def curves(
         if panel.title:
             svg.text(left, upper - 6, panel.title, "strong")
         for tick, text in zip(y.ticks, scale.ticks(y.ticks), strict=True):
-            svg.line(left, y(tick), left + width, y(tick), "grid")
+            svg.line(left, y(tick), left + width, y(tick), "axis" if tick == 0 and lowest < 0 else "grid")
             if k % num_columns == 0:
                 svg.text(left - 8, y(tick) + 4, text, "faint", "end")
         ticks = [(t, count(t)) for t in x.ticks] if x_labels is None else list(enumerate(x_labels))

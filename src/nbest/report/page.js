@@ -146,8 +146,7 @@ function show(record) {
   const choices = record.choices;
   const choice = choices.find((c) => c.r === state.run) ?? choices[0];
   const pool = record.pools[choice.p];
-  const box = byId("pool");
-  box.replaceChildren(
+  const parts = [
     el("h3", {}, el("bdi", {}, record.id)),
     el("div", { class: "meta" }, [record.lang, record.task].filter(Boolean).join(" · ")),
     ...record.turns.map(([role, text]) =>
@@ -176,7 +175,8 @@ function show(record) {
     explained(choice),
     el("div", { class: "cards" }, ...cards(record, pool, choice)),
     tree(pool.c, choice),
-  );
+  ];
+  byId("pool").replaceChildren(...parts.filter(Boolean));
 }
 
 /** Right or wrong, or the score; nothing where it is not known. */

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -20,7 +20,7 @@ from nbest.report.figures import figures
 from nbest.report.gather import Findings, gather
 from nbest.report.page import page
 
-PIXELS = 2.0
+PIXELS = 2
 """Of a PNG for each unit of a drawing."""
 
 
@@ -119,16 +119,15 @@ def _draw(made: Sequence[Figure], folder: Path) -> list[Path]:
     for name, svg in drawn:
         written.append(folder / f"{name}.svg")
         written[-1].write_text(svg, encoding="utf-8")
-    renderer = _renderer()
+    render = _renderer()
     for name, svg in drawn:
         written.append(folder / f"{name}.png")
-        written[-1].write_bytes(renderer.svg_to_png(svg, scale=PIXELS))
+        written[-1].write_bytes(bytes(render(svg_string=svg, zoom=PIXELS)))
     return written
 
 
-def _renderer() -> ModuleType | Any:
+def _renderer() -> Any:
     try:
-        import vl_convert  # noqa: PLC0415 # pyright: ignore[reportMissingImports, reportUnknownVariableType]
+        return importlib.import_module("resvg_py").svg_to_bytes
     except ImportError:
-        raise MissingExtraError("vl-convert-python (for PNG; the SVG files are written)", "report") from None
-    return vl_convert  # pyright: ignore[reportUnknownVariableType]
+        raise MissingExtraError("resvg-py (for PNG; the SVG files are written)", "report") from None

@@ -23,6 +23,7 @@ def scaling(found: Findings, comparisons: Sequence[Comparison]) -> list[Figure]:
             lang: Panel(lang or "", _curves_of(comparison, lang, scale))
             for lang in dict.fromkeys(c.language for c in comparison.cells)
         }
+        specs = list(dict.fromkeys(c.select for c in comparison.cells))
         is_priced = all(_tokens(c) > 0 for c in comparison.cells)
         x_title = "tokens per prompt, read and drawn, all roles (log scale)" if is_priced else "candidates"
         suffix = f"-{k + 1}" if k else ""
@@ -45,7 +46,7 @@ def scaling(found: Findings, comparisons: Sequence[Comparison]) -> list[Figure]:
                     f"Gain over {compared.baseline_name(comparison)}",
                     "Paired: the difference of each prompt's score on the same parts of its pool. This, not the overlap"
                     " of the whiskers above, says whether a method is better.",
-                    draw([Panel("", gains)], title="Gain against cost"),
+                    draw([Panel("", gains)], title="Gain against cost", series=specs),
                     [],
                 )
             )

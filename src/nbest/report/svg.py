@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from html import escape
 from importlib.resources import files
 
 NUM_COLOURS = 8
 """Classes c0 … c7: the palette of Okabe and Ito (2008), told apart by colour-blind readers too."""
+_MARGIN = 8
 
 
 class Svg:
@@ -59,10 +60,14 @@ class Svg:
         points = " ".join(f"{_number(x + dx)},{_number(y + dy)}" for dx, dy in corners)
         self.shape("polygon", cls, tip, points=points)
 
-    def legend(self, labels: Sequence[str], x: float, y: float, width: float) -> float:
-        """Marks with names in lines of at most `width`; returns the y below."""
+    def legend(
+        self, labels: Sequence[str], x: float, y: float, width: float, shown: Collection[str] | None = None
+    ) -> float:
+        """Marks with names in lines of at most `width`, of those labels that are `shown`; returns the y below."""
         at = x
         for i, label in enumerate(labels):
+            if shown is not None and label not in shown:
+                continue
             needed = 24 + text_width(label)
             if at > x and at + needed > x + width:
                 at, y = x, y + 20
@@ -73,17 +78,22 @@ class Svg:
 
     def inline(self) -> str:
         """For a page that has `chart.css`."""
+        box = f"{-_MARGIN} {-_MARGIN} {_number(self.width + 2 * _MARGIN)} {_number(self.height + _MARGIN)}"
         return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_number(self.width)} {_number(self.height)}"'
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}"'
             f' role="img" aria-label="{escape(self.title)}">{"".join(self._parts)}</svg>'
         )
 
     def alone(self) -> str:
-        """A file of its own, in light colours on white."""
-        size = f'width="{_number(self.width)}" height="{_number(self.height)}"'
-        style = f"<style>{_light_css()}</style>"
-        back = f'<rect class="paper" x="0" y="0" {size}></rect>'
-        return self.inline().replace('role="img"', f'role="img" {size}', 1).replace(">", f">{style}{back}", 1)
+        """A file of its own, in light colours on white.
+
+        With dashes for minus signs, which some fonts lack: a renderer would fetch the whole number elsewhere.
+        """
+        size = f'width="{_number(self.width + 2 * _MARGIN)}" height="{_number(self.height + _MARGIN)}"'
+        style = f"<style>{escape(_light_css(), quote=False)}</style>"
+        back = f'<rect class="paper" x="{-_MARGIN}" y="{-_MARGIN}" {size}></rect>'
+        drawn = self.inline().replace("−", "–")
+        return drawn.replace('role="img"', f'role="img" {size}', 1).replace(">", f">{style}{back}", 1)
 
 
 def colour(series: int) -> str:
@@ -159,7 +169,8 @@ def stylesheet() -> str:
 @cache
 def _light_css() -> str:
     """`chart.css` with its variables filled in from their light values: not every renderer knows variables."""
-    css = re.sub(r"@media[^{]*\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}", "", stylesheet())
+    css = re.sub(r"/\*.*?\*/", "", stylesheet(), flags=re.DOTALL)
+    css = re.sub(r"@media[^{]*\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}", "", css)
     values = dict(re.findall(r"(--[\w-]+):\s*([^;]+);", css))
     css = re.sub(r":root\s*\{[^}]*\}", "", css)
     return re.sub(r"var\((--[\w-]+)\)", lambda m: values[m[1]], css).replace("svg ", "")
