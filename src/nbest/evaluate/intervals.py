@@ -104,7 +104,7 @@ def group_intervals(
     shares = are_shares or [False] * num_measures
     totals_RGM = np.concatenate(
         [
-            np.stack([weights_BK[:, present] @ sums for present, sums in parts], axis=1)
+            np.stack([_drawn(weights_BK, present) @ sums for present, sums in parts], axis=1)
             for weights_BK in resampled_clusters(int(clusters_P.max()) + 1, resamples=resamples, seed=seed)
         ]
     )
@@ -180,6 +180,10 @@ def codes(keys: Sequence[Hashable]) -> Ints:
     """Equal keys to equal numbers from 0, in order of first appearance."""
     number: dict[Hashable, int] = {}
     return np.array([number.setdefault(key, len(number)) for key in keys], dtype=np.intp)
+
+
+def _drawn(weights_BK: Floats, present: Ints) -> Floats:
+    return weights_BK if present.size == weights_BK.shape[1] else weights_BK[:, present]
 
 
 def _ratio(sums: Floats, counts: Floats) -> Floats:

@@ -9,6 +9,7 @@ import asyncio
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -21,13 +22,14 @@ from nbest.evaluate.scores import ACCURACY, scores_of
 from nbest.language import passes_lines, passes_words
 from nbest.meter import ModelSize, Price, inference_flops, money, total
 from nbest.pools import Pool
-from nbest.types import Outcome, Usage, replace
+from nbest.types import Candidate, Outcome, Usage
 
 Columns = Mapping[str, list[float | None]]
 """Measure → its value for each prompt."""
 
 _MARKED_OTHERWISE: Final = re.compile(r"[#＃﹟\\＼]|[bｂ][oｏ][xｘ]")
 """What may say where the answer is, other than a word."""
+_MAX_LINE: Final = 120
 
 
 class Costs(NamedTuple):
@@ -50,17 +52,10 @@ class Row(NamedTuple):
     seconds: float
     reads_language: bool
     """Whether the language of the chosen text is judged."""
-
-    @property
-    def draws(self) -> list[int]:
-        """Candidates that are made from no others, failed ones included."""
-        return [i for i, c in enumerate(self.pool.candidates[: self.num_recorded]) if not c.parents]
-
-    @property
-    def greedy(self) -> int | None:
-        """The first draw at temperature 0."""
-        candidates = self.pool.candidates
-        return next((i for i in self.draws if (p := candidates[i].params) and p.temperature == 0), None)
+    draws: tuple[int, ...]
+    """Candidates that are made from no others, failed ones included."""
+    greedy: int | None
+    """The first draw at temperature 0."""
 
 
 def is_share(name: str, scorer: str | None) -> bool:
@@ -70,17 +65,31 @@ def is_share(name: str, scorer: str | None) -> bool:
 
 
 def row_of(outcome: Outcome, *, reads_language: bool = True) -> Row:
-    """The parts of an outcome that measures read; no log-probabilities."""
-    candidates = [replace(c, logprobs=None) if c.logprobs else c for c in outcome.candidates]
-    winner, num_recorded, chosen = outcome.selection and outcome.selection.winner, len(candidates), None
-    if winner is not None:
-        at = winner.id
-        is_there = 0 <= at < num_recorded and candidates[at].text == winner.text
-        chosen = at if is_there else num_recorded
-        candidates += [] if is_there else [replace(winner, id=num_recorded, logprobs=None)]
-    verdicts: Mapping[int, float] = outcome.selection.scores if outcome.selection else {}
-    pool = Pool(outcome.prompt, outcome.gold, tuple(candidates))
-    return Row(pool, chosen, num_recorded, verdicts, outcome.usage, outcome.seconds, reads_language)
+    """The parts of an outcome that measures read: of candidates the text, and what scorers look at."""
+    drawn, selection = outcome.candidates, outcome.selection
+    candidates = [_without_trace(c, i) for i, c in enumerate(drawn)]
+    chosen: int | None = None
+    if selection is not None:
+        chosen = selection.winner.id
+        if not 0 <= chosen < len(drawn) or drawn[chosen].text != selection.winner.text:
+            chosen = len(drawn)
+            candidates.append(_without_trace(selection.winner, chosen))
+    draws = tuple(i for i, c in enumerate(drawn) if not c.parents)
+    return Row(
+        pool=Pool(outcome.prompt, outcome.gold, tuple(candidates)),
+        chosen=chosen,
+        num_recorded=len(drawn),
+        verdicts={} if selection is None else selection.scores,
+        usage=outcome.usage,
+        seconds=outcome.seconds,
+        reads_language=reads_language,
+        draws=draws,
+        greedy=next((i for i in draws if (p := drawn[i].params) and p.temperature == 0), None),
+    )
+
+
+def _without_trace(c: Candidate, id_: int) -> Candidate:
+    return Candidate(id=id_, text=c.text, error=c.error, language=c.language, meta=c.meta)
 
 
 def measure(rows: Sequence[Row], scorer: str | None, costs: Costs) -> Columns:
@@ -121,12 +130,18 @@ def measure(rows: Sequence[Row], scorer: str | None, costs: Costs) -> Columns:
 
 
 def final_answer(text: str, *, language: str | None) -> Answer | None:
-    """`extract(text)`, sooner: where a word marks the answer in the last two lines, no more is read."""
+    """`extract(text)`, sooner: where a word marks the answer in the last line, no more is read."""
     if not _MARKED_OTHERWISE.search(text):
-        start = text.rfind("\n", 0, max(0, text.rfind("\n"))) + 1
-        if start and (answer := extract_marked(text[start:], language=language)):
+        line = text.rstrip(" \n").rpartition("\n")[2]
+        if len(line) <= _MAX_LINE and (answer := _marked(line, language)):
             return answer
     return extract(text, language=language)
+
+
+@lru_cache(maxsize=65536)
+def _marked(line: str, language: str | None) -> Answer | None:
+    """Last lines such as "Answer: 42" come again and again."""
+    return extract_marked(line, language=language)
 
 
 class _Draws(NamedTuple):

@@ -133,7 +133,8 @@ class _Reading:
     def rows(self, outcomes: Iterable[Outcome], on_outcome: Callable[[], object]) -> Iterator[Row]:
         for outcome in outcomes:
             prompt = outcome.prompt
-            gold = {**self.gold_by_id.get(prompt.id, {}), **outcome.gold}
+            recorded = {key: value for key, value in outcome.gold.items() if value is not None}
+            gold = {**self.gold_by_id.get(prompt.id, {}), **recorded}
             row = row_of(replace(outcome, gold=gold), reads_language=_hash(prompt.id) < self.share)
             if not self.ids:
                 self.spec = _spec(self.asked, row)

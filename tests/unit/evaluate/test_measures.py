@@ -1,0 +1,134 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nbest.answers import extract
+from nbest.evaluate.measures import Costs, final_answer, measure, row_of
+from nbest.meter import ModelSize, Price, inference_flops, money, training_flops
+from nbest.types import Candidate, Message, Outcome, Prompt, SamplingParams, Selection, Usage
+
+GREEDY = SamplingParams(temperature=0)
+
+
+def outcome(texts, *, gold=None, winner=0, language="ar", scores=None, greedy=None, **changes):
+    pool = [
+        Candidate(id=i, text=t or "", error=None if t else "timeout", params=GREEDY if i == greedy else None)
+        for i, t in enumerate(texts)
+    ]
+    chosen = winner if isinstance(winner, Candidate) else pool[winner] if pool else None
+    return Outcome(**{
+        "prompt": Prompt(id="p", messages=(Message(role="user", content="؟"),), language=language),
+        "strategy": "s",
+        "seed": 0,
+        "selection": chosen and Selection(winner=chosen, weights={}, scores=scores or {}),
+        "candidates": tuple(pool),
+        "usage": {},
+        "gold": gold or {},
+        **changes,
+    })  # fmt: skip
+
+
+def measured(o, scorer="oracle", costs=None):
+    found = measure([row_of(o)], scorer, costs or Costs())
+    return {name: values[0] for name, values in found.items()}
+
+
+def test_a_pool_of_answers():
+    o = outcome(
+        ["الجواب: ٤٢", "الجواب: 7", "الجواب: 42", None], gold={"answer": "42"}, winner=1,
+        scores={0: 0.1, 1: 0.9, 2: 0.2, 3: 0.0}, greedy=0,
+    )  # fmt: skip
+    found = measured(o)
+    assert found["score"] == 0
+    assert found["oracle"] == found["regret"] == found["greedy"] == 1
+    assert found["hope"] == 0
+    assert found["risk"] == -1
+    assert found["pass@1"] == pytest.approx(0.5)
+    assert found["pass@2"] == pytest.approx(5 / 6)
+    assert found["maj@4"] == 1
+    assert found["best@4"] == 0
+    assert found["best@1"] == pytest.approx(0.5)
+    assert found["distinct"] == 2
+
+
+def test_a_failed_prompt_is_wrong_and_has_no_pool():
+    found = measured(outcome([], gold={"answer": "42"}))
+    assert found["score"] == 0
+    assert "pass@1" not in found
+    assert "oracle" not in found
+
+
+def test_without_greedy_there_is_no_hope_and_without_gold_no_score():
+    assert "hope" not in measured(outcome(["42"], gold={"answer": "42"}))
+    found = measured(outcome(["42", "43"]), scorer="oracle")
+    assert found["distinct"] == 2
+    assert "score" not in found
+
+
+def test_a_fused_answer_is_measured_but_is_no_draw():
+    fused = Candidate(id=2, text="الجواب: 42", parents=(0, 1))
+    found = measured(outcome(["الجواب: 1", "الجواب: 2"], gold={"answer": "42"}, winner=fused))
+    assert found["score"] == 1
+    assert found["pass@2"] == 0
+    assert found["regret"] == 0
+
+
+def test_scores_only_best_at_k_where_all_draws_have_one():
+    assert "best@2" not in measured(outcome(["1", "2"], gold={"answer": "1"}, scores={0: 1.0}))
+
+
+def test_a_reference_gives_chrf_and_the_expected_maximum():
+    o = outcome(["Guten Tag.", "Hallo!"], gold={"reference": "Guten Tag."}, language="de", greedy=1)
+    found = measured(o, "reference_oracle(utility=chrf)")
+    assert found["score"] == found["oracle"] == found["max@2"] == pytest.approx(100)
+    assert found["max@1"] == pytest.approx((100 + found["greedy"]) / 2)
+    assert "maj@2" not in found
+
+
+def test_language_is_judged_by_lines_and_words():
+    thai = "ทุกเช้าเธอกินไข่สามฟองและใช้ไข่สี่ฟองอบขนมให้เพื่อนทุกวัน"
+    assert measured(outcome([thai], language="th"))["word"] == 1
+    mixed = measured(outcome([thai + "\n" + thai + " delicious"], language="th"))
+    assert mixed["line"] == 1
+    assert mixed["word"] == 0
+    english = measured(
+        outcome(["She eats three eggs for breakfast every morning of the week"], language="th")
+    )
+    assert english["line"] == 0
+    assert "word" not in english
+
+
+def test_costs_go_by_role_and_cached_tokens_are_credited():
+    usage = {"policy": Usage(prompt=100, cached=40, completion=20), "judge": Usage(prompt=10, completion=1)}
+    sizes = {"policy": ModelSize(parameters=8e9), "judge": ModelSize(parameters=47e9, active=13e9)}
+    prices = {"policy": Price(prompt=1, completion=2, cached=0.5)}
+    found = measured(outcome(["x"], usage=usage), costs=Costs(sizes=sizes, prices=prices))
+    assert found["flops"] == 2 * 8e9 * 80 + 2 * 13e9 * 11
+    assert found["money"] == pytest.approx((60 * 1 + 40 * 0.5 + 20 * 2 + 10 * 1 + 1 * 2) / 1e6)
+    assert found["prompt_tokens"] == 110
+    assert "flops" not in measured(outcome(["x"], usage=usage), costs=Costs(sizes={"judge": sizes["judge"]}))
+
+
+def test_flops_and_money_of_a_call():
+    assert inference_flops(Usage(prompt=10, cached=4, completion=5), ModelSize(parameters=100)) == 2200
+    assert training_flops(10, ModelSize(parameters=100)) == 6000
+    assert training_flops(10, ModelSize(parameters=100, active=10)) == 600
+    assert money(Usage(prompt=10, cached=4, completion=5), Price(prompt=2, completion=4)) == pytest.approx(
+        40e-6
+    )
+
+
+LINES = st.sampled_from(
+    ["Answer: 42", "答え：４２", "Therefore 17 is it", "الجواب: ٤٢", "**Answer:** $12", "\\boxed{9}", "#### 5", "So", "",
+     "Answer:", "＃＃＃＃ 8", "the answer is 1.234,5 km", "Question 3: what is the answer?", "คำตอบ: 7 บาท", "\tAntwort: ja "]
+)  # fmt: skip
+
+
+@given(
+    st.lists(LINES, max_size=5),
+    st.sampled_from(["en", "ja", "ar", "de", "th", None]),
+    st.sampled_from("\n\r\u2028"),
+)
+def test_the_short_way_to_an_answer_leads_to_the_same(lines, language, ending):
+    text = ending.join(lines)
+    assert final_answer(text, language=language) == extract(text, language=language)
