@@ -47,8 +47,8 @@ class NoVerdictError(Exception):
     """The reply holds no verdict; the message says why."""
 
 
-def choice(reply: str, count: int) -> int:
-    """The one number from 1 to `count` that a reply ends with.
+def choice(reply: str, count: int, *, least: int = 1) -> int:
+    """The one number from `least` to `count` that a reply ends with.
 
     Raises `NoVerdictError` where the last line holds none, where two different numbers are marked
     anywhere (a judge that changes its mind, or quotes a candidate that votes for itself), and where
@@ -66,8 +66,8 @@ def choice(reply: str, count: int) -> int:
     if len(both := found | cast("set[int]", last)) > 1:
         raise NoVerdictError(f"different verdicts: {', '.join(map(str, sorted(both)))}")
     number = both.pop()
-    if not 1 <= number <= count:
-        raise NoVerdictError(f"{number} is not between 1 and {count}")
+    if not least <= number <= count:
+        raise NoVerdictError(f"{number} is not between {least} and {count}")
     return number
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import exp, fsum
 from typing import Literal
 
 from nbest.context import Context
-from nbest.errors import CapabilityError, EngineError
+from nbest.errors import CapabilityError
 from nbest.judging.ask import Question, ask, question
 from nbest.judging.templates import (
     LanguageWords,
@@ -19,6 +17,7 @@ from nbest.judging.templates import (
     template_for,
 )
 from nbest.judging.verdicts import choice
+from nbest.scoring.nexttoken import has_alternatives, num_logprobs, share
 from nbest.types import Candidate, Completion, Prompt, SamplingParams, Score
 
 _BEST = 10
@@ -63,27 +62,18 @@ class Judge:
         return [None if r.verdict is None else float(r.verdict) for r in replies]
 
     async def _by_logprobs(self, prompt: Prompt, texts: Sequence[str], ctx: Context) -> list[float | None]:
-        num_logprobs = await self._num_logprobs(ctx)
-        params = SamplingParams(temperature=0.0, max_tokens=1, logprobs=num_logprobs)
+        k = await num_logprobs(ctx, "judge", self.engine, wanted=self.top_logprobs, lacking=_lacks_logprobs())
+        params = SamplingParams(temperature=0.0, max_tokens=1, logprobs=k)
         questions = [self._question("yes_no", prompt, t, params, ctx) for t in texts]
         drawn = await ctx.complete([q.request for q in questions])
         answered = [c[0] for c in drawn if c and c[0].error is None]
-        if answered and not any(c.logprobs and c.logprobs.top for c in answered):
+        if answered and not any(map(has_alternatives, answered)):
             raise _lacks_logprobs()
         words = self._words(prompt, ctx)
-        values = [_probability_of_yes(c[0], words) if c else None for c in drawn]
+        values = [share(c[0], words.yes, words.no) if c else None for c in drawn]
         problems = [None if v is not None else _why(c) for v, c in zip(values, drawn, strict=True)]
         _note_missing(problems, ctx)
         return values
-
-    async def _num_logprobs(self, ctx: Context) -> int:
-        try:
-            can = await ctx.engine_for("judge", self.engine).capabilities()
-        except EngineError:  # the calls themselves will say so
-            return self.top_logprobs
-        if not can.logprobs:
-            raise _lacks_logprobs()
-        return min(self.top_logprobs, can.max_logprobs or self.top_logprobs)
 
     def _words(self, prompt: Prompt, ctx: Context) -> LanguageWords:
         template = template_for("yes_no", prompt, ctx, language=self.template_language, path=self.templates)
@@ -111,30 +101,6 @@ def _lacks_logprobs() -> CapabilityError:
         "judge(mode=yes_no) reads log-probabilities, and this judge returns none:"
         " use  judge(mode=score), or an engine that does"
     )
-
-
-def _probability_of_yes(completion: Completion, words: LanguageWords) -> float | None:
-    """P(yes) / (P(yes) + P(no)); None where neither is among the likeliest next tokens."""
-    if completion.error is not None or completion.logprobs is None or not completion.logprobs.top:
-        return None
-    top = completion.logprobs.top[0]
-    yes, no = _mass(top, words.yes, words.no), _mass(top, words.no, words.yes)
-    return yes / (yes + no) if yes + no > 0 else None
-
-
-def _mass(top: Mapping[str, float], words: Sequence[str], others: Sequence[str]) -> float:
-    """Probability of the tokens that begin one of `words` and none of `others`."""
-    return fsum(exp(lp) for token, lp in top.items() if _begins(token, words) and not _begins(token, others))
-
-
-def _begins(token: str, words: Sequence[str]) -> bool:
-    """A vocabulary may split a word anywhere, so the first part of one counts as the word."""
-    part = _plain(token)
-    return bool(part) and any(_plain(w).startswith(part) for w in words)
-
-
-def _plain(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).strip(" \t\n▁Ġ*\"'").casefold()
 
 
 def _why(completions: Sequence[Completion]) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import fsum, prod
 from typing import Literal
 from urllib.parse import urlsplit
 
 from nbest.context import Context
 from nbest.errors import EngineError, EngineHttpError, InputError
+from nbest.scoring.aggregate import Reduce, aggregate
 from nbest.scoring.endpoint import Endpoint, count_call
 from nbest.scoring.kept import kept
 from nbest.scoring.rewardwire import (
@@ -54,7 +54,7 @@ class Reward:
     template: str = "{prompt}\n\n{answer}"
     label: int | None = None
     """Which class's number is the score, from 0, where the model has several."""
-    reduce: Literal["last", "min", "product", "mean"] = "last"
+    reduce: Reduce = "last"
     activation: bool = True
     """false asks vLLM for raw logits: a reward model's, squashed by a sigmoid, are all 1 from 17 up."""
     key_env: str | None = None
@@ -170,16 +170,7 @@ class Reward:
     def _score(self, reading: Reading) -> Score:
         label = class_of(self.label, min(len(row) for row in reading), self.url)
         steps = tuple(row[label] for row in reading)
-        match self.reduce:
-            case "last":
-                value = steps[-1]
-            case "min":
-                value = min(steps)
-            case "product":
-                value = prod(steps)
-            case "mean":
-                value = fsum(steps) / len(steps)
-        return Score(value=value, steps=steps if len(steps) > 1 else ())
+        return Score(value=aggregate(steps, self.reduce), steps=steps if len(steps) > 1 else ())
 
 
 class _Found:

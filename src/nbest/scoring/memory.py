@@ -1,0 +1,17 @@
+"""What a scorer already knows about a prompt: search asks again and again about growing solutions."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from nbest.context import Context
+from nbest.types import Prompt
+
+_by_context: WeakKeyDictionary[Context, dict[Hashable, dict[Any, Any]]] = WeakKeyDictionary()
+
+
+def memory(ctx: Context, scorer: Hashable, prompt: Prompt) -> dict[Any, Any]:
+    """What this scorer wrote down for this prompt in this context; it is forgotten with the context."""
+    return _by_context.setdefault(ctx, {}).setdefault((scorer, prompt), {})

@@ -1,0 +1,156 @@
+"""A verifier without a model of its own: what the policy makes of a beginning, many times over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import fsum
+from typing import Literal
+
+from nbest.answers import classes, extract
+from nbest.context import Context
+from nbest.errors import CapabilityError, EngineError
+from nbest.scoring.aggregate import Reduce, aggregate
+from nbest.scoring.memory import memory
+from nbest.scoring.steps import Split, prefixes_of
+from nbest.types import Candidate, Prompt, Request, SamplingParams, Score
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollouts:
+    """Monte-Carlo values of beginnings, by agreement instead of a gold answer.
+
+    Each beginning is completed `k` times (Wang et al. 2023, arXiv 2312.08935, §3.3, which compares with
+    gold). Let p(c) be the mean, over the candidates of the call, of the share of a candidate's rollouts
+    that end in answer class c; a finished candidate is its own only rollout, and costs nothing. The value
+    of a beginning is the mean over its rollouts of
+
+        value=majority: 1 where the rollout's class is the c of greatest p(c) (of equals, the one that the
+                        lowest id reached first), else 0;
+        value=share:    p(c) of the rollout's class: for finished candidates their share of the vote.
+
+    A rollout without an answer counts 0; failed ones are left out, and a beginning without any has no
+    value. Values depend on the candidates of the same call. A beginning is completed once per prompt and
+    kept. All is metered as the verifier's. Raises `CapabilityError` where the engine continues no text.
+    """
+
+    k: int = 8
+    value: Literal["majority", "share"] = "majority"
+    engine: str | None = None
+    """Name of the engine that completes; without one the engine called "verifier", else the policy."""
+    temperature: float = 0.7
+    max_tokens: int = 1024
+    every: bool = False
+    """true values every step of a candidate, finished ones too: `Score.steps`, at k calls a step."""
+    split: Split = "line"
+    reduce: Reduce = "last"
+    """What `every` makes of the values of the steps."""
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise ValueError(f"k must be at least 1, got {self.k}")
+        if self.reduce != "last" and not self.every:
+            raise ValueError(f"reduce={self.reduce} needs every=true")
+        SamplingParams(temperature=self.temperature, max_tokens=self.max_tokens)
+
+    async def __call__(
+        self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
+    ) -> Sequence[Score]:
+        pool = sorted((c for c in candidates if c.is_usable), key=lambda c: c.id)
+        steps = [self._beginnings(c) for c in pool]
+        begun = [t for c, ts in zip(pool, steps, strict=True) for t in (ts if is_partial(c) else ts[:-1])]
+        rolled = await self.roll(prompt, begun, ctx)
+        # What a candidate may end in: itself where it is finished.
+        ends = [rolled.get(c.text, ()) if is_partial(c) else [c.text] for c in pool]
+        texts = list(dict.fromkeys(t for ts in (*ends, *rolled.values()) for t in ts))
+        named = classes([extract(t, language=prompt.language) for t in texts])
+        class_by_text = dict(zip(texts, named, strict=True))
+        weights = self._weights([[class_by_text[t] for t in ts] for ts in ends])
+
+        def value(of_step: Sequence[str]) -> float | None:
+            return _mean([weights.get(class_by_text[t], 0.0) for t in of_step])
+
+        scores = {
+            # The same text has the same score, and so one key.
+            (c.text, is_partial(c)): self._score([*(value(rolled.get(t, ())) for t in ts[:-1]), value(end)])
+            for c, ts, end in zip(pool, steps, ends, strict=True)
+        }
+        nothing = Score(value=None)
+        return [scores.get((c.text, is_partial(c)), nothing) if c.is_usable else nothing for c in candidates]
+
+    async def roll(self, prompt: Prompt, texts: Sequence[str], ctx: Context) -> Mapping[str, Sequence[str]]:
+        """Each text with what it was completed to; failed completions are left out.
+
+        Seeds depend on the run, the prompt and the text alone, so the order of calls changes nothing.
+        """
+        known: dict[str, list[str]] = memory(ctx, self, prompt)
+        new = [t for t in dict.fromkeys(texts) if t not in known]
+        if new:
+            await self._check(ctx)
+            drawn = await ctx.complete([self._request(prompt, t, ctx) for t in new])
+            for text, completions in zip(new, drawn, strict=True):
+                there = [text + c.text for c in completions if c.error is None]
+                if there:
+                    known[text] = there
+            if missing := [t for t in new if t not in known]:
+                errors = [c.error for completions in drawn for c in completions if c.error]
+                why = errors[0] if errors else "the budget or the deadline forbids the call"
+                ctx.note(f"rollouts: {len(missing)} of {len(new)} beginnings have no value; the first: {why}")
+        return {t: known[t] for t in texts if t in known}
+
+    def _beginnings(self, candidate: Candidate) -> list[str]:
+        """Those of a candidate that get a value; the candidate's text is the last."""
+        if not self.every:
+            return [candidate.text]
+        return [*prefixes_of(candidate.text, self.split)[:-1], candidate.text]
+
+    def _request(self, prompt: Prompt, text: str, ctx: Context) -> Request:
+        return Request(
+            prompt=prompt,
+            prefix=text,
+            n=self.k,
+            params=SamplingParams(
+                temperature=self.temperature,
+                max_tokens=self.max_tokens,
+                seed=ctx.random(f"rollouts/{text}").getrandbits(31),
+            ),
+            role="verifier",
+            engine=self.engine,
+        )
+
+    async def _check(self, ctx: Context) -> None:
+        engine = ctx.engine_for("verifier", self.engine)
+        try:
+            can = await engine.capabilities()
+        except EngineError:  # the calls themselves will say so
+            return
+        if not can.prefix:
+            raise CapabilityError(f"rollouts continue a text, and {engine.name} answers anew instead")
+
+    def _weights(self, ends: Sequence[Sequence[str | None]]) -> Mapping[str | None, float]:
+        """What ending in a class is worth; `ends` are the classes that each candidate's rollouts end in."""
+        there = [e for e in ends if e]
+        shares: dict[str | None, float] = {
+            key: fsum(e.count(key) / len(e) for e in there) / len(there)
+            for e in there
+            for key in e
+            if key is not None
+        }
+        if self.value == "share" or not shares:
+            return shares
+        return {max(shares, key=lambda key: shares[key]): 1.0}
+
+    def _score(self, values: Sequence[float | None]) -> Score:
+        known = tuple(v for v in values if v is not None)
+        if len(known) < len(values):
+            return Score(value=values[-1] if self.reduce == "last" else None)
+        return Score(value=aggregate(known, self.reduce), steps=known if self.every else ())
+
+
+def is_partial(candidate: Candidate) -> bool:
+    """Whether a candidate is a beginning that search has not finished."""
+    return candidate.finish == "step"
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return fsum(values) / len(values) if values else None
