@@ -19,6 +19,7 @@ from nbest.report.figure import Figure
 from nbest.report.figures import figures
 from nbest.report.gather import Findings, gather
 from nbest.report.page import page
+from nbest.report.winrates import is_store, win_rate_figures
 
 PIXELS = 2
 """Of a PNG for each unit of a drawing."""
@@ -37,14 +38,17 @@ def write(
     json: Path | None = None,
     drawings: Path | None = None,
 ) -> list[Path]:
-    """Makes a report from run directories and directories of `nbest compare --out`; the files written.
+    """Makes a report from run directories; the files written.
+
+    Among `paths` may be what `nbest compare --out` and `nbest judge --out` wrote: curves and win-rates.
 
     `score`, `baseline` and `cluster` as in `compare`. Raises `InputError` and `RecordsError` before
     anything is written, and `MissingExtraError` for PNGs without their renderer, after the SVGs.
     """
     given = [p for p in paths if (p / compared.FILE).is_file()]
     comparisons = [compared.read(p) for p in given]
-    runs = [p for p in paths if p not in given]
+    stores = [p for p in paths if p not in given and is_store(p)]
+    runs = [p for p in paths if p not in given and p not in stores]
     if not runs:
         raise InputError(
             "a report needs a run: name the directories that  nbest run  and  nbest select  wrote"
@@ -54,10 +58,11 @@ def write(
         task = bar.add_task("reading", total=None)
         found = asyncio.run(gather(runs, score=score, cluster=cluster, on_outcome=lambda: bar.advance(task)))
     made = figures(found, comparisons, baseline=baseline)
+    made[1:1] = win_rate_figures(found, stores, cluster=cluster)
     written: list[Path] = []
     if out is not None:
         with _opened(out, written) as file:
-            file.writelines(page(found, made, title=title, footer=_footer(runs, given)))
+            file.writelines(page(found, made, title=title, footer=_footer(paths)))
     tables = [t for f in made for t in f.tables]
     if markdown is not None:
         with _opened(markdown, written) as file:
@@ -83,10 +88,10 @@ def _opened(path: Path, written: list[Path]) -> Any:
     return file
 
 
-def _footer(runs: Sequence[Path], comparisons: Sequence[Path]) -> str:
+def _footer(paths: Sequence[Path]) -> str:
     from nbest import __version__  # noqa: PLC0415 (the package imports us)
 
-    return f"Made by nbest {__version__} from {', '.join(p.name for p in (*runs, *comparisons))}."
+    return f"Made by nbest {__version__} from {', '.join(p.name for p in paths)}."
 
 
 def _facts(found: Findings, made: Sequence[Figure], comparisons: Sequence[Comparison]) -> dict[str, Any]:
