@@ -14,6 +14,7 @@ from upstream import Upstream
 
 NUM_PROMPTS = 60
 CONCURRENCY = 2
+NUM_KILLS = 5
 
 
 class SlowJudge(Upstream):
@@ -68,10 +69,12 @@ async def test_no_verdict_is_bought_twice(tmp_path):
             known, before = recorded(store), len(server.arrivals)
             process = await nbest(*judge)
             life = asyncio.ensure_future(process.communicate())
-            if kills < 5:
-                while len(server.arrivals) == before and not life.done():  # noqa: ASYNC110
-                    await asyncio.sleep(0.005)
-                await asyncio.sleep(rng.uniform(0.05, 0.4))
+            if kills < NUM_KILLS:
+                # At most 20 calls a life: there is always something left to be killed at.
+                wanted = before + rng.randint(1, 20)
+                while len(server.arrivals) < wanted and not life.done():  # noqa: ASYNC110
+                    await asyncio.sleep(0.002)
+                await asyncio.sleep(rng.uniform(0, 0.02))
                 if process.returncode is None:
                     process.send_signal(signal.SIGKILL)
             said, wrong = await life
@@ -88,7 +91,7 @@ async def test_no_verdict_is_bought_twice(tmp_path):
         assert (await again.communicate())[0] == out
         assert len(server.arrivals) == num_calls
 
-    assert kills >= 2
+    assert kills == NUM_KILLS
     assert 2 * NUM_PROMPTS <= num_calls <= 2 * NUM_PROMPTS + kills * CONCURRENCY
     rates = json.loads(out)
     assert rates["judge"]["num_games"] == rates["judge"]["usage"]["calls"] == 2 * NUM_PROMPTS
