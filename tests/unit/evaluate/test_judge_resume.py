@@ -97,4 +97,4 @@ async def test_no_verdict_is_bought_twice(tmp_path):
     assert rates["judge"]["num_games"] == rates["judge"]["usage"]["calls"] == 2 * NUM_PROMPTS
     assert rates["judge"]["num_null"] == 0
     assert "hi" in rates["systems"][1]["by_language"]
-    assert b"win-rate against a" in said
+    assert b"against a, %" in said
