@@ -24,9 +24,14 @@ from nbest.errors import SpecError
 
 TABLES: Mapping[str, Mapping[str, str]] = {
     "strategies": {
+        "budget_forcing": "nbest.strategies.budget_forcing:BudgetForcing",
         "cross_lingual": "nbest.strategies.cross_lingual:CrossLingual",
         "parallel": "nbest.strategies.parallel:Parallel",
+        "revise": "nbest.strategies.revise:Revise",
         "rsa": "nbest.strategies.rsa:Rsa",
+        "self_refine": "nbest.strategies.self_refine:SelfRefine",
+        "short_m_at_k": "nbest.strategies.short_m_at_k:ShortMAtK",
+        "tree": "nbest.strategies.tree:Tree",
     },
     "samplers": {
         "greedy": "nbest.sampling.draws:Greedy",
@@ -69,11 +74,20 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "token_prm": "nbest.scoring.token_prm:TokenPrm",
         "word_steps": "nbest.lab.word_steps:WordSteps",
     },
+    "searches": {
+        "abmcts": "nbest.search.abmcts:Abmcts",
+        "beam": "nbest.search.beam:Beam",
+        "dora": "nbest.search.dora:Dora",
+        "dvts": "nbest.search.dvts:Dvts",
+        "particles": "nbest.search.particles:Particles",
+        "rebase": "nbest.search.rebase:Rebase",
+    },
     "utilities": {
         "bleu": "nbest.selection.utilities.bleu:Bleu",
         "chrf": "nbest.selection.utilities.chrf:Chrf",
         "comet": "nbest.selection.utilities.comet:Comet",
         "edit": "nbest.selection.utilities.edit:Edit",
+        "judged": "nbest.selection.utilities.judged:Judged",
         "token_f1": "nbest.selection.utilities.token_f1:TokenF1",
         "embedding": "nbest.selection.utilities.embedding:Embedding",
     },
@@ -102,6 +116,7 @@ KIND_BY_PROTOCOL: Mapping[Any, str] = {
     protocols.Engine: "engines",
     protocols.Sampler: "samplers",
     protocols.Scorer: "scorers",
+    protocols.Search: "searches",
     protocols.Selector: "selectors",
     protocols.Strategy: "strategies",
     protocols.Task: "tasks",
@@ -171,7 +186,9 @@ def _table(kind: str) -> Mapping[str, str]:
 
 
 def _singular(kind: str) -> str:
-    return {"strategies": "strategy", "utilities": "utility"}.get(kind, kind.removesuffix("s"))
+    return {"searches": "search", "strategies": "strategy", "utilities": "utility"}.get(
+        kind, kind.removesuffix("s")
+    )
 
 
 def _did_you_mean(name: str, known: Mapping[str, Any]) -> str:
