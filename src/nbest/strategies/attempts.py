@@ -1,0 +1,37 @@
+"""Earlier attempts as turns of the conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from nbest.types import Candidate, Message, Prompt, replace
+
+
+class Attempt(NamedTuple):
+    """An answer, and what the user says to it."""
+
+    answer: Candidate
+    reply: str
+
+
+def with_attempts(prompt: Prompt, attempts: Sequence[Attempt]) -> Prompt:
+    """`prompt` with each attempt as the model's turn, followed by the user's reply to it.
+
+    Attempts without text are left out: servers refuse an empty turn.
+    """
+    turns = [
+        turn
+        for answer, reply in attempts
+        if answer.text.strip()
+        for turn in (
+            Message(role="assistant", content=answer.text),
+            Message(role="user", content=reply),
+        )
+    ]
+    return replace(prompt, messages=(*prompt.messages, *turns))
+
+
+def ids(attempts: Sequence[Attempt]) -> tuple[int, ...]:
+    """The candidates that a new answer is made from."""
+    return tuple(sorted(a.answer.id for a in attempts))

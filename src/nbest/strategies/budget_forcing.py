@@ -1,0 +1,86 @@
+"""Thinking longer than the model would, by a word."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nbest.context import Context
+from nbest.selection.pool import chosen, usable
+from nbest.strategies.words import words_for
+from nbest.types import Candidate, Prompt, Request, SamplingParams, Selection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetForcing:
+    """Budget forcing (s1, Muennighoff et al. 2025, arXiv 2501.19393): a text that ends is made to go on.
+
+    The model answers. Each time its text ends, `word` is put behind it ("Wait," in the prompt's language,
+    on a new line) and the model continues, `waits` times in all. Of a reasoning model, what stands behind
+    the last `end_of_thinking` is dropped first, so that it is the thinking that goes on. A text that is cut
+    off at `max_tokens` is made to answer instead: its thinking is ended where it had begun, and the words for
+    the final answer are put behind it; then nothing more is added.
+
+    Each stage is a candidate that holds the whole text so far; the last that is not cut off wins. A stage
+    that fails is drawn again instead of the next one. The engine must continue a text: `CapabilityError`
+    where it cannot.
+    """
+
+    waits: int = 2
+    word: str | None = None
+    """Instead of the one that ships for the language."""
+    start_of_thinking: str = "<think>"
+    end_of_thinking: str = "</think>"
+    temperature: float = 0.7
+    max_tokens: int = 1024
+    """Of each stage."""
+    answer_tokens: int = 256
+    """Of the answer that a text which was cut off is made to give; 0: it is left as it is."""
+
+    def __post_init__(self) -> None:
+        if self.waits < 0 or self.answer_tokens < 0:
+            raise ValueError(
+                f"waits and answer_tokens must be at least 0, got {self.waits} and {self.answer_tokens}"
+            )
+        if self.word is not None and not self.word.strip():
+            raise ValueError("word must say something")
+        if not self.end_of_thinking:
+            raise ValueError("end_of_thinking must not be empty")
+        self._params(0, self.max_tokens)
+
+    async def __call__(self, prompt: Prompt, ctx: Context) -> Selection:
+        pool: list[Candidate] = []
+        last: Candidate | None = None
+        for stage in range(self.waits + 1):
+            prefix = self._longer(last.text, prompt, ctx) if last else ""
+            seed = ctx.random("sample" if stage == 0 else f"budget_forcing/{stage}").getrandbits(31)
+            drawn = await ctx.sample([_continued(prompt, last, prefix, self._params(seed, self.max_tokens))])
+            pool += drawn
+            if not drawn:
+                break
+            if not drawn[0].is_usable:
+                continue
+            last = drawn[0]
+            if last.finish == "length":
+                if self.answer_tokens:
+                    params = self._params(seed, self.answer_tokens)
+                    ending = self._answering(last.text, prompt, ctx)
+                    pool += await ctx.sample([_continued(prompt, last, ending, params)])
+                break
+        whole = [c for c in pool if c.is_usable and c.finish != "length"]
+        return chosen((whole or usable(pool))[-1])
+
+    def _longer(self, text: str, prompt: Prompt, ctx: Context) -> str:
+        thinking = text.rpartition(self.end_of_thinking)[0] or text
+        return f"{thinking.rstrip()}\n{self.word or words_for(prompt, ctx).wait}"
+
+    def _answering(self, text: str, prompt: Prompt, ctx: Context) -> str:
+        is_thinking = text.rfind(self.start_of_thinking) > text.rfind(self.end_of_thinking)
+        end = f"\n{self.end_of_thinking}\n" if is_thinking else "\n"
+        return f"{text}{end}{words_for(prompt, ctx).final}"
+
+    def _params(self, seed: int, max_tokens: int) -> SamplingParams:
+        return SamplingParams(temperature=self.temperature, max_tokens=max_tokens, seed=seed)
+
+
+def _continued(prompt: Prompt, last: Candidate | None, prefix: str, params: SamplingParams) -> Request:
+    return Request(prompt=prompt, prefix=prefix, params=params, parents=(last.id,) if last else ())

@@ -1,0 +1,126 @@
+"""Answer, criticise, rewrite."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import partial
+
+from nbest.context import Context
+from nbest.errors import SelectionError
+from nbest.judging.ask import Reply, ask, question
+from nbest.judging.templates import TemplateLanguage
+from nbest.judging.verdicts import choice
+from nbest.protocols import Selector, logprobs_needed
+from nbest.selection.pool import chosen, usable
+from nbest.strategies.attempts import Attempt, ids, with_attempts
+from nbest.strategies.words import words_for
+from nbest.types import Candidate, Json, Prompt, Request, SamplingParams, Selection, replace
+
+_GOOD = 1
+_VERDICT_LINE = re.compile(r"^.*\[\[.*\]\].*$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelfRefine:
+    """Self-refine with feedback (Madaan et al. 2023, arXiv 2303.17651).
+
+    The model answers; a critique of the answer says what is wrong, or that nothing has to change, which
+    ends the loop; otherwise the model answers again, after its answer and the critique as the user's next
+    turn, with the earlier rounds before them. At most `rounds` rewrites. The last answer wins, or what
+    `selector` chooses among all of them.
+
+    The critique is asked for with a template (`critique.txt`) and metered as the verifier's; its engine
+    is the one called "verifier", else the policy itself. A critique without a readable verdict counts as one that is
+    not satisfied; one that failed ends the loop, with a note. An answer that fails is drawn again in the next
+    round, and one that is cut off never replaces a whole one.
+    """
+
+    rounds: int = 3
+    """Rewrites at most."""
+    critic: str | None = None
+    """Name of the engine that criticises."""
+    selector: Selector | None = None
+    shown: int = 4
+    """Earlier rounds that a rewrite sees."""
+    temperature: float = 0.7
+    max_tokens: int = 1024
+    critique_tokens: int = 1024
+    template_language: TemplateLanguage = "prompt"
+    templates: str | None = None
+    """A template file, or a directory of them, instead of the ones that ship."""
+
+    def __post_init__(self) -> None:
+        if self.rounds < 0 or self.shown < 1:
+            raise ValueError(
+                f"rounds must be at least 0 and shown at least 1, got {self.rounds} and {self.shown}"
+            )
+        SamplingParams(temperature=self.temperature, max_tokens=self.max_tokens)
+
+    async def __call__(self, prompt: Prompt, ctx: Context) -> Selection:
+        pool: list[Candidate] = []
+        attempts: list[Attempt] = []
+        critiques: list[dict[str, Json]] = []
+        best: Candidate | None = None
+        for step in range(self.rounds + 1):
+            drawn = await ctx.sample([self._request(prompt, attempts, step, ctx)])
+            pool += drawn
+            if not drawn:
+                break
+            answer = drawn[0]
+            if not answer.is_usable:
+                continue
+            if best is None or answer.finish != "length" or best.finish == "length":
+                best = answer
+            if step == self.rounds:
+                break
+            reply = await self._critique(prompt, answer, ctx)
+            critiques.append({"of": answer.id, "verdict": reply.verdict, **reply.record})
+            if not reply.is_answered:
+                ctx.note(f"self_refine: no critique of candidate {answer.id}: {reply.problem}")
+                break
+            if reply.verdict == _GOOD:
+                break
+            attempts.append(Attempt(answer, self._turn(reply.text, prompt, ctx)))
+        return replace(await self._chosen(prompt, pool, best, ctx), details={"critiques": critiques})
+
+    async def _chosen(
+        self, prompt: Prompt, pool: list[Candidate], best: Candidate | None, ctx: Context
+    ) -> Selection:
+        if self.selector is not None:
+            return await self.selector(prompt, pool, ctx)
+        if best is None:
+            usable(pool)  # says why
+            raise SelectionError("no answer was drawn")
+        return chosen(best)
+
+    async def _critique(self, prompt: Prompt, answer: Candidate, ctx: Context) -> Reply[int]:
+        asked = question(
+            "critique",
+            prompt,
+            {"1": answer.text},
+            ctx,
+            role="verifier",
+            engine=self.critic,
+            params=SamplingParams(temperature=0.0, max_tokens=self.critique_tokens),
+            template_language=self.template_language,
+            templates=self.templates,
+            read=partial(choice, count=2),
+        )
+        [reply] = await ask([asked], ctx)
+        return reply
+
+    def _turn(self, critique: str, prompt: Prompt, ctx: Context) -> str:
+        """What the user says: the critique without its verdict, and to try again."""
+        said = _VERDICT_LINE.sub("", critique).strip()
+        return f"{said}\n\n{words_for(prompt, ctx).try_again}".strip()
+
+    def _request(self, prompt: Prompt, attempts: list[Attempt], step: int, ctx: Context) -> Request:
+        seen = attempts[-self.shown :]
+        params = SamplingParams(
+            temperature=self.temperature,
+            max_tokens=self.max_tokens,
+            seed=ctx.random("sample" if step == 0 else f"self_refine/{step}").getrandbits(31),
+            logprobs=logprobs_needed(self.selector),
+        )
+        return Request(prompt=with_attempts(prompt, seen), params=params, parents=ids(seen))

@@ -1,0 +1,83 @@
+from dataclasses import dataclass, field
+
+import pytest
+
+from nbest import registry
+from nbest.errors import EngineError, SpecError
+from nbest.protocols import Capabilities
+from nbest.run import answer
+from nbest.strategies.budget_forcing import BudgetForcing
+from nbest.types import Completion, Message, Prompt, Usage
+
+AR = Prompt(id="p", messages=(Message(role="user", content="كم ٧ + ٥؟"),), language="ar")
+
+
+@dataclass
+class Thinker:
+    says: list
+    asked: list = field(default_factory=list)
+    name: str = "thinker"
+
+    async def capabilities(self):
+        return Capabilities()
+
+    async def generate(self, request):
+        self.asked.append(request)
+        said = self.says.pop(0)
+        if isinstance(said, Exception):
+            raise said
+        return [said if isinstance(said, Completion) else Completion(text=said, usage=Usage(completion=2))]
+
+
+def cut(text):
+    return Completion(text=text, finish="length", usage=Usage(completion=9))
+
+
+async def forced(*says, **how):
+    engine = Thinker(list(says))
+    return await answer(AR, BudgetForcing(**how), {"policy": engine}), engine
+
+
+async def test_a_text_that_ends_goes_on_after_a_word_of_its_language():
+    outcome, engine = await forced("الجواب: ١١\n", " الجواب: ١٢", " نعم، الجواب: ١٢")
+    assert [r.prefix for r in engine.asked] == [
+        "",
+        "الجواب: ١١\nلحظة،",
+        "الجواب: ١١\nلحظة، الجواب: ١٢\nلحظة،",
+    ]
+    assert [c.parents for c in outcome.candidates] == [(), (0,), (1,)]
+    assert outcome.selection.winner.text == "الجواب: ١١\nلحظة، الجواب: ١٢\nلحظة، نعم، الجواب: ١٢"
+    assert outcome.usage["policy"].completion == 6
+
+
+async def test_of_a_reasoning_model_the_thinking_goes_on():
+    _, engine = await forced("<think>٧ + ٥\n</think>\n١١", "…", waits=1, word="مهلا")
+    assert engine.asked[1].prefix == "<think>٧ + ٥\nمهلا"
+
+
+async def test_a_text_that_is_cut_off_is_made_to_answer():
+    outcome, engine = await forced(cut("<think>٧ + ٥ + …"), " ١٢")
+    assert engine.asked[1].prefix == "<think>٧ + ٥ + …\n</think>\nالجواب:"
+    assert engine.asked[1].params.max_tokens == 256
+    assert outcome.selection.winner.text.endswith("الجواب: ١٢")
+
+
+async def test_or_is_left_as_it_is():
+    outcome, engine = await forced("١١", cut(" ١"), answer_tokens=0)
+    assert len(engine.asked) == 2
+    assert outcome.selection.winner.id == 0
+
+
+async def test_a_stage_that_fails_is_drawn_again():
+    outcome, engine = await forced("١١", EngineError("down"), " ١٢")
+    assert engine.asked[1].prefix == engine.asked[2].prefix
+    assert engine.asked[1].params.seed != engine.asked[2].params.seed
+    assert outcome.selection.winner.id == 2
+
+
+@pytest.mark.parametrize(
+    "spec", ["budget_forcing(waits=-1)", "budget_forcing(word='')", "budget_forcing(end_of_thinking='')"]
+)
+def test_parameters_that_do_not_fit_are_said(spec):
+    with pytest.raises(SpecError):
+        registry.parse("strategies", spec)

@@ -1,0 +1,111 @@
+from dataclasses import dataclass, field
+
+import pytest
+
+from nbest import registry
+from nbest.errors import EngineError, SpecError
+from nbest.protocols import Capabilities
+from nbest.run import answer
+from nbest.strategies.self_refine import SelfRefine
+from nbest.types import Budget, Completion, Message, Prompt, Usage
+
+ZH = Prompt(id="p", messages=(Message(role="user", content="7 + 5 等于几？"),), language="zh")
+
+
+@dataclass
+class Author:
+    """Answers in turn, criticises in turn."""
+
+    answers: list
+    critiques: list
+    asked: list = field(default_factory=list)
+    name: str = "author"
+
+    async def capabilities(self):
+        return Capabilities()
+
+    async def generate(self, request):
+        self.asked.append(request)
+        said = (self.critiques if request.role == "verifier" else self.answers).pop(0)
+        if isinstance(said, Exception):
+            raise said
+        if isinstance(said, Completion):
+            return [said]
+        return [Completion(text=said, usage=Usage(completion=len(said), calls=1))]
+
+
+async def refined(answers, critiques, budget=None, **how):
+    engine = Author(answers, critiques)
+    return await answer(ZH, SelfRefine(**how), {"policy": engine}, budget=budget), engine
+
+
+async def test_it_rewrites_until_the_critique_is_satisfied():
+    outcome, engine = await refined(["答案：11", "答案：12"], ["7 + 5 不是 11。\n[[2]]", "正确。\n[[1]]"])
+    assert outcome.selection.winner.text == "答案：12"
+    assert [c.parents for c in outcome.candidates] == [(), (0,)]
+    rewrite = engine.asked[2].prompt.messages
+    assert [(m.role, m.content) for m in rewrite[1:]] == [
+        ("assistant", "答案：11"),
+        ("user", "7 + 5 不是 11。\n\n请检查一下，再试一次。"),
+    ]
+    assert [c["verdict"] for c in outcome.selection.details["critiques"]] == [2, 1]
+    assert outcome.usage["verifier"].calls == 2
+    assert outcome.usage["policy"].calls == 2
+
+
+async def test_the_critique_is_asked_for_in_the_prompts_language():
+    _, engine = await refined(["答案：12"], ["[[1]]"])
+    assert engine.asked[1].prompt.messages[0].content.startswith("你是一道题的一份回答的细心评论者。")
+
+
+async def test_rounds_are_a_limit_and_the_last_answer_is_not_criticised():
+    outcome, engine = await refined(["1", "2", "3"], ["[[2]]", "[[2]]"], rounds=2)
+    assert outcome.selection.winner.text == "3"
+    assert len(engine.asked) == 5
+
+
+async def test_a_critique_without_a_verdict_is_not_satisfied():
+    outcome, engine = await refined(["1", "2"], ["不知道", "还是不知道"], rounds=1)
+    assert outcome.selection.winner.text == "2"
+    assert "不知道" in engine.asked[-1].prompt.messages[-1].content
+
+
+async def test_a_failed_critique_ends_it_with_a_note():
+    outcome, _ = await refined(["1"], [EngineError("down")])
+    assert outcome.selection.winner.text == "1"
+    assert "no critique of candidate 0: the judge failed: down" in outcome.notes[0]
+
+
+async def test_a_failed_answer_is_drawn_again():
+    outcome, engine = await refined([EngineError("down"), "1", "2"], ["[[2]]"], rounds=2)
+    assert [c.error for c in outcome.candidates] == ["down", None, None]
+    assert outcome.selection.winner.text == "2"
+    assert len({r.params.seed for r in engine.asked if r.role == "policy"}) == 3
+
+
+async def test_an_answer_that_was_cut_off_does_not_replace_a_whole_one():
+    outcome, _ = await refined(["1", Completion(text="2", finish="length")], ["[[2]]"], rounds=1)
+    assert outcome.selection.winner.text == "1"
+
+
+async def test_the_budget_may_forbid_the_critique():
+    outcome, engine = await refined(["1"], [], budget=Budget(samples=1))
+    assert outcome.selection.winner.text == "1"
+    assert outcome.stopped == "budget"
+    assert len(engine.asked) == 1
+
+
+async def test_a_selector_may_choose_among_all():
+    outcome, _ = await refined(
+        ["答案：12", "答案：11", "答案：12"],
+        ["[[2]]", "[[2]]"],
+        rounds=2,
+        selector=registry.parse("selectors", "vote"),
+    )
+    assert outcome.selection.winner.id == 0
+
+
+@pytest.mark.parametrize("spec", ["self_refine(rounds=-1)", "self_refine(shown=0)"])
+def test_parameters_that_do_not_fit_are_said(spec):
+    with pytest.raises(SpecError):
+        registry.parse("strategies", spec)
