@@ -16,6 +16,7 @@ PURPOSE = {
     "samplers": "What to draw. `--sample`",
     "selectors": "Which candidate wins. `--select`",
     "scorers": "How good a candidate is, for `best(…)` and `vote(weight=…)`.",
+    "searches": "Which steps of an answer to continue, for `tree(search=…)`.",
     "utilities": "How alike two texts are, for `mbr(utility=…)`.",
     "tasks": "Prompts with what answers are measured by: `nbest run mgsm`, `nbest eval --task`.",
     "engines": "Where text comes from. `--engine`",

@@ -6,6 +6,7 @@ SPELLED = {
     ("selectors", "best"): "best(logprob)",
     ("selectors", "guard"): "guard(selector=first)",
     ("strategies", "cross_lingual"): "cross_lingual(selector=xmbr(utility=chrf), languages=[en, zh])",
+    ("strategies", "tree"): "tree(search=beam(n=8), verifier=logprob)",
     ("strategies", "short_m_at_k"): "short_m_at_k(sampler=iid(n=4), m=3)",
     ("selectors", "xmbr"): "xmbr(utility=chrf)",
     ("samplers", "mixture"): "mixture(sampler=hedged(n=6), engines=[policy, b])",

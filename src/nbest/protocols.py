@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nbest.context import Context
+    from nbest.search.machine import Child, Expansion, State
     from nbest.types import Candidate, Completion, Json, Logprobs, Prompt, Request, Score, Selection
 
 
@@ -90,6 +91,22 @@ class Utility(Protocol):
     async def __call__(
         self, hypotheses: Sequence[str], references: Sequence[str], ctx: Context
     ) -> NDArray[np.float64]: ...
+
+
+class Search(Protocol):
+    """A pure state machine over a tree of steps; it never sees a model (`search/machine.py`)."""
+
+    def start(self, seed: int) -> State:
+        """The state before anything was drawn: frozen and picklable."""
+        ...
+
+    def ask(self, state: State) -> Sequence[Expansion]:
+        """The batch to draw next; nothing when the search is done. Changes nothing."""
+        ...
+
+    def tell(self, state: State, child: Child) -> State:
+        """The state that knows what became of one draw. Order and repetition change nothing."""
+        ...
 
 
 class Strategy(Protocol):

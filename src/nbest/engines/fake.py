@@ -78,7 +78,8 @@ class Fake:
             text = "".join(chr(rng.randrange(0x20, 0xD000)) for _ in range(rng.randrange(40)))
         else:
             a, b, slip = rng.randrange(10), rng.randrange(10), rng.choice((0, 0, 1))
-            text = "\n".join(rng.choice(LINES)).format(a=a, b=b, c=a + b + slip)
+            lines = rng.choice(LINES)[min(1, request.prefix.count("\n")) :]  # an answer has two lines
+            text = "\n".join(lines).format(a=a, b=b, c=a + b + slip)
         return self._finished(request, params, text, rng, first=i == 0)
 
     def _finished(

@@ -1,0 +1,1 @@
+"""Searches over steps: pure state machines that never see a model."""

@@ -1,0 +1,102 @@
+"""Beam search over steps, and lookahead search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isqrt
+from random import Random
+
+from nbest.search.machine import ROOT, Batch, Expansion, Machine, Node, Plan, wish
+from nbest.search.shares import dealt
+from nbest.types import Value, replace
+
+
+class _Looking(Value, frozen=True, kw_only=True):
+    """The greedy continuations that new nodes are judged by."""
+
+    tip_by_node: dict[int, int | None]
+    """Where the rollout of each new open node has come to; None where it failed."""
+    steps: int
+    """Of each, so far."""
+    num_finished: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beam(Machine):
+    """Beam search against a verifier (Snell et al. 2024, arXiv 2408.03314, §5.2 and appendix C).
+
+    N first steps are drawn; the N/M best by value are kept, and M next steps drawn from each, so that
+    there are N again. An answer that is finished takes its place among the N and is not drawn again: N less
+    the finished ones are dealt evenly over the kept beams, what is left over to the best. So the draws
+    of a round and the answers finished before it sum to N, and so do the answers in the end, less those
+    that failed.
+
+    `lookahead=k` judges a step by where it leads (§5.3): by the value at the end of up to k further steps,
+    continued greedily. It costs N·(k + 1) draws a round; the rollouts themselves are thrown away, unless
+    they end: a finished rollout is an answer of the pool. k = 0 is beam search.
+    """
+
+    width: int | None = 4
+    """M, next steps per kept beam; none: √N. The paper uses both."""
+    lookahead: int = 0
+    """k, greedy steps."""
+
+    def __post_init__(self) -> None:
+        Machine.__post_init__(self)
+        if self.width is not None and not 1 <= self.width <= self.n:
+            raise ValueError(f"width must be between 1 and n={self.n}, got {self.width}")
+        if self.lookahead < 0:
+            raise ValueError(f"lookahead must be at least 0 steps, got {self.lookahead}")
+
+    @property
+    def most_rounds(self) -> int:
+        return self.rounds * (1 + self.lookahead)
+
+    def _first(self, rng: Random) -> Plan:
+        return Plan(wishes=(wish(ROOT, self.n, is_scored=not self.lookahead),), memory=0)
+
+    def _next(self, batch: Batch) -> Plan:
+        looking: int | _Looking = batch.state.memory
+        if isinstance(looking, _Looking):
+            return self._looked(batch, looking)
+        num_finished = looking + sum(n.count for n in batch.nodes if n.fate == "finished")
+        if not self.lookahead:
+            return self._kept(batch.open, num_finished)
+        tips: dict[int, int | None] = {n.id: n.id for n in batch.open}
+        return self._look(batch, _Looking(tip_by_node=tips, steps=0, num_finished=num_finished))
+
+    def _kept(self, nodes: Sequence[Node], num_finished: int) -> Plan:
+        """The next steps of the best `nodes`."""
+        left = max(0, self.n - num_finished)
+        width = self.width or max(1, isqrt(self.n))
+        goes_on = [n for n in nodes if n.depth < self.rounds]  # a round of lookahead is several batches
+        kept = sorted(goes_on, key=lambda n: n.rank)[: max(1, left // width)]
+        return Plan(wishes=self._wishes(kept, left), memory=num_finished)
+
+    def _wishes(self, kept: Sequence[Node], left: int) -> tuple[Expansion, ...]:
+        parts = dealt(left, [1.0] * len(kept))
+        return tuple(
+            wish(node.id, n, is_scored=not self.lookahead) for node, n in zip(kept, parts, strict=True)
+        )
+
+    def _look(self, batch: Batch, looking: _Looking) -> Plan:
+        """One greedy step more of every rollout that goes on, or the end of looking."""
+        nodes = batch.state.nodes
+        tips = {node: None if tip is None else nodes[tip] for node, tip in looking.tip_by_node.items()}
+        going = [tip.id for tip in tips.values() if tip and tip.fate == "open"]
+        if looking.steps < self.lookahead and going:
+            is_last = looking.steps + 1 == self.lookahead
+            wishes = tuple(wish(tip, is_greedy=True, is_scored=is_last) for tip in going)
+            return Plan(wishes=wishes, memory=looking)
+        values = {node: tip.value if tip else None for node, tip in tips.items()}
+        judged = [replace(nodes[node], value=value) for node, value in values.items()]
+        return replace(self._kept(judged, looking.num_finished), values=values)
+
+    def _looked(self, batch: Batch, looking: _Looking) -> Plan:
+        drawn = {e.node: ids[0] for e, ids in batch.children}
+        tips = {
+            node: None if tip is None else drawn.get(tip, tip) for node, tip in looking.tip_by_node.items()
+        }
+        moved = replace(looking, tip_by_node=tips, steps=looking.steps + 1)
+        return self._look(batch, moved)

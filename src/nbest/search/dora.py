@@ -1,0 +1,48 @@
+"""Direction-oriented resource allocation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import exp, fsum
+
+from nbest.protocols import Utility
+from nbest.search.machine import Batch, Node
+from nbest.search.rebase import Rebase
+from nbest.selection.utilities.edit import Edit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dora(Rebase):
+    """Direction-oriented resource allocation (Wang et al. 2025, arXiv 2506.15707).
+
+    REBASE with a correction: five ways to say one step would get five shares. The likeness S of all new
+    steps gives soft clusters, P_ij = exp(S_ij / T_s) / Σ_k exp(S_ik / T_s), and a step's weight is its
+    softmax share times its uniqueness γ_i = P_ii. Where all steps are equally unlike, it is REBASE.
+
+    The paper takes cosines of embeddings: `similarity=embedding(…)`. By default it is edit similarity,
+    which needs no model and no language, and sees the wording alone.
+    """
+
+    similarity: Utility = field(default_factory=Edit)
+    """Between the last steps of a round, 0–1."""
+    spread: float = 0.01
+    """T_s, in the unit of the likeness: steps that are unlike by much more are different directions."""
+
+    def __post_init__(self) -> None:
+        Rebase.__post_init__(self)
+        if not self.spread > 0:
+            raise ValueError(f"spread must be above 0, got {self.spread}")
+
+    def weights(self, nodes: Sequence[Node], batch: Batch) -> list[float]:
+        shares = Rebase.weights(self, nodes, batch)
+        return [share * self._uniqueness(n, nodes, batch) for n, share in zip(nodes, shares, strict=True)]
+
+    def _uniqueness(self, node: Node, nodes: Sequence[Node], batch: Batch) -> float:
+        """γ: 1 for a step unlike all others, 1/m for each of m that are the same."""
+
+        def likeness(other: Node) -> float:
+            return batch.likeness.get((node.id, other.id), float(node is other))
+
+        own = likeness(node)
+        return 1 / fsum(o.count * exp((likeness(o) - own) / self.spread) for o in nodes)

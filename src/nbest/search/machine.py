@@ -1,0 +1,251 @@
+"""What all searches are: a state machine that asks for expansions of nodes and is told the children.
+
+    state = search.start(seed)
+    while expansions := search.ask(state):
+        for child in ...:                    # one for each draw of each expansion, in any order
+            state = search.tell(state, child)
+
+A batch is a barrier: the machine moves when it was told the last child of the batch, and sees them in the
+order of expansions and draws. So the order of telling changes nothing, telling a child twice changes
+nothing, and a state depends on the seed and on what was told alone. States are frozen and picklable.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Literal
+
+from nbest.types import Value, replace
+
+ROOT = 0
+"""The empty answer."""
+
+Fate = Literal["open", "finished", "dead"]
+"""What may follow a node: more steps; nothing, it is a whole answer; nothing, it failed or was cut off."""
+
+
+class Expansion(Value, frozen=True, kw_only=True):
+    """A wish: `n` next steps of one node."""
+
+    id: int = 0
+    """Its number within the search, which the machine gives."""
+    node: int
+    n: int = 1
+    is_greedy: bool = False
+    """The likeliest step instead of a sampled one."""
+    is_scored: bool = True
+    """Whether steps need a value; whole answers always get one."""
+
+
+class Child(Value, frozen=True, kw_only=True):
+    """What became of one draw."""
+
+    expansion: int
+    draw: int
+    """0 … n − 1."""
+    text: str = ""
+    """The answer so far, all steps from the first one."""
+    value: float | None = None
+    """Higher is better; None where nobody could say, which counts as the least."""
+    fate: Fate = "open"
+    likeness: tuple[float, ...] = ()
+    """To each child of the batch, itself included, in the order of expansions and draws; 0–1.
+    Empty where the search has no use for it."""
+
+
+class Node(Value, frozen=True, kw_only=True):
+    """A distinct text of the tree; draws of the same text are one node."""
+
+    id: int
+    parent: int | None
+    text: str = ""
+    value: float | None = None
+    fate: Fate = "open"
+    depth: int = 0
+    count: int = 1
+    """How many draws of its batch gave this text."""
+
+    @property
+    def rank(self) -> tuple[bool, float, int]:
+        """Sorts the best first; of equals the older."""
+        return self.value is None, -(self.value or 0.0), self.id
+
+
+class State(Value, frozen=True, kw_only=True):
+    """All that a search knows."""
+
+    seed: int
+    nodes: tuple[Node, ...] = (Node(id=ROOT, parent=None),)
+    """By id."""
+    open: tuple[Expansion, ...] = ()
+    """The batch that is waited for; empty when the search is done."""
+    told: Mapping[tuple[int, int], Child] = {}
+    """Of the open batch, by expansion and draw."""
+    round: int = 0
+    """Batches completed."""
+    num_expansions: int = 0
+    memory: Any = None
+    """The method's own; a frozen value."""
+
+    @property
+    def is_done(self) -> bool:
+        return not self.open
+
+
+class Batch(Value, frozen=True, kw_only=True):
+    """A completed batch, as the method sees it."""
+
+    state: State
+    """Its nodes include the new ones; its `memory` is still the old one."""
+    children: tuple[tuple[Expansion, tuple[int | None, ...]], ...]
+    """Node ids of each expansion's draws, in order; None for draws that are not there."""
+    likeness: Mapping[tuple[int, int], float]
+    """Of two nodes of this batch, where it was told."""
+    rng: Random
+    """The same whenever this state moves."""
+
+    @property
+    def nodes(self) -> list[Node]:
+        """The distinct nodes of the batch, by id."""
+        ids = {i for _, drawn in self.children for i in drawn if i is not None}
+        return [self.state.nodes[i] for i in sorted(ids)]
+
+    @property
+    def open(self) -> list[Node]:
+        """Those that may be continued, best first."""
+        return sorted((n for n in self.nodes if n.fate == "open"), key=lambda n: n.rank)
+
+
+class Plan(Value, frozen=True, kw_only=True):
+    """What a method wants next."""
+
+    wishes: tuple[Expansion, ...] = ()
+    """Numbered by the machine; none of them, or none with n > 0, ends the search."""
+    memory: Any = None
+    values: Mapping[int, float | None] = {}
+    """Nodes that are worth something else by now."""
+
+
+def wish(node: int, n: int = 1, *, is_greedy: bool = False, is_scored: bool = True) -> Expansion:
+    """An expansion that has no number yet."""
+    return Expansion(node=node, n=n, is_greedy=is_greedy, is_scored=is_scored)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine(ABC):
+    """A search method: its parameters, its first wishes, and its next wishes after each batch."""
+
+    n: int = 16
+    """How many answers are wanted."""
+    rounds: int = 40
+    """Steps of an answer at most (40 in arXiv 2408.03314)."""
+
+    def __post_init__(self) -> None:
+        for name in ("n", "rounds"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+    @property
+    def most_rounds(self) -> int:
+        """Batches after which the search ends, whatever it still wants."""
+        return self.rounds
+
+    def start(self, seed: int) -> State:
+        """The state before anything was drawn; what it asks for is there already."""
+        state = State(seed=seed)
+        return _planned(state, self._first(Random(f"{seed}/0")))  # noqa: S311
+
+    def ask(self, state: State) -> Sequence[Expansion]:
+        """What to draw next; asking again gives the same. Nothing when the search is done."""
+        return state.open
+
+    def tell(self, state: State, child: Child) -> State:
+        """The state that knows `child`. A child that nobody waits for, or that is known, changes nothing."""
+        key = (child.expansion, child.draw)
+        if key in state.told or not any(e.id == key[0] and 0 <= key[1] < e.n for e in state.open):
+            return state
+        told = {**state.told, key: child}
+        if len(told) < sum(e.n for e in state.open):
+            return replace(state, told=told)
+        batch = _completed(state, told)
+        moved = batch.state
+        if moved.round >= self.most_rounds:
+            return replace(moved, open=())
+        return _planned(moved, self._next(batch))
+
+    @abstractmethod
+    def _first(self, rng: Random) -> Plan: ...
+
+    @abstractmethod
+    def _next(self, batch: Batch) -> Plan: ...
+
+
+def _planned(state: State, plan: Plan) -> State:
+    nodes = list(state.nodes)
+    for id_, value in plan.values.items():
+        nodes[id_] = replace(nodes[id_], value=value)
+    wishes = [w for w in plan.wishes if w.n > 0]
+    return replace(
+        state,
+        nodes=tuple(nodes),
+        open=tuple(replace(w, id=state.num_expansions + i) for i, w in enumerate(wishes)),
+        num_expansions=state.num_expansions + len(wishes),
+        memory=plan.memory,
+    )
+
+
+def _completed(state: State, told: Mapping[tuple[int, int], Child]) -> Batch:
+    """The batch in its own order; children with the same text are one node, and dead ones are none."""
+    nodes = list(state.nodes)
+    new_by_text: dict[str, int] = {}
+    slots = [told[e.id, i] for e in state.open for i in range(e.n)]
+    node_by_slot: list[int | None] = []
+    for child in slots:
+        expansion = next(e for e in state.open if e.id == child.expansion)
+        node_by_slot.append(_noted(child, expansion.node, nodes, new_by_text))
+    children, at = list[tuple[Expansion, tuple[int | None, ...]]](), 0
+    for e in state.open:
+        children.append((e, tuple(node_by_slot[at : at + e.n])))
+        at += e.n
+    moved = replace(state, nodes=tuple(nodes), told={}, round=state.round + 1)
+    return Batch(
+        state=moved,
+        children=tuple(children),
+        likeness=_likeness(slots, node_by_slot),
+        rng=Random(f"{state.seed}/{moved.round}"),  # noqa: S311
+    )
+
+
+def _noted(child: Child, parent: int, nodes: list[Node], new_by_text: dict[str, int]) -> int | None:
+    """The child's node, made or counted once more; None for a dead one."""
+    if child.fate == "dead":
+        return None
+    # A text that ended and the same text that goes on are two nodes.
+    key = f"{child.fate}{child.text}"
+    if (known := new_by_text.get(key)) is not None:
+        nodes[known] = replace(nodes[known], count=nodes[known].count + 1)
+        return known
+    new_by_text[key] = len(nodes)
+    nodes.append(
+        Node(
+            id=len(nodes),
+            parent=parent,
+            text=child.text,
+            value=child.value,
+            fate=child.fate,
+            depth=nodes[parent].depth + 1,
+        )
+    )
+    return len(nodes) - 1
+
+
+def _likeness(slots: Sequence[Child], node_by_slot: Sequence[int | None]) -> dict[tuple[int, int], float]:
+    likeness: dict[tuple[int, int], float] = {}
+    for child, a in zip(slots, node_by_slot, strict=True):
+        for b, value in zip(node_by_slot, child.likeness, strict=False):
+            if a is not None and b is not None:
+                likeness.setdefault((a, b), value)
+    return likeness

@@ -1,0 +1,276 @@
+"""Search over the steps of an answer, against a verifier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import fsum, prod
+from typing import Literal
+
+from nbest.context import Context
+from nbest.protocols import Scorer, Search, Selector, Utility, logprobs_needed
+from nbest.sampling.steps import Boundary, Steps
+from nbest.search.beam import Beam
+from nbest.search.machine import Child, Expansion, State
+from nbest.selection.vote import Vote
+from nbest.types import Candidate, Prompt, Request, Score, Selection, replace
+
+Aggregate = Literal["last", "min", "product", "mean"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tree:
+    """Search over steps against a verifier (Snell et al. 2024, arXiv 2408.03314, §5).
+
+    `search` says which steps to continue, `verifier` what they are worth; all steps of a round are drawn at
+    once, the continuations of one step in one call. Then one of the finished answers is chosen, by
+    default by best-of-N weighted: the verifier's values of answers that agree are summed. Draws are
+    candidates, steps too (finish "step", `parents` the step before), and `details` holds their values.
+
+    Budget: a round that cannot be drawn in full ends the search. Where no answer is finished then, what is
+    left goes into finishing the best steps, greedily, best first; of an answer that was not begun, into
+    whole answers. Where none gets finished, the best unfinished one is chosen, with a note.
+    """
+
+    search: Search = field(default_factory=Beam)
+    verifier: Scorer
+    """Scores answers and steps, each text once. A step that it cannot score counts as the worst."""
+    selector: Selector | None = None
+    """Chooses from the finished answers; none: `vote` weighted by the values of the search."""
+    aggregate: Aggregate = "last"
+    """An answer's value: the verifier's own (`last`), or the least, the product or the mean over its steps,
+    which are the scorer's `Score.steps`, or else the values that the steps had when they were drawn."""
+    boundary: Boundary = "newline"
+    """Where steps end; `sentence` needs a server that takes about 170 stop strings."""
+    tags: tuple[str, ...] = ()
+    """Further strings that end a step, such as a model's own `</step>`."""
+    step_tokens: int = 256
+    max_tokens: int = 2048
+    """Of a whole answer."""
+    temperature: float = 0.8
+    top_p: float = 1.0
+    min_p: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.steps(None)
+
+    def steps(self, logprobs: int | None) -> Steps:
+        """How steps are drawn. Raises `ValueError` for parameters that nobody can draw with."""
+        return Steps(
+            boundary=self.boundary,
+            tags=self.tags,
+            step_tokens=self.step_tokens,
+            max_tokens=self.max_tokens,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            min_p=self.min_p,
+            logprobs=logprobs,
+        )
+
+    async def __call__(self, prompt: Prompt, ctx: Context) -> Selection:
+        climb = _Climb(self, prompt, ctx)
+        await climb.search()
+        return await climb.selection()
+
+
+class _Climb:
+    """One prompt's search under way."""
+
+    def __init__(self, tree: Tree, prompt: Prompt, ctx: Context) -> None:
+        self._tree, self._prompt, self._ctx = tree, prompt, ctx
+        self._steps = tree.steps(logprobs_needed(tree))
+        self._rng = ctx.random("sample")
+        self._seed = self._rng.getrandbits(30)
+        self._step_by_text: dict[str, Candidate] = {}
+        self._num_spent: dict[int, int] = {}
+        """Drawn tokens of a candidate and the steps before it."""
+        self._scores: dict[tuple[str, bool], Score] = {}
+        self._values: dict[int, float] = {}
+        """By candidate, where the verifier could say."""
+        self._frontier: list[Candidate] = []
+        """Steps of the last round that drew any."""
+        self._drawn: list[Candidate] = []
+
+    async def search(self) -> None:
+        """Draws until the search is done or nothing more may be spent."""
+        search, ctx = self._tree.search, self._ctx
+        state = search.start(self._rng.getrandbits(62))
+        while wishes := search.ask(state):
+            requests = [self._wanted(w, state) for w in wishes]
+            if not ctx.can_grant(requests):
+                ctx.stopped = "deadline" if ctx.seconds_left == 0 else "budget"
+                break
+            for child in await self._children(wishes, requests):
+                state = search.tell(state, child)
+            if ctx.stopped != "done":
+                break
+        for node in state.nodes:  # lookahead values steps that the verifier was not shown
+            step = self._step_by_text.get(node.text)
+            if step and node.value is not None and node.fate == "open":
+                self._values.setdefault(step.id, node.value)
+        if not self._finished():
+            await self._finish()
+
+    async def selection(self) -> Selection:
+        """One of the finished answers. Raises `SelectionError` where nothing was drawn."""
+        pool = self._finished()
+        if not pool and (partial := [c for c in self._drawn if c.is_usable]):
+            self._ctx.note("tree: no answer was finished; the best unfinished one was chosen")
+            pool = [min(partial, key=self._rank)]
+        selector = self._tree.selector or Vote(weight=_Known(values=self._values))
+        selection = await selector(self._prompt, pool or self._drawn, self._ctx)
+        values = {str(i): value for i, value in sorted(self._values.items())}
+        return replace(selection, details={**selection.details, "values": values})
+
+    def _finished(self) -> list[Candidate]:
+        return [c for c in self._drawn if c.is_usable and c.finish == "stop"]
+
+    def _rank(self, candidate: Candidate) -> tuple[bool, float, int, int]:
+        """Sorts the best first; of equals the one that has come farthest, then the older."""
+        value, spent = self._values.get(candidate.id), self._num_spent.get(candidate.id, 0)
+        return value is None, -(value or 0.0), -spent, candidate.id
+
+    def _wanted(self, wish: Expansion, state: State) -> Request:
+        parent = self._step_by_text.get(state.nodes[wish.node].text)
+        return self._steps.next(
+            self._prompt,
+            parent,
+            wish.n,
+            seed=self._next_seed(wish.n),
+            spent=self._spent(parent),
+            is_greedy=wish.is_greedy,
+        )
+
+    def _next_seed(self, n: int) -> int:
+        """Seeds are never used twice in one search."""
+        seed, self._seed = self._seed, self._seed + n
+        return seed
+
+    def _spent(self, candidate: Candidate | None) -> int:
+        return self._num_spent[candidate.id] if candidate else 0
+
+    async def _children(self, wishes: Sequence[Expansion], requests: Sequence[Request]) -> list[Child]:
+        """One for each draw that was wished for, those that the deadline kept back included."""
+        by_seed = {_seed(c): c for c in await self._sample(requests)}
+        slots = [
+            (wish, i, request, by_seed.get((request.params.seed or 0) + i))
+            for wish, request in zip(wishes, requests, strict=True)
+            for i in range(wish.n)
+        ]
+        await self._score([c for w, _, _, c in slots if c and (w.is_scored or c.finish != "step")])
+        likeness = await self._likeness([c.text[len(r.prefix) :] if c else "" for _, _, r, c in slots])
+        return [self._child(w, i, c, row) for (w, i, _, c), row in zip(slots, likeness, strict=True)]
+
+    def _child(self, wish: Expansion, draw: int, c: Candidate | None, likeness: tuple[float, ...]) -> Child:
+        if c is None or not c.is_usable or c.finish == "length":
+            return Child(expansion=wish.id, draw=draw, fate="dead", likeness=likeness)
+        return Child(
+            expansion=wish.id,
+            draw=draw,
+            text=c.text,
+            value=self._values.get(c.id),
+            fate="open" if c.finish == "step" else "finished",
+            likeness=likeness,
+        )
+
+    async def _finish(self) -> None:
+        """Spends what is left on whole answers: of the best steps greedily, or from the beginning."""
+        if not self._drawn and self._ctx.stopped != "budget":
+            return  # nothing was ever asked for, or the time was up
+        left = 1 if self._ctx.samples_left is None else self._ctx.samples_left
+        best = sorted(self._frontier, key=self._rank)[: max(0, left)]
+        if not best and not self._drawn and left > 0:
+            requests = [self._rest(None, left)]
+        else:
+            requests = [self._rest(step, 1) for step in best]
+        await self._score(await self._sample(requests, names_stop=True))
+
+    def _rest(self, parent: Candidate | None, n: int) -> Request:
+        return self._steps.rest(
+            self._prompt,
+            parent,
+            n,
+            seed=self._next_seed(n),
+            spent=self._spent(parent),
+            is_greedy=n == 1,
+        )
+
+    async def _sample(
+        self, requests: Sequence[Request], *, names_stop: bool | None = None
+    ) -> list[Candidate]:
+        """Draws, read as steps or answers, with their places in the trace amended."""
+        ctx = self._ctx
+        drawn = await ctx.sample(requests)
+        if names_stop is None and any(c.is_usable for c in drawn):
+            names_stop = (await ctx.engine_for("policy").capabilities()).names_stop
+        read: list[Candidate] = []
+        for c in drawn:
+            parent = ctx.candidates[c.parents[0]] if c.parents else None
+            spent = self._num_spent[c.id] = self._spent(parent) + c.usage.completion
+            read.append(self._steps.read(c, parent, spent=spent, names_stop=names_stop or False))
+        ctx.amend(read)
+        self._drawn += read
+        if steps := [c for c in read if c.finish == "step"]:
+            self._frontier = steps
+        for c in steps:
+            self._step_by_text.setdefault(c.text, c)
+        return read
+
+    async def _score(self, candidates: Sequence[Candidate]) -> None:
+        """Asks for each distinct text once in this search, all new ones in one batch."""
+        candidates = [c for c in candidates if c.is_usable]
+        new = {_text(c): c for c in candidates if _text(c) not in self._scores}
+        if new:
+            scores = await self._tree.verifier(self._prompt, list(new.values()), self._ctx)
+            self._scores |= dict(zip(new, scores, strict=True))
+        for c in candidates:
+            if (value := self._value(c)) is not None:
+                self._values[c.id] = value
+
+    def _value(self, candidate: Candidate) -> float | None:
+        score = self._scores[_text(candidate)]
+        if self._tree.aggregate == "last" or score.value is None:
+            return score.value
+        steps = list(score.steps)
+        at: Candidate | None = candidate
+        while at and not score.steps:
+            own = self._scores.get(_text(at))
+            if own and own.value is not None:
+                steps.append(own.value)
+            at = self._ctx.candidates[at.parents[0]] if at.parents else None
+        match self._tree.aggregate:
+            case "min":
+                return min(steps)
+            case "product":
+                return prod(steps)
+            case "mean":
+                return fsum(steps) / len(steps)
+
+    async def _likeness(self, texts: Sequence[str]) -> list[tuple[float, ...]]:
+        """Rows for the search, where it has a use for them."""
+        similarity: Utility | None = getattr(self._tree.search, "similarity", None)
+        if similarity is None:
+            return [()] * len(texts)
+        matrix = await similarity(texts, texts, self._ctx)
+        return [tuple(map(float, row)) for row in matrix]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What the search found out already."""
+
+    values: Mapping[int, float]
+
+    async def __call__(
+        self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
+    ) -> Sequence[Score]:
+        return [Score(value=self.values.get(c.id)) for c in candidates]
+
+
+def _text(candidate: Candidate) -> tuple[str, bool]:
+    """What a score is of: the same words may be a step and, elsewhere, an answer."""
+    return candidate.text, candidate.finish == "step"
+
+
+def _seed(candidate: Candidate) -> int | None:
+    return candidate.params.seed if candidate.params else None

@@ -1,0 +1,119 @@
+from fractions import Fraction
+from math import exp, isclose
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nbest import registry
+from nbest.errors import SpecError
+from nbest.search.dora import Dora
+from nbest.search.rebase import Rebase
+from nbest.search.shares import dealt, softmax
+from worlds import World, walk
+
+WORLDS = st.builds(
+    World,
+    seed=st.integers(0, 10**6),
+    branches=st.integers(1, 4),
+    finish_rate=st.sampled_from([0.0, 0.3, 0.7]),
+    death_rate=st.sampled_from([0.0, 0.2]),
+)
+
+
+def naive_rebase(world, n, temperature):
+    """Over draws, not over nodes: each draw of a text has its own share, and they are added up."""
+    beams, num_finished, rounds = [("", n)], 0, []
+    while beams:
+        rounds.append([(text, m, False) for text, m in beams])
+        drawn = [d for text, m in beams for i in range(m) if (d := world.step(text, i)) is not None]
+        num_finished += sum(world.is_end(d) for d in drawn)
+        open_ = [d for d in drawn if not world.is_end(d)]
+        order = sorted(dict.fromkeys(open_), key=lambda t: -world.value(t))
+        total = sum(exp(world.value(d) / temperature) for d in open_)
+        mass = [open_.count(t) * exp(world.value(t) / temperature) / total for t in order]
+        left = n - num_finished
+        beams = [(t, m) for t, m in zip(order, naive_deal(left, mass), strict=True) if m] if order else []
+    return rounds
+
+
+def naive_deal(total, shares):
+    parts = [int(total * s) for s in shares]
+    while sum(parts) < total:
+        i = max(range(len(parts)), key=lambda j: (total * shares[j] - parts[j], -j))
+        parts[i] += 1
+    return parts
+
+
+@settings(max_examples=150, deadline=None)
+@given(world=WORLDS, n=st.integers(1, 12), temperature=st.sampled_from([0.1, 0.37, 2.0]))
+def test_rebase_is_its_naive_twin(world, n, temperature):
+    assert walk(Rebase(n=n, temperature=temperature), world)[0] == naive_rebase(world, n, temperature)
+
+
+@given(st.integers(0, 50), st.lists(st.integers(0, 9), min_size=1, max_size=8))
+def test_parts_sum_up_and_are_within_one_of_their_share(total, weights):
+    parts = dealt(total, [float(w) for w in weights])
+    assert sum(parts) == total
+    whole = sum(weights)
+    for part, weight in zip(parts, weights, strict=True):
+        share = Fraction(total * weight, whole) if whole else Fraction(total, len(weights))
+        assert abs(part - share) < 1 + 1e-9
+
+
+def test_a_share_of_nothing():
+    assert dealt(5, []) == []
+    assert dealt(5, [0.0, 0.0]) == [3, 2]
+    assert softmax([None, None], 1.0) == [0.5, 0.5]
+    assert softmax([None, 3.0], 1.0) == [0.0, 1.0]
+    assert softmax([1e300, 0.0], 1e-9) == [1.0, 0.0]
+
+
+class Distinct(World):
+    def step(self, text, i, salt=0):
+        return text + chr(ord("a") + i)
+
+
+@settings(max_examples=80, deadline=None)
+@given(seed=st.integers(0, 10**6), n=st.integers(1, 12), unlike=st.sampled_from([0.0, 0.3]))
+def test_dora_is_rebase_where_all_directions_are_distinct(seed, n, unlike):
+    world = Distinct(seed=seed)
+    # Equally unlike by more than a little: exp((0.3 − 1) / 0.01) is nothing beside 1.
+    dora, _ = walk(Dora(n=n), world, likeness=lambda a, b: 1.0 if a.text == b.text else unlike)
+    assert dora == walk(Rebase(n=n), world)[0] == walk(Dora(n=n), world)[0]
+
+
+def test_dora_counts_a_direction_once_however_often_it_was_drawn():
+    """Three wordings of one step and another step, all equally good: half for each direction."""
+    nodes = {"x1": 0.5, "x2": 0.5, "x3": 0.5, "y1": 0.5}
+
+    class Drawn(World):
+        def step(self, text, i, salt=0):
+            return list(nodes)[i % 4]
+
+        def value(self, text):
+            return nodes[text]
+
+        def is_end(self, text):
+            return False
+
+    def likeness(a, b):
+        return float(a.text[0] == b.text[0])
+
+    world = Drawn()
+    second = {t: m for t, m, _ in walk(Dora(n=12, rounds=2), world, likeness=likeness)[0][1]}
+    assert second == {"x1": 2, "x2": 2, "x3": 2, "y1": 6}
+    plain = {t: m for t, m, _ in walk(Rebase(n=12, rounds=2), world)[0][1]}
+    assert plain == {"x1": 3, "x2": 3, "x3": 3, "y1": 3}
+
+
+def test_uniqueness_is_the_diagonal_of_the_papers_soft_clusters():
+    likeness = {("a", "a"): 1.0, ("a", "b"): 0.98, ("b", "b"): 1.0, ("b", "a"): 0.98}
+    row = [exp(likeness["a", x] / 0.01) for x in "ab"]
+    assert isclose(1 / (1 + exp((0.98 - 1.0) / 0.01)), row[0] / sum(row))
+
+
+@pytest.mark.parametrize("spec", ["rebase(temperature=0)", "dora(spread=0)", "dora(temperature=-1)"])
+def test_nonsense_parameters_are_said(spec):
+    with pytest.raises(SpecError, match="must be above 0"):
+        registry.parse("searches", spec)

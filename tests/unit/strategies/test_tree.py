@@ -1,0 +1,273 @@
+import asyncio
+from dataclasses import dataclass, field
+
+import pytest
+
+from judges import PROMPT
+from nbest import registry
+from nbest.engines.fake import Fake
+from nbest.errors import EngineError, SpecError
+from nbest.meter import total
+from nbest.protocols import Capabilities
+from nbest.run import answer
+from nbest.scoring.confidence import Logprob
+from nbest.search.beam import Beam
+from nbest.search.draw import to_dot
+from nbest.selection.best import Best
+from nbest.strategies.tree import Tree
+from nbest.types import Budget, Completion, Score, Usage, replace
+from specs import all_of
+
+LINES = ("ตัวเลข: ๓", "ขั้น ๒", "คำตอบ: ๔๒")
+
+
+@dataclass
+class Scripted:
+    """Writes LINES one a step, with the draw's number within its call at the end; remembers what it was asked."""
+
+    names_stop: bool = True
+    requests: list = field(default_factory=list)
+    fail: object = None
+    lines: tuple[str, ...] = LINES
+    name: str = "scripted"
+
+    async def capabilities(self):
+        return Capabilities(names_stop=self.names_stop)
+
+    async def generate(self, request):
+        self.requests.append(request)
+        if self.fail and self.fail(request):
+            raise EngineError("no")
+        return [self._one(request, i) for i in range(request.n)]
+
+    def _one(self, request, i):
+        k = request.prefix.count("\n")
+        usage = Usage(completion=5, calls=int(i == 0))
+        if k >= len(self.lines):
+            return Completion(text="", usage=usage)
+        if not request.params.stop:
+            return Completion(text="\n".join(self.lines[k:]), usage=usage)
+        is_last = k == len(self.lines) - 1
+        text = self.lines[k] + ("" if is_last else f" ({i})")
+        stopped_by = "\n" if self.names_stop and not is_last else None
+        return Completion(text=text, usage=usage, stopped_by=stopped_by)
+
+
+@dataclass
+class Counting:
+    """Likes the later draws of the first step; remembers every text that it was shown."""
+
+    shown: list = field(default_factory=list)
+    unscored: bool = False
+
+    async def __call__(self, prompt, candidates, ctx):
+        self.shown.append([c.text for c in candidates])
+        return [
+            Score(value=None if self.unscored else float(c.text.split("(")[1][0]) if "(" in c.text else 0.0)
+            for c in candidates
+        ]
+
+
+def solve(engine, strategy, **how):
+    return asyncio.run(answer(PROMPT, strategy, {"policy": engine}, **how))
+
+
+def test_steps_end_at_the_line_and_the_line_end_is_in_the_prefix_of_the_next():
+    engine, verifier = Scripted(), Counting()
+    outcome = solve(engine, Tree(search=Beam(n=4, width=2), verifier=verifier))
+    assert [(r.prefix, r.n) for r in engine.requests] == [
+        ("", 4),
+        ("ตัวเลข: ๓ (3)\n", 2),
+        ("ตัวเลข: ๓ (2)\n", 2),
+        ("ตัวเลข: ๓ (3)\nขั้น ๒ (0)\n", 2),
+        ("ตัวเลข: ๓ (3)\nขั้น ๒ (1)\n", 2),
+    ]
+    assert [c.finish for c in outcome.candidates] == ["step"] * 8 + ["stop"] * 4
+    assert [c.parents for c in outcome.candidates] == [()] * 4 + [(3,)] * 2 + [(2,)] * 2 + [(4,)] * 2 + [
+        (5,)
+    ] * 2
+    assert outcome.text == "ตัวเลข: ๓ (3)\nขั้น ๒ (0)\nคำตอบ: ๔๒"
+    assert outcome.selection.details["values"]["3"] == 3.0
+
+
+def test_each_text_is_scored_once_and_each_round_in_one_batch():
+    engine, verifier = Scripted(), Counting()
+    solve(engine, Tree(search=Beam(n=4, width=2), verifier=verifier))
+    texts = [t for batch in verifier.shown for t in batch]
+    assert len(verifier.shown) == 3
+    assert len(texts) == len(set(texts))
+
+
+def test_seeds_of_all_draws_differ():
+    engine = Scripted()
+    solve(engine, Tree(search=Beam(n=4, width=2), verifier=Counting()))
+    seeds = [r.params.seed + i for r in engine.requests for i in range(r.n)]
+    assert len(seeds) == len(set(seeds)) == 12
+
+
+def test_an_engine_that_does_not_say_what_ended_a_text_goes_on_until_nothing_follows():
+    outcome = solve(Scripted(names_stop=False), Tree(search=Beam(n=2, width=2), verifier=Counting()))
+    assert outcome.candidates[-1].finish == "stop"
+    assert outcome.text == "ตัวเลข: ๓ (1)\nขั้น ๒ (0)\nคำตอบ: ๔๒\n"
+
+
+def test_agreeing_answers_share_their_values():
+    """Two answers worth 0.4 each against one of 0.6: best-of-N weighted."""
+
+    @dataclass
+    class Answers(Scripted):
+        def _one(self, request, i):
+            return Completion(text=f"Answer: {(7, 8, 8)[i]}", usage=Usage(completion=1))
+
+    async def verifier(prompt, candidates, ctx):
+        return [Score(value=0.6 if "7" in c.text else 0.4) for c in candidates]
+
+    search = Beam(n=3, width=1)
+    assert solve(Answers(), Tree(search=search, verifier=verifier)).text == "Answer: 8"
+    best = Tree(search=search, verifier=verifier, selector=Best(scorer=verifier))
+    assert solve(Answers(), best).text == "Answer: 7"
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "expected"), [("last", 0.0), ("min", 0.0), ("product", 0.0), ("mean", 2 / 3)]
+)
+def test_values_over_the_steps(aggregate, expected):
+    async def verifier(prompt, candidates, ctx):
+        return [Score(value=0.0 if "๔๒" in c.text else 1.0) for c in candidates]
+
+    tree = Tree(search=Beam(n=1, width=1), verifier=verifier, aggregate=aggregate)
+    assert solve(Scripted(), tree).selection.details["values"]["2"] == pytest.approx(expected)
+
+
+def test_a_scorers_own_steps_count_first():
+    async def verifier(prompt, candidates, ctx):
+        return [Score(value=0.5, steps=(0.9, 0.2, 0.5)) for _ in candidates]
+
+    for aggregate, expected in [("last", 0.5), ("min", 0.2), ("product", 0.09), ("mean", 1.6 / 3)]:
+        tree = Tree(search=Beam(n=1, width=1), verifier=verifier, aggregate=aggregate)
+        assert solve(Scripted(), tree).selection.details["values"]["2"] == pytest.approx(expected)
+
+
+def test_log_probabilities_of_a_step_are_those_of_the_whole_text():
+    outcome = solve(Fake(), Tree(search=Beam(n=2, width=1), verifier=Logprob()))
+    for c in outcome.candidates:
+        assert "".join(c.logprobs.tokens) == c.text.replace("\n", "")
+
+
+def test_a_verifier_that_cannot_say_anything_leaves_an_answer_all_the_same():
+    outcome = solve(Scripted(), Tree(search=Beam(n=2, width=2), verifier=Counting(unscored=True)))
+    assert outcome.text.endswith("๔๒")
+
+
+@pytest.mark.parametrize("samples", range(1, 13))
+def test_a_budget_is_spent_on_whole_answers_in_the_end(samples):
+    engine = Scripted()
+    outcome = solve(
+        engine, Tree(search=Beam(n=4, width=2), verifier=Counting()), budget=Budget(samples=samples)
+    )
+    assert len(outcome.candidates) <= samples
+    assert outcome.stopped == ("done" if samples == 12 else "budget")
+    if samples < 4:  # not one round: whole answers
+        assert outcome.text == "\n".join(LINES)
+        assert len(outcome.candidates) == samples
+    elif samples in {4, 8}:  # whole rounds: nothing is left to finish with
+        assert outcome.selection.winner.finish == "step"
+        assert any("unfinished" in note for note in outcome.notes)
+    else:
+        assert outcome.selection.winner.finish == "stop"
+        assert outcome.text.startswith("ตัวเลข: ๓ (")
+
+
+def test_steps_that_never_end_are_finished_in_the_end():
+    outcome = solve(
+        Scripted(lines=("…",) * 50), Tree(search=Beam(n=2, width=1, rounds=3), verifier=Counting())
+    )
+    assert outcome.selection.winner.finish == "stop"
+    assert len(outcome.candidates) == 6 + 1
+    assert outcome.stopped == "done"
+
+
+def test_an_answer_too_long_is_cut_off_and_does_not_win():
+    tree = Tree(search=Beam(n=2, width=1), verifier=Counting(), max_tokens=10)
+    outcome = solve(Scripted(lines=("…",) * 50), tree)
+    assert {c.finish for c in outcome.candidates} == {"step", "length", "stop"}
+    assert outcome.selection.winner.finish == "stop"
+
+
+def test_a_failing_call_costs_its_branch_only():
+    engine = Scripted(fail=lambda r: "(3)" in r.prefix)
+    outcome = solve(engine, Tree(search=Beam(n=4, width=2), verifier=Counting()))
+    assert sum(c.error is not None for c in outcome.candidates) == 2
+    assert outcome.text.startswith("ตัวเลข: ๓ (2)")
+    assert sum(c.finish == "stop" for c in outcome.candidates) == 4
+
+
+def test_where_all_branches_fail_the_best_steps_are_tried_once_more():
+    engine = Scripted(fail=lambda r: bool(r.prefix) and bool(r.params.stop))
+    outcome = solve(engine, Tree(search=Beam(n=4, width=2), verifier=Counting()))
+    assert outcome.text == "ตัวเลข: ๓ (3)\nขั้น ๒\nคำตอบ: ๔๒"
+
+
+@pytest.mark.parametrize(
+    "search", [*all_of("searches"), "beam(n=4, width=2, lookahead=2)", "particles(n=3, sweeps=2)"]
+)
+class TestEverySearchInATree:
+    def tree(self, search):
+        return registry.parse("strategies", f"tree(search={search}, verifier=logprob)")
+
+    def test_the_same_seed_gives_the_same_outcome(self, search):
+        first, second = (solve(Fake(), self.tree(search), seed=3) for _ in range(2))
+        assert replace(first, seconds=0.0) == replace(second, seconds=0.0)
+        assert first.selection.winner.finish == "stop"
+        assert first.text.endswith(first.candidates[first.selection.winner.id].text)
+
+    def test_parents_are_prefixes(self, search):
+        outcome = solve(Fake(), self.tree(search), seed=3)
+        for c in outcome.candidates:
+            for p in c.parents:
+                assert outcome.candidates[p].finish == "step"
+                assert c.text.startswith(outcome.candidates[p].text)
+
+    @pytest.mark.parametrize("samples", [0, 1, 3, 5, 17, 40])
+    def test_it_stays_within_its_budget_and_answers(self, search, samples):
+        outcome = solve(Fake(), self.tree(search), budget=Budget(samples=samples))
+        assert len(outcome.candidates) <= samples
+        assert (outcome.selection is None) == (samples == 0)
+
+    def test_it_stays_within_its_tokens(self, search):
+        for tokens in (0, 10, 300, 3000, 20_000):
+            outcome = solve(Fake(), self.tree(search), budget=Budget(tokens=tokens))
+            assert total(outcome.usage).completion <= tokens
+
+    def test_failures_and_hanging_calls_cost_themselves_only(self, search):
+        outcome = solve(Fake(error_rate=0.2, garbage_rate=0.2, max_n=1), self.tree(search), seed=1)
+        assert outcome.selection is not None
+        outcome = solve(Fake(hang_rate=0.2, max_n=1), self.tree(search), budget=Budget(seconds=0.15))
+        assert outcome.seconds < 2
+        assert outcome.selection is not None or not any(c.is_usable for c in outcome.candidates)
+
+    def test_it_can_be_drawn(self, search):
+        dot = to_dot(solve(Fake(), self.tree(search)))
+        assert dot.startswith("digraph")
+        assert "prompt -> c0;" in dot
+        assert "->" in dot.replace("prompt ->", "")
+
+
+def test_a_drawing_quotes_what_dot_would_read():
+    outcome = solve(Fake(), Tree(search=Beam(n=1, width=1), verifier=Logprob()))
+    odd = replace(outcome.candidates[0], text='"a"\\b\n\ud83d', parents=(), finish="length")
+    dot = to_dot(replace(outcome, candidates=(odd,), selection=None))
+    assert '[label="\\"a\\"\\\\b �", shape=ellipse, style="dashed"]' in dot
+
+
+@pytest.mark.parametrize(
+    "spec", ["tree(verifier=logprob, max_tokens=0)", "tree(verifier=logprob, temperature=-1)"]
+)
+def test_nonsense_parameters_are_said(spec):
+    with pytest.raises(SpecError, match="must"):
+        registry.parse("strategies", spec)
+
+
+def test_the_search_may_stand_without_its_name():
+    tree = registry.parse("strategies", "tree(beam(n=16, width=4), verifier=logprob)")
+    assert tree == Tree(search=Beam(n=16, width=4), verifier=Logprob())
