@@ -17,7 +17,7 @@ import numpy as np
 
 from nbest import registry
 from nbest.context import Context
-from nbest.errors import InputError
+from nbest.errors import CapabilityError, InputError
 from nbest.evaluate.estimators import Estimate, mean_interval
 from nbest.evaluate.intervals import Floats
 from nbest.evaluate.scores import cluster_of, scores_of
@@ -79,7 +79,7 @@ class Comparison(Value, frozen=True, kw_only=True):
     num_too_small: int
     """Prompts left out: fewer candidates than the largest n."""
     num_unscored: int
-    """Prompts left out: a candidate without a score."""
+    """Prompts left out: no gold answer or reference, or a candidate without a score."""
     cells: tuple[Cell, ...]
 
 
@@ -124,7 +124,7 @@ async def compare(
     if not rows:
         raise InputError(
             f"no prompt to compare on: of {len(pools)}, {len(pools) - len(large_enough)} have fewer than"
-            f" {max(ns, default=1)} candidates and {len(large_enough)} have a candidate without a score"
+            f" {max(ns, default=1)} candidates and {len(large_enough)} have no score for each of them"
         )
     languages = sorted({row.language or "" for row in rows})
     groups: list[str | None] = [None, *(lang for lang in languages if lang and len(languages) > 1)]
@@ -213,7 +213,10 @@ async def _row(
     resamples: int,
     seed: int,
 ) -> _Row | None:
-    scores = await scores_of(pool, scorer)
+    try:
+        scores = await scores_of(pool, scorer)
+    except CapabilityError:  # the prompt's row lacks what the scorer reads
+        return None
     known = {i: s for i, s in scores.items() if s is not None}
     if len(known) < len(scores):
         return None

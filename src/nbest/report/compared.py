@@ -87,7 +87,7 @@ def tables(comparison: Comparison, language: str | None = None) -> list[Table]:
     values += _cost_rows(first)
     left_out = [
         f"{comparison.num_too_small} with fewer than {max(ns)} candidates" * (comparison.num_too_small > 0),
-        f"{comparison.num_unscored} with a candidate without a score" * (comparison.num_unscored > 0),
+        f"{comparison.num_unscored} without a score for each candidate" * (comparison.num_unscored > 0),
     ]
     orders = max(c.num_orders for c in cells.values())
     note = (

@@ -6,7 +6,7 @@ compact record for the browser. Pools that several runs chose from are scored, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -15,12 +15,13 @@ from typing import cast
 import numpy as np
 
 from nbest import registry
-from nbest.errors import InputError, NbestError, RecordsError
+from nbest.errors import CapabilityError, InputError, NbestError, RecordsError
 from nbest.evaluate.intervals import Floats
 from nbest.evaluate.scores import cluster_of, pool_of, score_spec, scores_of
 from nbest.protocols import Scorer
 from nbest.records import read_manifest, read_outcomes
 from nbest.report import browse
+from nbest.scoring.oracle import Oracle, ReferenceOracle
 from nbest.types import Outcome, Usage
 
 
@@ -75,6 +76,8 @@ class Findings:
     pools: list[list[Drawn]] = field(default_factory=list[list[Drawn]])
     """Scored pools of each prompt: one, unless runs sampled on their own."""
     records: list[browse.Record] = field(default_factory=list[browse.Record])
+    unscored: str | None = None
+    """Why some prompt has no score."""
 
     @property
     def known_languages(self) -> list[str]:
@@ -101,7 +104,8 @@ async def gather(
 
     Without `score` and without an answer or reference in the first row, nothing is scored. Raises
     `RecordsError` for what is no run, `InputError` where a prompt id names different prompts or no run
-    holds an outcome.
+    holds an outcome, and `CapabilityError` where a given `score` fits no prompt. Prompts that lack what a
+    scorer reads are shown without a score.
     """
     found: Findings | None = None
     scorer: Scorer | None = None
@@ -117,6 +121,8 @@ async def gather(
             on_outcome()
     if found is None:
         raise InputError(f"nothing is recorded in {', '.join(map(str, paths))}")
+    if score is not None and found.unscored and not any(found.pools):
+        raise CapabilityError(found.unscored)
     _shorten(found.runs)
     return found
 
@@ -138,22 +144,16 @@ async def _add(found: Findings, outcome: Outcome, scorer: Scorer | None, cluster
         "\0".join(f"{c.id} {c.text}" for c in outcome.candidates).encode("utf-8", "surrogatepass")
     ).digest()
     if key not in record.places:
-        scores = await scores_of(pool, scorer) if scorer else {}
+        scores: dict[int, float | None] = {}
+        try:
+            scores = await scores_of(pool, scorer) if scorer else {}
+        except CapabilityError as e:
+            found.unscored = str(e)
         record.add_pool(key, outcome.candidates, scores, len(found.runs) - 1)
         if known := _drawn(outcome, scores, len(found.runs) - 1):
             found.pools[number].append(known)
     place = record.places[key]
-    value: float | None = None
-    if outcome.selection is not None and scorer is not None:
-        winner = outcome.selection.winner
-        same = any(c.id == winner.id and c.text == winner.text for c in outcome.candidates)
-        value = (
-            record.scores[place].get(winner.id)
-            if same
-            else (await scores_of(pool, scorer, (winner,)))[winner.id]
-        )
-    elif outcome.selection is None and scorer is not None:
-        value = min((s for s in record.scores[place].values() if s is not None), default=0.0)
+    value = await _value(outcome, record.scores[place], scorer)
     record.add_choice(outcome, place, len(found.runs) - 1, value)
     if value is not None:
         run.values[number] = value
@@ -167,9 +167,29 @@ async def _add(found: Findings, outcome: Outcome, scorer: Scorer | None, cluster
         run.usage[role] = run.usage.get(role, Usage()) + usage
 
 
+async def _value(outcome: Outcome, scores: Mapping[int, float | None], scorer: Scorer | None) -> float | None:
+    """Score of the choice; of the worst candidate where nothing was chosen; None where it is not known.
+
+    Against ground truth, no answer from no candidate at all scores 0.
+    """
+    known = [s for s in scores.values() if s is not None]
+    if scorer is None or (outcome.candidates and not known):
+        return None
+    if outcome.selection is None:
+        return min(known) if known else 0.0 if isinstance(scorer, Oracle | ReferenceOracle) else None
+    winner = outcome.selection.winner
+    if any(c.id == winner.id and c.text == winner.text for c in outcome.candidates):
+        return scores.get(winner.id)
+    return (await scores_of(pool_of(outcome), scorer, (winner,)))[winner.id]
+
+
 def _drawn(outcome: Outcome, scores: dict[int, float | None], run: int) -> Drawn | None:
-    """Of the candidates that were drawn, not made from others; None where one has no score."""
-    kept = [c for c in outcome.candidates if not c.parents]
+    """Of the candidates that were drawn as answers: not made from others, nor evidence in another language.
+
+    None where there is none, or one has no score.
+    """
+    language = outcome.prompt.language
+    kept = [c for c in outcome.candidates if not c.parents and c.language in {None, language}]
     values = [scores.get(c.id) for c in kept]
     if not kept or None in values:
         return None

@@ -144,6 +144,11 @@ def test_without_ground_truth_there_are_pools_and_costs(tmp_path):
     assert len(records_of(tmp_path / "r.html")) == 3
 
 
+def test_a_prompt_that_nothing_was_drawn_for_is_wrong(tmp_path):
+    path = runs.write(tmp_path / "run", [runs.outcome(1, "ja"), runs.outcome(2, "ja", failed=True, num=0)])
+    assert list(gathered([path]).runs[0].values.values()) == [1, 0]
+
+
 def test_clusters_widen_the_intervals(two_runs):
     alone = figures(gathered(two_runs))[0].tables[0].rows
     together = figures(gathered(two_runs, cluster="problem"))[0].tables[0].rows
