@@ -24,12 +24,16 @@ def outcome(i, language, *, winner=0, strategy="first", num=4, new=None, failed=
         )
         for k in range(num)
     )
-    selection = Selection(
-        winner=new or candidates[winner],
-        weights={winner: 1.0},
-        scores={k: -float(k) for k in range(num)},
-        rationale=f"because {HOSTILE}",
-        details={"checklist": [{"criterion": HOSTILE, "met": True}]},
+    selection = (
+        None
+        if failed
+        else Selection(
+            winner=new or candidates[winner],
+            weights={winner: 1.0},
+            scores={k: -float(k) for k in range(num)},
+            rationale=f"because {HOSTILE}",
+            details={"checklist": [{"criterion": HOSTILE, "met": True}]},
+        )
     )
     return Outcome(
         prompt=Prompt(
@@ -40,7 +44,7 @@ def outcome(i, language, *, winner=0, strategy="first", num=4, new=None, failed=
         ),
         strategy=strategy,
         seed=7,
-        selection=None if failed else selection,
+        selection=selection,
         candidates=candidates,
         usage={
             "policy": Usage(prompt=18, cached=4, completion=5 * num, calls=2),

@@ -16,7 +16,7 @@ from nbest.errors import InputError
 from nbest.evaluate.compare import MEAN, Cell, Comparison, compare
 from nbest.evaluate.scores import score_spec, split_specs
 from nbest.pools import read_pools
-from nbest.report.table import Scale, Table, count
+from nbest.report.table import Scale, Table, count, score_name
 
 FILE = "comparison.json"
 
@@ -101,7 +101,7 @@ def tables(comparison: Comparison, language: str | None = None) -> list[Table]:
         for s in specs
         if s != comparison.baseline
     ]
-    found = [Table(title=f"{comparison.score}{unit}", columns=columns, rows=tuple(values), note=note)]
+    found = [Table(title=score_name(comparison.score), columns=columns, rows=tuple(values), note=note)]
     if gains:
         title = f"gain over {baseline_name(comparison)} on the same pools{unit}"
         found.append(Table(title=title, columns=columns, rows=tuple(gains)))

@@ -44,11 +44,6 @@ def score_scale(found: Findings) -> Scale:
     return Scale.of(found.score, [v for r in found.runs for v in r.values.values()])
 
 
-def score_name(score: str | None) -> str:
-    """For axes and headings."""
-    return "right answers (%)" if score == "oracle" else score or "score"
-
-
 def mean_of(found: Findings, values: Mapping[int, float], numbers: Sequence[int]) -> Estimate | None:
     """Over those of `numbers` that have a value; None where none has."""
     kept = [i for i in numbers if i in values]

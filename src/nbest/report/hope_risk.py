@@ -10,9 +10,9 @@ from nbest.evaluate.estimators import mean_interval
 from nbest.evaluate.intervals import Floats
 from nbest.report import charts
 from nbest.report.charts import Span
-from nbest.report.figure import Figure, score_name
+from nbest.report.figure import Figure
 from nbest.report.gather import Drawn, Findings
-from nbest.report.table import Scale, Table, count
+from nbest.report.table import Scale, Table, count, score_name
 
 
 def hope_and_risk(found: Findings, scale: Scale) -> list[Figure]:

@@ -8,9 +8,9 @@ from functools import partial
 from nbest.evaluate.compare import Cell, Comparison
 from nbest.report import charts, compared
 from nbest.report.charts import Curve, Panel, Point
-from nbest.report.figure import Figure, mean_of, score_name, score_scale
+from nbest.report.figure import Figure, mean_of, score_scale
 from nbest.report.gather import Findings
-from nbest.report.table import Scale, count
+from nbest.report.table import Scale, count, score_name
 from nbest.types import replace
 
 

@@ -141,6 +141,11 @@ class Scale(Value, frozen=True, kw_only=True):
         return f"{self.number(e.value, signed=signed)} [{low}, {high}]"
 
 
+def score_name(score: str | None) -> str:
+    """For axes and headings."""
+    return "right answers (%)" if score == ACCURACY else score or "score"
+
+
 def count(number: float) -> str:
     """`12 345`, with narrow spaces; one decimal below 100."""
     return f"{number:,.1f}" if 0 < number < 100 and number % 1 else f"{number:,.0f}".replace(",", "\u202f")  # noqa: PLR2004

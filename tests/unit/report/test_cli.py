@@ -20,12 +20,14 @@ def nbest(*arguments):
 def test_compare_prints_a_table_or_json_and_keeps_it(tmp_path):
     pool, _ = runs.two_runs(tmp_path)
     said = nbest("compare", pool, "--select", "first, vote", "--n", "1,4")
-    assert "oracle in %" in said
+    assert "right answers (%)" in said
     assert "gain over first" in said
     found = json.loads(nbest("compare", pool, "--select", "vote", "--json", "--out", tmp_path / "out"))
     assert [c["n"] for c in found["cells"] if c.get("language") is None] == [1, 2, 4]
     assert json.loads((tmp_path / "out" / "comparison.json").read_text(encoding="utf-8")) == found
-    assert (tmp_path / "out" / "comparison.md").read_text(encoding="utf-8").startswith("**oracle in %**")
+    assert (
+        (tmp_path / "out" / "comparison.md").read_text(encoding="utf-8").startswith("**right answers (%)**")
+    )
 
 
 def test_compare_names_mistakes_before_it_works(tmp_path):
