@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbest import wire
+from nbest.engines.dialect import Dialect
 from nbest.errors import EngineProtocolError, InputError
 from nbest.types import Message, Prompt, Request, SamplingParams, Usage
 
@@ -377,3 +378,8 @@ def test_the_stop_string_that_ended_a_text_is_read_where_a_server_names_it(said,
     choice = {"message": {"content": "๑"}, "finish_reason": "stop", **said}
     raw = msgspec.json.encode({"choices": [choice]})
     assert wire.completions(raw, SamplingParams())[0].stopped_by == stopped_by
+
+
+def test_servers_that_name_the_stop_string_are_known_by_their_name():
+    can = {server: Dialect(server=server).capabilities().names_stop for server in ("vllm", "llamacpp", None)}
+    assert can == {"vllm": True, "llamacpp": False, None: False}

@@ -25,6 +25,10 @@ class Steps:
     The engine is asked to continue the answer so far and to stop at a boundary. Engines cut the
     boundary off; it is put back, so that a prefix is word for word what the model would have read, and
     what it has in its cache. No boundary is a word of any language.
+
+    Many servers do not say whether a stop string ended a text or the model did (`names_stop`). There no
+    stop string is sent: the draw goes on, up to `step_tokens`, and is cut after its first boundary here.
+    That is the same distribution for more tokens, and such servers rarely take many stop strings anyway.
     """
 
     boundary: Boundary = "newline"
@@ -70,6 +74,7 @@ class Steps:
         seed: int,
         spent: int,
         is_greedy: bool = False,
+        names_stop: bool = True,
     ) -> Request:
         """`n` next steps after `parent` (None: the first ones) in one request: the prefix is read once.
 
@@ -77,7 +82,7 @@ class Steps:
         """
         room = max(1, min(self.step_tokens, self.max_tokens - spent))
         params = self._params(seed=seed, is_greedy=is_greedy, max_tokens=room)
-        return self._request(prompt, parent, n, replace(params, stop=self.stop))
+        return self._request(prompt, parent, n, replace(params, stop=self.stop if names_stop else ()))
 
     def rest(
         self,
@@ -94,26 +99,41 @@ class Steps:
         params = self._params(seed=seed, is_greedy=is_greedy, max_tokens=room)
         return self._request(prompt, parent, n, params)
 
-    def read(self, drawn: Candidate, parent: Candidate | None, *, spent: int, names_stop: bool) -> Candidate:
-        """What a draw of `next` is: a step (finish "step"), an answer ("stop"), or one cut off ("length").
+    def read(self, drawn: Candidate, parent: Candidate | None) -> Candidate:
+        """What a draw of `next` or `rest` is: a step (finish "step"), an answer ("stop"), or one cut off.
 
-        The boundary is back in the text, and log-probabilities are those of all steps. Where the engine
-        does not say what ended a text (`names_stop`), a text that ended is a step, with the first
-        boundary put back, and one that ended at once is the end of the answer. `spent` includes this draw.
+        Its text has the boundary back, and its log-probabilities are those of all steps. A draw that came to
+        `max_tokens` is a step that goes on; one that came to them without a word is cut off ("length").
         """
         if drawn.error is not None:
             return drawn
         before = parent.text if parent else ""
         own = drawn.text[len(before) :]
-        whole = replace(drawn, logprobs=joined(parent.logprobs if parent else None, drawn.logprobs, before))
-        if drawn.finish == "length":
-            return replace(whole, finish="step" if own and spent < self.max_tokens else "length")
-        stop = self.stop
-        ended_by = drawn.stopped_by or (stop[0] if own and stop and not names_stop else None)
-        if ended_by is None:
-            return whole
-        text = drawn.text + ended_by
-        return replace(whole, text=text, finish="step" if spent < self.max_tokens else "length")
+        logprobs, finish = drawn.logprobs, drawn.finish
+        sent = drawn.params.stop if drawn.params else ()
+        if drawn.stopped_by is not None and drawn.stopped_by in sent:
+            own, finish = own + drawn.stopped_by, "step"
+        elif finish == "length":
+            finish = "step" if own else "length"
+        return replace(
+            drawn,
+            text=before + own,
+            finish=finish,
+            logprobs=joined(parent.logprobs if parent else None, logprobs, before),
+        )
+
+    def cut(self, drawn: Candidate, parent: Candidate | None) -> Candidate:
+        """A draw of `next` without stop strings, as if its first boundary had been one."""
+        start = len(parent.text) if parent else 0
+        found = [(at, s) for s in self.stop if (at := drawn.text.find(s, start)) >= 0]
+        if drawn.error is not None or not found:
+            return drawn
+        at, stop = min(found)
+        params = replace(drawn.params or SamplingParams(), stop=self.stop)
+        logprobs = shortened(drawn.logprobs, at + len(stop) - start)
+        return replace(
+            drawn, text=drawn.text[:at], finish="stop", stopped_by=stop, params=params, logprobs=logprobs
+        )
 
     def _params(self, *, seed: int, is_greedy: bool, max_tokens: int) -> SamplingParams:
         return SamplingParams(
@@ -143,6 +163,18 @@ def joined(before: Logprobs | None, own: Logprobs | None, prefix: str) -> Logpro
         return None
     top = (*before.top, *own.top) if before.top and own.top else ()
     return Logprobs(tokens=before.tokens + own.tokens, values=before.values + own.values, top=top)
+
+
+def shortened(logprobs: Logprobs | None, num_characters: int) -> Logprobs | None:
+    """Of the tokens that begin within the first characters of the text; tokens split inside a character
+    count as none, so a few too many may stay."""
+    if logprobs is None:
+        return None
+    length, k = 0, 0
+    while k < len(logprobs.tokens) and length < num_characters:
+        length += 0 if logprobs.tokens[k].startswith("bytes:") else len(logprobs.tokens[k])
+        k += 1
+    return Logprobs(tokens=logprobs.tokens[:k], values=logprobs.values[:k], top=logprobs.top[:k])
 
 
 @cache

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import fsum, prod
+from math import ceil, fsum, prod
 from typing import Literal
 
 from nbest.context import Context
@@ -41,7 +42,7 @@ class Tree:
     """An answer's value: the verifier's own (`last`), or the least, the product or the mean over its steps,
     which are the scorer's `Score.steps`, or else the values that the steps had when they were drawn."""
     boundary: Boundary = "newline"
-    """Where steps end; `sentence` needs a server that takes about 170 stop strings."""
+    """Where steps end."""
     tags: tuple[str, ...] = ()
     """Further strings that end a step, such as a model's own `</step>`."""
     step_tokens: int = 256
@@ -90,10 +91,12 @@ class _Climb:
         self._frontier: list[Candidate] = []
         """Steps of the last round that drew any."""
         self._drawn: list[Candidate] = []
+        self._names_stop = True
 
     async def search(self) -> None:
         """Draws until the search is done or nothing more may be spent."""
         search, ctx = self._tree.search, self._ctx
+        self._names_stop = await self._can_name_stop()
         state = search.start(self._rng.getrandbits(62))
         while wishes := search.ask(state):
             requests = [self._wanted(w, state) for w in wishes]
@@ -139,6 +142,7 @@ class _Climb:
             seed=self._next_seed(wish.n),
             spent=self._spent(parent),
             is_greedy=wish.is_greedy,
+            names_stop=self._names_stop,
         )
 
     def _next_seed(self, n: int) -> int:
@@ -151,7 +155,7 @@ class _Climb:
 
     async def _children(self, wishes: Sequence[Expansion], requests: Sequence[Request]) -> list[Child]:
         """One for each draw that was wished for, those that the deadline kept back included."""
-        by_seed = {_seed(c): c for c in await self._sample(requests)}
+        by_seed = {_seed(c): c for c in await self._sample(requests, are_steps=True)}
         slots = [
             (wish, i, request, by_seed.get((request.params.seed or 0) + i))
             for wish, request in zip(wishes, requests, strict=True)
@@ -183,7 +187,7 @@ class _Climb:
             requests = [self._rest(None, left)]
         else:
             requests = [self._rest(step, 1) for step in best]
-        await self._score(await self._sample(requests, names_stop=True))
+        await self._score(await self._sample(requests))
 
     def _rest(self, parent: Candidate | None, n: int) -> Request:
         return self._steps.rest(
@@ -195,26 +199,42 @@ class _Climb:
             is_greedy=n == 1,
         )
 
-    async def _sample(
-        self, requests: Sequence[Request], *, names_stop: bool | None = None
-    ) -> list[Candidate]:
+    async def _sample(self, requests: Sequence[Request], *, are_steps: bool = False) -> list[Candidate]:
         """Draws, read as steps or answers, with their places in the trace amended."""
-        ctx = self._ctx
-        drawn = await ctx.sample(requests)
-        if names_stop is None and any(c.is_usable for c in drawn):
-            names_stop = (await ctx.engine_for("policy").capabilities()).names_stop
-        read: list[Candidate] = []
-        for c in drawn:
-            parent = ctx.candidates[c.parents[0]] if c.parents else None
-            spent = self._num_spent[c.id] = self._spent(parent) + c.usage.completion
-            read.append(self._steps.read(c, parent, spent=spent, names_stop=names_stop or False))
-        ctx.amend(read)
+        read = [self._read(c, are_steps=are_steps) for c in await self._ctx.sample(requests)]
+        self._ctx.amend(read)
         self._drawn += read
         if steps := [c for c in read if c.finish == "step"]:
             self._frontier = steps
         for c in steps:
             self._step_by_text.setdefault(c.text, c)
         return read
+
+    def _read(self, drawn: Candidate, *, are_steps: bool) -> Candidate:
+        parent = self._ctx.candidates[drawn.parents[0]] if drawn.parents else None
+        step = self._steps.cut(drawn, parent) if are_steps and not self._names_stop else drawn
+        read = self._steps.read(step, parent)
+        num_before = len(parent.text) if parent else 0
+        kept = min(1.0, (len(read.text) - num_before) / max(1, len(drawn.text) - num_before))
+        spent = self._spent(parent) + ceil(drawn.usage.completion * kept)
+        self._num_spent[drawn.id] = spent
+        if read.finish == "step" and spent >= self._steps.max_tokens:
+            return replace(read, finish="length")
+        return read
+
+    async def _can_name_stop(self) -> bool:
+        """Raises `EngineError` where nobody answers."""
+        engine = self._ctx.engine_for("policy")
+        try:
+            async with asyncio.timeout(self._ctx.seconds_left):
+                can = await engine.capabilities()
+        except TimeoutError:
+            return True  # nothing will be drawn
+        if not can.names_stop and self._steps.stop:
+            self._ctx.note(
+                f"tree: {engine.name} does not say what ended a text: steps are drawn beyond their ends and cut"
+            )
+        return can.names_stop
 
     async def _score(self, candidates: Sequence[Candidate]) -> None:
         """Asks for each distinct text once in this search, all new ones in one batch."""

@@ -2,7 +2,7 @@ import pytest
 
 from judges import PROMPT
 from nbest.sampling.steps import Steps, joined, sentence_ends
-from nbest.types import Candidate, Logprobs
+from nbest.types import Candidate, Logprobs, SamplingParams
 
 
 def drawn(text, **how):
@@ -22,36 +22,41 @@ def test_the_next_step_continues_its_parent_in_one_request():
     assert Steps().next(PROMPT, None, 1, seed=0, spent=0, is_greedy=True).params.temperature == 0
 
 
+PARAMS = SamplingParams(stop=("\n", "</s>"))
+
+
 @pytest.mark.parametrize(
-    ("draw", "spent", "expected"),
+    ("draw", "expected"),
     [
-        (drawn("Nombres : 3\nx", stopped_by="\n"), 9, ("Nombres : 3\nx\n", "step")),
-        (drawn("Nombres : 3\nx", stopped_by="</s>"), 9, ("Nombres : 3\nx</s>", "step")),
-        (drawn("Nombres : 3\nx"), 9, ("Nombres : 3\nx", "stop")),
-        (drawn("Nombres : 3\nx", finish="length"), 9, ("Nombres : 3\nx", "step")),
-        (drawn("Nombres : 3\n", finish="length"), 9, ("Nombres : 3\n", "length")),
-        (drawn("Nombres : 3\nx", finish="length"), 20, ("Nombres : 3\nx", "length")),
-        (drawn("Nombres : 3\nx", stopped_by="\n"), 20, ("Nombres : 3\nx\n", "length")),
+        (drawn("Nombres : 3\nx", stopped_by="\n", params=PARAMS), ("Nombres : 3\nx\n", "step")),
+        (drawn("Nombres : 3\nx", stopped_by="</s>", params=PARAMS), ("Nombres : 3\nx</s>", "step")),
+        (drawn("Nombres : 3\nx", stopped_by="<|end|>", params=PARAMS), ("Nombres : 3\nx", "stop")),
+        (drawn("Nombres : 3\nx", params=PARAMS), ("Nombres : 3\nx", "stop")),
+        (drawn("Nombres : 3\nx", finish="length", params=PARAMS), ("Nombres : 3\nx", "step")),
+        (drawn("Nombres : 3\n", finish="length", params=PARAMS), ("Nombres : 3\n", "length")),
     ],
 )
-def test_what_a_draw_is(draw, spent, expected):
-    read = Steps(max_tokens=20).read(draw, PARENT, spent=spent, names_stop=True)
+def test_what_a_draw_is(draw, expected):
+    read = Steps().read(draw, PARENT)
     assert (read.text, read.finish) == expected
 
 
-def test_where_nobody_says_what_ended_a_text_an_empty_continuation_is_the_end():
-    steps = Steps()
-    going_on = steps.read(drawn("Nombres : 3\nx"), PARENT, spent=1, names_stop=False)
-    assert (going_on.text, going_on.finish) == ("Nombres : 3\nx\n", "step")
-    end = steps.read(drawn("Nombres : 3\n"), PARENT, spent=1, names_stop=False)
-    assert (end.text, end.finish) == ("Nombres : 3\n", "stop")
-    whole = Steps(boundary="tokens").read(drawn("Nombres : 3\nx"), PARENT, spent=1, names_stop=False)
-    assert whole.finish == "stop"
+def test_without_stop_strings_a_draw_is_cut_after_its_first_boundary():
+    steps = Steps(tags=("§",))
+    assert steps.next(PROMPT, PARENT, 1, seed=0, spent=0, names_stop=False).params.stop == ()
+    tokens = Logprobs(tokens=("x", "bytes:\\xe0", "ก", "\n", "y"), values=(-1.0, -2.0, -3.0, -4.0, -5.0))
+    long = drawn("Nombres : 3\nxก\ny§z", finish="length", params=SamplingParams(), logprobs=tokens)
+    step = steps.read(steps.cut(long, PARENT), PARENT)
+    assert (step.text, step.finish, step.stopped_by) == ("Nombres : 3\nxก\n", "step", "\n")
+    assert steps.cut(long, None).text == "Nombres : 3"
+    assert steps.cut(long, PARENT).logprobs.values == (-1.0, -2.0, -3.0, -4.0)
+    end = drawn("Nombres : 3\nxy", params=SamplingParams())
+    assert steps.read(steps.cut(end, PARENT), PARENT) == end
 
 
 def test_a_failed_draw_stays_as_it_is():
     failed = drawn("", error="no", finish="error")
-    assert Steps().read(failed, PARENT, spent=0, names_stop=True) is failed
+    assert Steps().read(Steps().cut(failed, PARENT), PARENT) is failed
 
 
 def test_sentences_end_in_every_script_and_never_at_a_word():

@@ -105,10 +105,14 @@ def test_seeds_of_all_draws_differ():
     assert len(seeds) == len(set(seeds)) == 12
 
 
-def test_an_engine_that_does_not_say_what_ended_a_text_goes_on_until_nothing_follows():
-    outcome = solve(Scripted(names_stop=False), Tree(search=Beam(n=2, width=2), verifier=Counting()))
-    assert outcome.candidates[-1].finish == "stop"
-    assert outcome.text == "ตัวเลข: ๓ (1)\nขั้น ๒ (0)\nคำตอบ: ๔๒\n"
+def test_from_an_engine_that_does_not_say_what_ended_a_text_steps_are_cut_here():
+    engine = Scripted(names_stop=False)
+    outcome = solve(engine, Tree(search=Beam(n=2, width=2), verifier=Counting()))
+    assert not any(r.params.stop for r in engine.requests)
+    assert [c.text.splitlines()[-1] for c in outcome.candidates] == [line for line in LINES for _ in range(2)]
+    assert [c.finish for c in outcome.candidates] == ["step"] * 4 + ["stop"] * 2
+    assert outcome.text == "\n".join(LINES)
+    assert any("does not say what ended a text" in note for note in outcome.notes)
 
 
 def test_agreeing_answers_share_their_values():
