@@ -23,6 +23,7 @@ from nbest.scoring.rewardwire import (
     pair_body,
     text_body,
 )
+from nbest.scoring.steps import Split, steps_of
 from nbest.types import Candidate, Json, Prompt, Score
 
 _NOT_THERE = frozenset({404, 405, 501})
@@ -36,8 +37,9 @@ class Reward:
     For `classify` and `pooling` a candidate is the last turn of the conversation (`form=chat`: one call
     for each, at once, the server applies the chat template), or is put with the prompt into `template`
     (`form=text`: `batch` in a call). For `score` and `rerank` it is a document, and the last user turn
-    the query. A model that scores places (a process reward model) fills `Score.steps`, and `reduce` makes
-    the score of them: the last, as Snell et al. 2024 do (arXiv 2408.03314), the least, product or mean.
+    the query. A model that scores places (a process reward model; `step_mark` where it needs them marked)
+    fills `Score.steps`, and `reduce` makes the score of them: the last, as Snell et al. 2024 do (arXiv 2408.03314), the
+    least, product or mean.
 
     A candidate that the server refuses or does not score has no score, and a note says why. Raises
     `EngineError` where that holds for all, `InputError` for what a person has to mend: a key, an address,
@@ -55,6 +57,11 @@ class Reward:
     label: int | None = None
     """Which class's number is the score, from 0, where the model has several."""
     reduce: Reduce = "last"
+    step_mark: str | None = None
+    """What a process reward model reads its values at: put behind each step of a candidate, as `<extra_0>`
+    for Qwen2.5-Math-PRM. The server has to give one place for each mark (vLLM: pooling type STEP)."""
+    split: Split = "line"
+    """Where steps end, for `step_mark`."""
     activation: bool = True
     """false asks vLLM for raw logits: a reward model's, squashed by a sigmoid, are all 1 from 17 up."""
     key_env: str | None = None
@@ -69,15 +76,20 @@ class Reward:
             raise ValueError(f"batch must be at least 1, got {self.batch}")
         if "{answer}" not in self.template:
             raise ValueError("template has no {answer}: write it where the candidate goes")
+        if self.step_mark == "":
+            raise ValueError("step_mark must not be empty")
 
     async def __call__(
         self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
     ) -> Sequence[Score]:
-        places = [i for i, c in enumerate(candidates) if c.is_usable]
+        # Without a step there is no place to read a mark at.
+        places = [
+            i for i, c in enumerate(candidates) if c.is_usable and (not self.step_mark or c.text.strip())
+        ]
         scores = [Score(value=None)] * len(candidates)
         if not places:
             return scores
-        texts = [candidates[i].text for i in places]
+        texts = [self._marked(candidates[i].text) for i in places]
         api, endpoint = await self._server(prompt, texts[0], ctx)
         size = 1 if self._is_chat(api) else self.batch
         parts = [texts[i : i + size] for i in range(0, len(texts), size)]
@@ -90,8 +102,13 @@ class Reward:
             ctx.note(f"reward: {len(errors)} of {len(readings)} candidates have no score: {errors[0]}")
         for i, reading in zip(places, readings, strict=True):
             if not isinstance(reading, EngineError):
-                scores[i] = self._score(reading)
+                scores[i] = self._score(reading, candidates[i].text)
         return scores
+
+    def _marked(self, text: str) -> str:
+        if self.step_mark is None:
+            return text
+        return "".join(step.strip() + self.step_mark for step in steps_of(text, self.split))
 
     def _is_chat(self, api: Api) -> bool:
         return api in {"classify", "pooling"} and self.form == "chat"
@@ -167,7 +184,12 @@ class Reward:
         count_call(ctx, reply.prompt_tokens)
         return {i: reading for i, reading in reply.by_index().items() if reading and all(reading)}
 
-    def _score(self, reading: Reading) -> Score:
+    def _score(self, reading: Reading, text: str) -> Score:
+        if self.step_mark is not None and len(reading) != (wanted := len(steps_of(text, self.split))):
+            raise InputError(
+                f"{self.url} gives {len(reading)} places for {wanted} steps marked {self.step_mark!r}: name the"
+                " model's own mark, and serve it so that it gives the places of the marks (vLLM: pooling type STEP)"
+            )
         label = class_of(self.label, min(len(row) for row in reading), self.url)
         steps = tuple(row[label] for row in reading)
         return Score(value=aggregate(steps, self.reduce), steps=steps if len(steps) > 1 else ())

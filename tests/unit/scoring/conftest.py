@@ -13,7 +13,7 @@ class RewardServer:
     def __init__(self, apis, *, refuse=(), classes=1, faults=(), places=False, key=None, delay_s=0.0):
         self.apis, self.refuse, self.classes, self.places = apis, refuse, classes, places
         self.faults, self.key, self.delay_s = list(faults), key, delay_s
-        self.calls, self.url, self.answer_with = [], "", None
+        self.calls, self.url, self.answer_with, self.mark = [], "", None, None
 
     async def answer(self, request):
         body = await request.json()
@@ -68,6 +68,8 @@ class RewardServer:
             return {**common, "data": data}
         if path.endswith("/pooling"):
             tables = [[[x - 2 for x in v], [x - 1 for x in v], v] for v in values] if self.places else values
+            if self.mark:  # pooling type STEP
+                tables = [[[len(s) / 10] for s in t.split(self.mark)[:-1]] for t in texts]
             return {
                 **common,
                 "data": [{"index": i, "object": "pooling", "data": t} for i, t in enumerate(tables)],

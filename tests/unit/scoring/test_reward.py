@@ -130,6 +130,25 @@ class TestReadings:
                 assert score.value == expected
                 assert score.steps == (2.0, 3.0, 4.0)
 
+    @pytest.mark.parametrize("form", ["chat", "text"])
+    async def test_steps_are_marked_and_their_places_are_steps(self, reward_server, form):
+        async with reward_server("/pooling") as server:
+            server.mark = "<extra_0>"
+            scorer = Reward(
+                url=server.url, form=form, template="{answer}", step_mark="<extra_0>", reduce="min"
+            )
+            pool = [Candidate(id=i, text=t) for i, t in enumerate(["一二三\n\n一\n", "一二", " \n"])]
+            many, one, none = await scorer(PROMPT, pool, Context({}))
+        assert (many.value, many.steps) == (0.1, (0.3, 0.1))
+        assert (one.value, none.value) == (0.2, None)
+        sent = [t for _, body, _ in server.calls for t in server.texts(body)]
+        assert {"一二三<extra_0>一<extra_0>", "一二<extra_0>"} == set(sent)
+
+    async def test_a_server_that_reads_another_mark_is_said(self, reward_server):
+        async with reward_server("/pooling", places=True) as server:
+            with pytest.raises(InputError, match="3 places for 1 steps marked 'ки'"):
+                await Reward(url=server.url, step_mark="ки")(PROMPT, POOL[:1], Context({}))
+
     @pytest.mark.parametrize("path", ["/classify", "/pooling"])
     async def test_several_classes_need_a_label(self, reward_server, path):
         async with reward_server(path, classes=2) as server:
