@@ -110,9 +110,11 @@ def report(outcomes: dict[str, list[Outcome]], console: Console, out: Path) -> N
     """The table, each method against greedy, what it cost, and where the records are."""
     console.print(table(outcomes))
     greedy = correctness(outcomes["first"])
-    console.print("against greedy, paired, with 95 % interval:")
+    # The translations of a problem ("p0017-th") are one cluster: they are right or wrong together.
+    problems = [o.prompt.id.partition("-")[0] for o in outcomes["first"]]
+    console.print("against greedy, paired, with 95 % interval over problems:")
     for spec, chosen in list(outcomes.items())[1:]:
-        gain = mean_interval(100 * (correctness(chosen) - greedy))
+        gain = mean_interval(100 * (correctness(chosen) - greedy), clusters=problems)
         console.print(f"  {spec:22} {gain.value:+5.1f}  [{gain.low:+.1f}, {gain.high:+.1f}]")
     pools = outcomes["first"]
     drawn = np.mean([np.mean([is_right(c, o) for c in o.candidates]) for o in pools])
