@@ -56,7 +56,10 @@ class OracleRollouts:
         gold = _answer(prompt, ctx)
         beginnings = [c.text for c in candidates if is_partial(c) and c.is_usable]
         rolled = await self._rollouts().roll(prompt, beginnings, ctx)
-        ends = [[*rolled.get(c.text, ())] if is_partial(c) else [c.text] for c in candidates]
+        ends = [
+            [*rolled.get(c.text, ())] if is_partial(c) else [c.text] if c.is_usable else []
+            for c in candidates
+        ]
         rights = [[_truth(t, gold, prompt) for t in texts] for texts in ends]
         return [Score(value=fsum(r) / len(r) if r else None) for r in rights]
 
@@ -101,7 +104,9 @@ class NoisyOracle:
     ) -> Sequence[Score]:
         gold = _answer(prompt, ctx)
         begun = [i for i, c in enumerate(candidates) if is_partial(c) and c.is_usable]
-        truths = [None if is_partial(c) else _truth(c.text, gold, prompt) for c in candidates]
+        truths = [
+            None if is_partial(c) or not c.is_usable else _truth(c.text, gold, prompt) for c in candidates
+        ]
         if begun:
             for i, score in zip(
                 begun, await self.prefix(prompt, [candidates[i] for i in begun], ctx), strict=True
