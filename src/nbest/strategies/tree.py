@@ -9,6 +9,7 @@ from math import ceil, fsum, prod
 from typing import Literal
 
 from nbest.context import Context
+from nbest.errors import CapabilityError
 from nbest.protocols import Scorer, Search, Selector, Utility, logprobs_needed
 from nbest.sampling.steps import Boundary, Steps
 from nbest.search.beam import Beam
@@ -223,13 +224,15 @@ class _Climb:
         return read
 
     async def _can_name_stop(self) -> bool:
-        """Raises `EngineError` where nobody answers."""
+        """Raises `EngineError` where nobody answers, `CapabilityError` where no prefix is continued."""
         engine = self._ctx.engine_for("policy")
         try:
             async with asyncio.timeout(self._ctx.seconds_left):
                 can = await engine.capabilities()
         except TimeoutError:
             return True  # nothing will be drawn
+        if not can.prefix:
+            raise CapabilityError(f"{engine.name} does not continue a text, which search over steps needs")
         if not can.names_stop and self._steps.stop:
             self._ctx.note(
                 f"tree: {engine.name} does not say what ended a text: steps are drawn beyond their ends and cut"

@@ -6,7 +6,7 @@ import pytest
 from judges import PROMPT
 from nbest import registry
 from nbest.engines.fake import Fake
-from nbest.errors import EngineError, SpecError
+from nbest.errors import CapabilityError, EngineError, SpecError
 from nbest.meter import total
 from nbest.protocols import Capabilities
 from nbest.run import answer
@@ -113,6 +113,17 @@ def test_from_an_engine_that_does_not_say_what_ended_a_text_steps_are_cut_here()
     assert [c.finish for c in outcome.candidates] == ["step"] * 4 + ["stop"] * 2
     assert outcome.text == "\n".join(LINES)
     assert any("does not say what ended a text" in note for note in outcome.notes)
+
+
+def test_an_engine_that_continues_nothing_is_refused_before_anything_is_drawn():
+    class Deaf(Scripted):
+        async def capabilities(self):
+            return Capabilities(prefix=False)
+
+    engine = Deaf()
+    with pytest.raises(CapabilityError, match="does not continue a text"):
+        solve(engine, Tree(verifier=Counting()))
+    assert not engine.requests
 
 
 def test_agreeing_answers_share_their_values():
