@@ -24,6 +24,11 @@ from nbest.session import Session
 from nbest.types import Usage
 
 SAMPLERS = ("hedged", "hedged(temperature=1.0)", "iid(temperature=0.7)", "iid(temperature=1.0)", "ladder")
+WRAPPED = (
+    "prompts(sampler=hedged(n=5, max_tokens=160), variants=['{prompt}', '{prompt}\\n…'])",
+    "translated(sampler=hedged(n=5, max_tokens=160), languages=[en])",
+)
+"""Samplers that change the prompt, at n=5 only: this model was never taught to follow an instruction."""
 SELECTORS = (
     "first",
     "random",
@@ -41,16 +46,18 @@ SELECTORS = (
     "vote(weight=logprob)",
     "vote(weight=self_certainty)",
     "guard(selector=vote)",
+    "xmbr(utility=chrf)",
     "best(oracle)",
 )
 JUDGED = ("chops(max_tokens=100)", "fuse(max_tokens=100)")
 """The embedded model is no judge and no fusor: these show the protocol, its fallback and its cost,
 for the first sampler at n=5."""
 MAX_TOKENS = 160
-NUM_LOGPROBS = 20
 
 
 def spec_with_n(sampler, n):
+    if sampler in WRAPPED:
+        return sampler
     name, _, rest = sampler.partition("(")
     parameters = [p for p in rest.rstrip(")").split(", ") if p]
     return f"{name}({', '.join([f'n={n}', f'max_tokens={MAX_TOKENS}', *parameters])})"
@@ -91,7 +98,7 @@ def by_problem(values, items):
     """Means over the languages of one problem: translations are one cluster, not independent prompts."""
     clusters = {}
     for item, value in zip(items, values, strict=True):
-        clusters.setdefault(item.prompt.id.rsplit("-", 1)[0], []).append(value)
+        clusters.setdefault(item.gold["cluster"], []).append(value)
     return np.array([np.mean(c) for c in clusters.values()])
 
 
@@ -151,7 +158,7 @@ async def main():
         "Greedy decoding, right answers in %: {:.1f} [{:.1f}, {:.1f}].".format(*(100 * v for v in interval)),
     ]
     for n in (5, 16):
-        for sampler in SAMPLERS:
+        for sampler in (*SAMPLERS, *(WRAPPED if n == 5 else ())):
             pools = await draw(items, sampler, n, a.out, a.seed)
             by_selector = {
                 spec: await choose(pools, spec, a.seed, judge if spec in JUDGED else None)

@@ -74,7 +74,7 @@ async def run(out: Path, *, per_language: int, seed: int) -> dict[str, list[Outc
     recorded = {pool.prompt.id: pool for pool in read_pools(str(out / "pool"))}
     pools = [recorded[item.prompt.id] for item in items]
     oracle = registry.parse("scorers", "oracle")
-    comparison = await compare(pools, COMPARED, scorer=oracle, resamples=ORDERS, seed=seed)
+    comparison = await compare(pools, COMPARED, scorer=oracle, resamples=ORDERS, seed=seed, cluster="cluster")
     compared.write(comparison, out / "compared")
     return {spec: await _choose(pools, spec, out, seed) for spec in SELECTORS}
 
@@ -110,8 +110,8 @@ def report(outcomes: dict[str, list[Outcome]], console: Console, out: Path) -> N
     """The table, each method against greedy, what it cost, and where the records are."""
     console.print(table(outcomes))
     greedy = correctness(outcomes["first"])
-    # The translations of a problem ("p0017-th") are one cluster: they are right or wrong together.
-    problems = [o.prompt.id.partition("-")[0] for o in outcomes["first"]]
+    # The translations of a problem are one cluster: they are right or wrong together.
+    problems = [str(o.gold["cluster"]) for o in outcomes["first"]]
     console.print("against greedy, paired, with 95 % interval over problems:")
     for spec, chosen in list(outcomes.items())[1:]:
         gain = mean_interval(100 * (correctness(chosen) - greedy), clusters=problems)
@@ -125,7 +125,7 @@ def report(outcomes: dict[str, list[Outcome]], console: Console, out: Path) -> N
         out / "compared",
     ]
     page = out / "report.html"
-    reporting.write(runs, out=page, title="nbest demo", baseline="first")
+    reporting.write(runs, out=page, title="nbest demo", baseline="first", cluster="cluster")
     console.print(
         f"{len(pools)} prompts × {len(pools[0].candidates)} candidates, {spent} tokens drawn;"
         f" one draw is right {100 * float(drawn):.1f} % of the time."

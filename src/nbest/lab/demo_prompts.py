@@ -20,6 +20,7 @@ def write_demo_prompts(out: Path, num_problems: int = NUM_PROBLEMS, seed: int = 
                 "answer": problem.answer,
                 "task": "words",
                 "num_steps": problem.num_steps,
+                "cluster": problem.id.partition("-")[0],
             }
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
