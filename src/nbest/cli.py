@@ -430,6 +430,20 @@ def report(
     print("\n".join(map(str, written)))
 
 
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Run directory.")],
+    to: Annotated[str, typer.Option(help="lm-eval, inspect, wandb or mlflow.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Directory; for inspect also a .json file. Trackers take none.")
+    ] = None,
+) -> None:
+    """Write a run as another tool's log files, or log it to an experiment tracker."""
+    from nbest.evaluate.export.command import export as exporting  # noqa: PLC0415
+
+    print("\n".join(exporting(run, to, out)))
+
+
 @app.command("list")
 def list_command(
     kind: Annotated[
