@@ -107,6 +107,21 @@ def test_dora_counts_a_direction_once_however_often_it_was_drawn():
     assert plain == {"x1": 3, "x2": 3, "x3": 3, "y1": 3}
 
 
+def test_dora_counts_a_step_once_however_often_it_was_drawn():
+    class Repeated(World):
+        def step(self, text, i, salt=0):
+            return "xxxy"[i % 4]
+
+        def value(self, text):
+            return 0.5
+
+        def is_end(self, text):
+            return False
+
+    shares = {s: walk(s, Repeated())[0][1] for s in (Dora(n=8, rounds=2), Rebase(n=8, rounds=2))}
+    assert list(shares.values()) == [[("x", 4, False), ("y", 4, False)], [("x", 6, False), ("y", 2, False)]]
+
+
 def test_uniqueness_is_the_diagonal_of_the_papers_soft_clusters():
     likeness = {("a", "a"): 1.0, ("a", "b"): 0.98, ("b", "b"): 1.0, ("b", "a"): 0.98}
     row = [exp(likeness["a", x] / 0.01) for x in "ab"]

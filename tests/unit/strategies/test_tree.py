@@ -154,6 +154,16 @@ def test_values_over_the_steps(aggregate, expected):
     assert solve(Scripted(), tree).selection.details["values"]["2"] == pytest.approx(expected)
 
 
+def test_steps_that_were_looked_ahead_from_have_the_value_that_was_found_there():
+    async def verifier(prompt, candidates, ctx):
+        assert all("ขั้น" in c.text for c in candidates)  # first steps are judged by where they lead
+        return [Score(value=0.7) for _ in candidates]
+
+    outcome = solve(Scripted(), Tree(search=Beam(n=2, width=2, lookahead=1), verifier=verifier))
+    assert outcome.selection.details["values"]["0"] == 0.7
+    assert outcome.candidates[2].params.temperature == 0
+
+
 def test_a_scorers_own_steps_count_first():
     async def verifier(prompt, candidates, ctx):
         return [Score(value=0.5, steps=(0.9, 0.2, 0.5)) for _ in candidates]
