@@ -27,7 +27,7 @@ LAYERS = [
     {"cli"},
 ]
 RANK = {name: i for i, layer in enumerate(LAYERS) for name in layer}
-GOLD_MAY_BE_READ_IN = {"context", "run", "session", "scoring.oracle", "evaluate", "show", "pools"}
+GOLD_MAY_BE_READ_IN = {"context", "demo", "run", "session", "scoring.oracle", "evaluate", "show", "pools"}
 
 
 def modules():

@@ -19,6 +19,8 @@ from nbest.answers.tables import Convention, choice_readings, convention, curren
 
 MAX_TEXT_CHARS: Final = 500
 """A longer span is no final answer in words."""
+_TAIL_CHARS: Final = 120
+"""How far before the last digit a line is read first: further than a number or a date reaches."""
 _MAX_UNIT_CHARS = 40
 _MAX_UNIT_WORDS = 4
 
@@ -74,18 +76,25 @@ def clean_reading(clean: str, conv: Convention) -> Answer | None:
 def last_number(line: str, conv: Convention) -> Answer | None:
     """The last number of a line, dates left out; a CJK numeral only where there are no digits."""
     line = plain_latex(line)
-    dates = [m.span() for pattern in (_YMD, _DMY, _HAN, _WORDED) for m in pattern.finditer(line)]
-    found = None
-    for number in numbers_in(line, conv):
-        if not any(start <= number.start < end for start, end in dates):
-            found = number
-    found = found or (None if dates else cjk.last_in(line))
+    begin = max(map(line.rfind, "0123456789")) - _TAIL_CHARS
+    found = _last(line, conv, begin) if begin > 0 else None
+    if found is None or found.start < begin + _TAIL_CHARS // 2:  # none there, or one that may begin before
+        found = _last(line, conv, 0)
     if found is None:
         return None
     after = line[found.end : found.end + _MAX_UNIT_CHARS]
     share = conv.percent.match(after)
     unit = "%" if share else found.unit if found.unit != "$" or after[:1] != "$" else None
     return _number_answer(line[found.start : found.end], found, unit, is_share=bool(share))
+
+
+def _last(line: str, conv: Convention, begin: int) -> Number | None:
+    dates = [m.span() for pattern in (_YMD, _DMY, _HAN, _WORDED) for m in pattern.finditer(line, begin)]
+    found = None
+    for number in numbers_in(line, conv, start=begin):
+        if not any(start <= number.start < end for start, end in dates):
+            found = number
+    return found or (None if dates or begin else cjk.last_in(line))
 
 
 def text_key(text: str) -> str:

@@ -197,3 +197,24 @@ def test_every_word_of_the_table_is_understood(language):
         answer = read(f"3 {word}", language)
         assert answer is not None
         assert answer.key == str(3 * scales[0]), word
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["12", "1,234", "3/4", "5 March 2024", "слово ", "答案", "$5", "×10^3", "-7", " ", "½", "万"]
+        ),
+        min_size=40,
+        max_size=120,
+    )
+)
+def test_a_long_line_ends_in_the_same_number_wherever_reading_begins(parts):
+    from nbest.answers import readers
+    from nbest.answers.normalise import normalised
+    from nbest.answers.tables import convention
+
+    line = normalised(" ".join(parts))
+    tail = readers.last_number(line, convention(None))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(readers, "_TAIL_CHARS", 10**9)
+        assert readers.last_number(line, convention(None)) == tail
