@@ -6,6 +6,7 @@ They are `msgspec` structs: records are these types as JSON, with fields at thei
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from typing import Any, Literal
 
 import msgspec
@@ -69,14 +70,16 @@ class SamplingParams(Value, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Raises `ValueError`: servers disagree on what they refuse."""
-        if not self.temperature >= 0:
+        if not 0 <= self.temperature < inf:
             raise ValueError(f"temperature must not be negative, got {self.temperature}")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p must be above 0 and at most 1, got {self.top_p}")
         if not 0 <= self.min_p <= 1:
             raise ValueError(f"min_p must be between 0 and 1, got {self.min_p}")
-        if self.max_tokens < 1:
-            raise ValueError(f"max_tokens must be at least 1, got {self.max_tokens}")
+        for name, least in (("max_tokens", 1), ("top_k", 0), ("logprobs", 0)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"{name} must be at least {least}, got {value}")
 
 
 class Request(Value, frozen=True, kw_only=True):

@@ -86,7 +86,6 @@ class TestLlamaCppDeterministic(EngineContract):
 
 
 class ServerContract(EngineContract):
-    refuses_wrong_parameters = False
     variable = ""
 
     def make(self):

@@ -63,7 +63,8 @@ class LlamaCpp:
     async def generate(self, request: Request) -> Sequence[Completion]:
         """`request.n` draws in one call, the prompt read once; its tokens are charged to the first."""
         params = request.params
-        _check(params, request.n, self.slots)
+        if not 1 <= request.n <= self.slots:
+            raise EngineError(f"n must be between 1 and {self.slots} (slots=), got {request.n}")
         server = await self._server()
         opening = await _opening(server, request)
         async with server.turn():
@@ -146,21 +147,6 @@ class _Live:
 
 class _Templated(msgspec.Struct):
     prompt: str
-
-
-def _check(p: SamplingParams, n: int, num_slots: int) -> None:
-    problems = {
-        f"n must be between 1 and {num_slots} (slots=), got {n}": not 1 <= n <= num_slots,
-        f"temperature must be at least 0, got {p.temperature}": not 0 <= p.temperature < float("inf"),
-        f"top_p must be above 0 and at most 1, got {p.top_p}": not 0 < p.top_p <= 1,
-        f"top_k must be at least 0, got {p.top_k}": p.top_k < 0,
-        f"min_p must be between 0 and 1, got {p.min_p}": not 0 <= p.min_p <= 1,
-        f"max_tokens must be at least 1, got {p.max_tokens}": p.max_tokens < 1,
-        f"logprobs must be at least 0, got {p.logprobs}": (p.logprobs or 0) < 0,
-    }
-    for message, is_wrong in problems.items():
-        if is_wrong:
-            raise EngineError(message)
 
 
 def _body(p: SamplingParams) -> dict[str, Any]:
