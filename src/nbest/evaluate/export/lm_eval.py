@@ -35,7 +35,7 @@ def write(source: Source, out: Path) -> list[Path]:
         raise InputError(f"{out} is a file; lm-eval logs need a directory")
     folder = out / re.sub(r"[\"<>:/|\\?*\[\]]+", "__", source.model)
     folder.mkdir(parents=True, exist_ok=True)
-    date = source.ended.replace(tzinfo=None).isoformat().replace(":", "-")
+    date = source.ended.replace(tzinfo=None).isoformat(timespec="microseconds").replace(":", "-")
     tasks: dict[str, _Task] = {}
     files: dict[str, Path] = {}
     with ExitStack() as stack:

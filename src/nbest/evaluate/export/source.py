@@ -131,8 +131,8 @@ def _model(config: Mapping[str, Json]) -> str:
     engine = re.match(r"\w*", spec)
     if engine is None or not engine[0]:
         return "recorded"
-    named = re.search(r"\bmodel='([^']+)'|([^'/\"]+)\.gguf\b", spec)
-    return f"{engine[0]}/{named[1] or named[2]}" if named else engine[0]
+    named = re.search(r"\bmodel='([^']+?)(?:\.gguf)?'", spec)
+    return f"{engine[0]}/{named[1]}" if named else engine[0]
 
 
 def _modified(file: Path) -> datetime:

@@ -34,31 +34,41 @@ _LONGEST_PARAM: Final = 6000
 
 
 def wandb(source: Source) -> list[str]:
-    """Gives where the run is. Raises `MissingExtraError`, `InputError` for what the tracker refuses."""
+    """Gives where the run is. Raises `MissingExtraError`, `InputError` for what the tracker refuses.
+
+    Nothing of this machine is added: it is not the one that the run was made on, perhaps.
+    """
     package = _package("wandb")
+    found, table = metrics(source), rows(source)
     try:
-        run = package.init(
-            project=os.environ.get("WANDB_PROJECT", PROJECT), name=source.name, config=dict(source.config)
+        settings = package.Settings(
+            disable_git=True, save_code=False, console="off", x_disable_meta=True, x_disable_stats=True
         )
-        run.summary.update(metrics(source))
-        run.log({"winners": package.Table(columns=list(COLUMNS), data=rows(source))})
-        where = run.url or run.dir
-        run.finish()
+        with package.init(
+            project=os.environ.get("WANDB_PROJECT", PROJECT),
+            name=source.name,
+            config=dict(source.config),
+            settings=settings,
+        ) as run:
+            run.summary.update(found)
+            run.log({"winners": package.Table(columns=list(COLUMNS), data=table)})
+            return [str(run.url or run.dir)]
     except (package.Error, OSError) as e:
         raise InputError(f"wandb: {e}") from None
-    return [str(where)]
 
 
 def mlflow(source: Source) -> list[str]:
     """Gives where the run is. Raises `MissingExtraError`, `InputError` for what the tracker refuses."""
     package = _package("mlflow")
+    found, table = metrics(source), rows(source)
     try:
         if not {"MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID"} & os.environ.keys():
             package.set_experiment(PROJECT)
-        with package.start_run(run_name=source.name) as run:
+        with package.start_run(run_name=source.name, tags={"mlflow.source.name": "nbest export"}) as run:
             package.log_params({k: v[:_LONGEST_PARAM] for k, v in _flat(source.config).items()})
-            package.log_metrics({k.replace("@", "_at_"): v for k, v in metrics(source).items()})
-            package.log_dict({"columns": COLUMNS, "data": rows(source)}, "winners.json")
+            package.log_metrics({k.replace("@", "_at_"): v for k, v in found.items()})
+            columns = {name: [row[i] for row in table] for i, name in enumerate(COLUMNS)}
+            package.log_table(columns, "winners.json")
     except (package.MlflowException, OSError) as e:
         raise InputError(f"mlflow: {e}") from None
     return [f"{package.get_tracking_uri()} run {run.info.run_id}"]
