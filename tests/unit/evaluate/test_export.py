@@ -325,6 +325,8 @@ def test_a_missing_tracker_is_named_with_its_install_line(run, to, monkeypatch):
         ("inspect", "taken", "is a file"),
         ("inspect", "folder.json", "is a directory"),
         ("lm-eval", "taken", "is a file"),
+        ("lm-eval", "taken/below", "cannot be written"),
+        ("inspect", "taken/below.json", "cannot be written"),
     ],
 )
 def test_mistakes_are_named(run, tmp_path, to, out, message):

@@ -36,4 +36,7 @@ def export(run: Path, to: str, out: Path | None) -> list[str]:
         return list(TRACKERS[to](source))
     if out is None:
         raise InputError(f"--to {to} writes files: name where with  --out")
-    return [str(file) for file in FILES[to](source, out)]
+    try:
+        return [str(file) for file in FILES[to](source, out)]
+    except OSError as e:
+        raise InputError(f"{out}: cannot be written ({e.strerror})") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from nbest.evaluate.export.source import Grade, plain, target_of, winner_of
+from nbest.evaluate.export.source import Grade, plain, shown, target_of, winner_of
 from nbest.meter import total
 from nbest.types import Candidate, Finish, Message, Outcome, Usage
 
@@ -84,6 +84,7 @@ def _candidate(c: Candidate) -> dict[str, Any]:
         "text": c.text,
         "finish": c.finish,
         "error": c.error,
+        "engine": shown(c.engine),
         "language": c.language,
         "parents": list(c.parents),
         "params": plain(c.params),

@@ -8,25 +8,20 @@ All candidates are the `resps` of the one request, the chosen answer is what the
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any
 
 import msgspec
 
 from nbest.errors import InputError
-from nbest.evaluate.export.source import Grade, Source, grade, mean, plain, stderr, target_of, winner_of
+from nbest.evaluate.export.lm_eval_sample import FILTER, sample, sha256
+from nbest.evaluate.export.source import Source, grade, mean, plain, stderr
 from nbest.meter import total
-from nbest.types import Outcome, SamplingParams, Usage
-
-FILTER: Final = "nbest"
-_NAMES: Final = {"accuracy": "acc"}
-"""Measures that have another name there."""
+from nbest.types import Outcome, Usage
 
 
 def write(source: Source, out: Path) -> list[Path]:
@@ -81,7 +76,7 @@ class _Task:
 
     @property
     def hash(self) -> str:
-        return _sha("".join(self._hashes))
+        return sha256("".join(self._hashes))
 
     def results(self, name: str) -> dict[str, Any]:
         found: dict[str, Any] = {"name": name, "alias": name, "sample_len": self.num_samples}
@@ -90,62 +85,6 @@ class _Task:
             found[f"{metric},{FILTER}"] = mean(values)
             found[f"{metric}_stderr,{FILTER}"] = "N/A" if error is None else error
         return found
-
-
-def sample(outcome: Outcome, *, doc_id: int, graded: Grade | None) -> dict[str, Any]:
-    """One line of a samples file. A failed candidate is an empty response; `nbest` says why, and who won."""
-    prompt, winner = outcome.prompt, winner_of(outcome)
-    doc = {"id": prompt.id, "question": prompt.text, "language": prompt.language, **plain(outcome.gold)}
-    asked = _asked(outcome)
-    target = target_of(outcome)
-    metrics: dict[str, float] = {}
-    if graded is not None:
-        metrics[_NAMES.get(graded.metric, graded.metric)] = graded.value
-        if graded.oracle is not None:
-            metrics["oracle"] = graded.oracle
-    pool = {c.id for c in outcome.candidates}
-    return {
-        "doc_id": doc_id,
-        "doc": doc,
-        "target": target,
-        "arguments": {"gen_args_0": {"arg_0": asked, "arg_1": _generation(outcome)}},
-        "resps": [[c.text for c in outcome.candidates]],
-        "filtered_resps": ["" if winner is None else winner.text],
-        "filter": FILTER,
-        "metrics": list(metrics),
-        "doc_hash": _sha(json.dumps(doc, indent=2, ensure_ascii=False)),
-        "prompt_hash": _sha(asked),
-        "target_hash": _sha(target),
-        **metrics,
-        "nbest": {
-            "strategy": outcome.strategy,
-            "seed": outcome.seed,
-            "winner": winner.id if winner is not None and winner.id in pool else None,
-            "errors": [c.error for c in outcome.candidates],
-            "stopped": outcome.stopped,
-            "error": outcome.error,
-            "seconds": outcome.seconds,
-        },
-    }
-
-
-def _asked(outcome: Outcome) -> str:
-    """The text of a single user turn; a conversation as JSON, as its chat templates for servers give it."""
-    messages = outcome.prompt.messages
-    if len(messages) == 1 and messages[0].role == "user":
-        return messages[0].content
-    return json.dumps(plain(messages), ensure_ascii=False)
-
-
-def _generation(outcome: Outcome) -> dict[str, Any]:
-    params = next((c.params for c in outcome.candidates if c.params), None) or SamplingParams()
-    return {
-        "until": list(params.stop),
-        "max_gen_toks": params.max_tokens,
-        "do_sample": params.temperature > 0,
-        "temperature": params.temperature,
-        "top_p": params.top_p,
-    }
 
 
 def _results(source: Source, tasks: Mapping[str, _Task]) -> dict[str, Any]:
@@ -213,7 +152,3 @@ def _config(name: str, task: _Task) -> dict[str, Any]:
         ],
         "filter_list": [{"name": FILTER, "filter": []}],
     }
-
-
-def _sha(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
