@@ -1,6 +1,6 @@
 """A small Llama in plain PyTorch: RMSNorm, rotary positions, SwiGLU, one shared embedding."""
 
-# ruff: noqa: N803, N806, N812, PLR2004 - array names carry their dimensions; nothing here is secret
+# ruff: noqa: N812, PLR2004 - array names carry their dimensions; nothing here is secret
 
 import math
 from dataclasses import dataclass

@@ -7,7 +7,7 @@ exactly on the same machine.
 """
 
 # pyright: reportUnknownMemberType=false
-# ruff: noqa: N803, N806, N812, PLR2004, S311 - array names carry their dimensions; nothing here is secret
+# ruff: noqa: N812, PLR2004, S311 - array names carry their dimensions; nothing here is secret
 
 import argparse
 import random
