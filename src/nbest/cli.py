@@ -53,6 +53,12 @@ Seconds = Annotated[float | None, typer.Option("--deadline", min=0, help="Budget
 Concurrency = Annotated[
     int | None, typer.Option(min=1, help="Prompts at work at the same time.", show_default="64")
 ]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        help="Column that translations of one prompt share.", show_default="cluster, where rows have it"
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
@@ -222,9 +228,7 @@ def compare(
         str | None,
         typer.Option(help="Selector to compare with; mean: of all candidates.", show_default="the first"),
     ] = None,
-    cluster: Annotated[
-        str | None, typer.Option(help="Column of the rows whose equal values stand together in intervals.")
-    ] = None,
+    cluster: Cluster = None,
     resamples: Annotated[int, typer.Option(min=1, help="Random pools of each size per prompt.")] = 8,
     seed: Seed = None,
     out: Annotated[Path | None, typer.Option(help="Directory for the comparison, for  nbest report.")] = None,
@@ -266,12 +270,7 @@ def eval_command(
     task: Annotated[
         str | None, typer.Option(help="Task that measures the answers and has the gold ones, if runs do not.")
     ] = None,
-    cluster: Annotated[
-        str | None,
-        typer.Option(
-            help="Column that translations of one prompt share.", show_default="cluster, where rows have it"
-        ),
-    ] = None,
+    cluster: Cluster = None,
     params: Annotated[
         list[str] | None,
         typer.Option(help="Active parameters of the model, for FLOPs:  8e9;  again as  judge=70e9."),
@@ -319,12 +318,7 @@ def judge_command(
     pairs: Annotated[
         Literal["all", "baseline"], typer.Option(help="Who meets: all runs, or each the baseline only.")
     ] = "all",
-    cluster: Annotated[
-        str | None,
-        typer.Option(
-            help="Column that translations of one prompt share.", show_default="cluster, where rows have it"
-        ),
-    ] = None,
+    cluster: Cluster = None,
     nulls: Annotated[
         Literal["skip", "tie"], typer.Option(help="Pairs with a game without a verdict: leave out, or tie.")
     ] = "skip",
@@ -403,9 +397,7 @@ def report(
     baseline: Annotated[
         str | None, typer.Option(help="Run to compare with.", show_default="greedy, else the first")
     ] = None,
-    cluster: Annotated[
-        str | None, typer.Option(help="Column of the rows whose equal values stand together in intervals.")
-    ] = None,
+    cluster: Cluster = None,
     markdown: Annotated[Path | None, typer.Option(help="The tables as Markdown.")] = None,
     latex: Annotated[Path | None, typer.Option(help="The tables as LaTeX.")] = None,
     json: Annotated[Path | None, typer.Option(help="The numbers as JSON.")] = None,

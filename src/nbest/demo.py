@@ -74,7 +74,7 @@ async def run(out: Path, *, per_language: int, seed: int) -> dict[str, list[Outc
     recorded = {pool.prompt.id: pool for pool in read_pools(str(out / "pool"))}
     pools = [recorded[item.prompt.id] for item in items]
     oracle = registry.parse("scorers", "oracle")
-    comparison = await compare(pools, COMPARED, scorer=oracle, resamples=ORDERS, seed=seed, cluster="cluster")
+    comparison = await compare(pools, COMPARED, scorer=oracle, resamples=ORDERS, seed=seed)
     compared.write(comparison, out / "compared")
     return {spec: await _choose(pools, spec, out, seed) for spec in SELECTORS}
 
@@ -125,7 +125,7 @@ def report(outcomes: dict[str, list[Outcome]], console: Console, out: Path) -> N
         out / "compared",
     ]
     page = out / "report.html"
-    reporting.write(runs, out=page, title="nbest demo", baseline="first", cluster="cluster")
+    reporting.write(runs, out=page, title="nbest demo", baseline="first")
     console.print(
         f"{len(pools)} prompts × {len(pools[0].candidates)} candidates, {spent} tokens drawn;"
         f" one draw is right {100 * float(drawn):.1f} % of the time."

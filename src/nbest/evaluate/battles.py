@@ -10,6 +10,7 @@ import numpy as np
 from nbest.errors import InputError
 from nbest.evaluate.intervals import codes
 from nbest.evaluate.ranking import Battles, Floats, Ints
+from nbest.evaluate.scores import CLUSTER
 from nbest.evaluate.style import Style, style
 from nbest.evaluate.verdicts import Verdict
 from nbest.judging.verdicts import POINTS
@@ -18,8 +19,6 @@ from nbest.types import Prompt
 Nulls = Literal["skip", "tie"]
 """What a game without a verdict is: its pair is left out, or it is a tie."""
 
-CLUSTER: Final = "cluster"
-"""The column that says which prompts stand or fall together, where no other is named."""
 UNKNOWN_LANGUAGE: Final = "und"
 STYLE_FEATURES: Final = Style._fields
 

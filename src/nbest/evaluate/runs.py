@@ -18,12 +18,10 @@ import numpy as np
 from nbest.errors import InputError
 from nbest.evaluate.intervals import Bools, Floats
 from nbest.evaluate.measures import Columns, Costs, Row, measure, row_of
-from nbest.evaluate.scores import score_spec
+from nbest.evaluate.scores import CLUSTER, score_spec
 from nbest.records import read_outcomes
 from nbest.types import Json, Outcome, replace
 
-CLUSTER: Final = "cluster"
-"""The column of a row that says which prompts stand together, where none is named."""
 MOST_LANGUAGE_CHECKS: Final = 20_000
 """About so many chosen texts of a run have their language judged; of larger runs a share, by a hash of the id."""
 _BATCH: Final = 128

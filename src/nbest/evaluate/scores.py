@@ -12,6 +12,8 @@ from nbest.protocols import Scorer
 from nbest.scoring.oracle import Oracle, ReferenceOracle
 from nbest.types import Candidate, Json, Outcome
 
+CLUSTER = "cluster"
+"""The column of a row that says which prompts stand together, where none is named."""
 ACCURACY = "oracle"
 """The score that is right or wrong: shown in per cent."""
 
@@ -109,5 +111,11 @@ def pool_of(outcome: Outcome) -> Pool:
 
 
 def cluster_of(pool: Pool, column: str | None) -> str:
-    """What the prompt stands together with in intervals: the value of a column of its row, else itself."""
-    return str(pool.gold.get(column, pool.prompt.id)) if column else pool.prompt.id
+    """What the prompt stands together with in intervals: the value of a column of its row.
+
+    Without a name it is the column `cluster` where the row has it, else the prompt stands alone. Raises
+    `InputError` for a named column that the row lacks.
+    """
+    if column and column not in pool.gold:
+        raise InputError(f"prompt {pool.prompt.id!r} has no column {column!r} (--cluster) in its row")
+    return str(pool.gold.get(column or CLUSTER, pool.prompt.id))

@@ -91,7 +91,7 @@ def tables(comparison: Comparison, language: str | None = None) -> list[Table]:
     ]
     orders = max(c.num_orders for c in cells.values())
     note = (
-        f"{first[ns[0]].num_prompts} prompts, 95 % intervals over prompts;"
+        f"{first[ns[0]].num_prompts} prompts, 95 % intervals over prompts, translations together;"
         f" below the whole pool each is the mean of {orders} random pools per prompt."
     )
     if any(left_out):

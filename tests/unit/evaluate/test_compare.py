@@ -7,7 +7,7 @@ import pytest
 from nbest import registry
 from nbest.errors import InputError, SpecError
 from nbest.evaluate.compare import compare, subsets, usage_of
-from nbest.evaluate.scores import score_spec, scores_of, split_specs
+from nbest.evaluate.scores import cluster_of, score_spec, scores_of, split_specs
 from nbest.pools import Pool
 from nbest.run import select
 from nbest.types import Candidate, Logprobs, Message, Prompt, SamplingParams, Usage
@@ -165,3 +165,11 @@ def test_the_score_is_found_or_named():
         score_spec("humna", pool())
     with pytest.raises(SpecError):
         compared([pool()], ["voted"])
+
+
+def test_a_column_that_a_row_lacks_is_said_and_the_usual_one_is_taken_by_itself():
+    row = Pool(Prompt(id="p", messages=(Message(role="user", content="؟"),)), {"cluster": "m1"}, ())
+    assert cluster_of(row, None) == "m1"
+    assert cluster_of(row._replace(gold={}), None) == "p"
+    with pytest.raises(InputError, match="no column 'problem'"):
+        cluster_of(row, "problem")
