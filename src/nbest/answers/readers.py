@@ -19,7 +19,7 @@ from nbest.answers.tables import Convention, choice_readings, convention, curren
 
 MAX_TEXT_CHARS: Final = 500
 """A longer span is no final answer in words."""
-_TAIL_CHARS: Final = 120
+_TAIL_CHARS: Final = 60
 """How far before the last digit a line is read first: further than a number or a date reaches."""
 _MAX_UNIT_CHARS = 40
 _MAX_UNIT_WORDS = 4
@@ -42,6 +42,10 @@ _MATHS = regex.compile(
 _WORD = regex.compile(
     r"(?<![\\\p{L}])(?!(?:sin|cos|tan|log|ln|exp|max|min|gcd|lcm|mod)(?!\p{L}))\p{L}[\p{L}\p{M}]+|[^\P{L}\p{Latin}\p{Greek}]"
 )
+_CLAUSE_END = regex.compile(r"[,.;:!。、،؛।]")
+_EXPONENTS = regex.compile(r"\^\{?-?[0-9]\}?")
+_NO_UNIT = regex.compile(r"[0-9=<>+*,;:\\(\[](?!\p{L}+[)\]]$)")
+_SPACES_AND_DOLLARS = regex.compile(r"\s+|\$")
 _EDGES = regex.compile(r"^[\p{P}\s]+|(?<![\p{P}\s])[\p{P}\s]+$")
 _APPROXIMATELY = "≈~≃ "
 
@@ -128,7 +132,8 @@ def _choice(span: str, conv: Convention) -> Answer | None:
 
 def _verdict(span: str, conv: Convention) -> Answer | None:
     """A word for yes or no, alone or before a comma or full stop."""
-    word = regex.split(r"[,.;:!。、،؛।]", span, maxsplit=1)[0]
+    end = _CLAUSE_END.search(span, 0, _MAX_UNIT_CHARS + 1)
+    word = span[: end.start()] if end else span
     if len(word) > _MAX_UNIT_CHARS:
         return None
     verdict = conv.verdicts.get(text_key(word))
@@ -184,10 +189,10 @@ def _without(pattern: regex.Pattern[str], text: str) -> tuple[str, str | None]:
 
 def _unit(after: str, conv: Convention) -> str | None:
     """What follows a number, if that is a unit: few words, no digits but exponents; None if it is more."""
-    after = regex.sub(r"\^\{?-?[0-9]\}?", "", after).strip(" .,;:-–'*")
+    after = _EXPONENTS.sub("", after).strip(" .,;:-–'*")
     if len(after) > _MAX_UNIT_CHARS or len(after.split()) > _MAX_UNIT_WORDS:
         return None
-    if regex.search(r"[0-9=<>+*,;:\\(\[](?!\p{L}+[)\]]$)", after):
+    if _NO_UNIT.search(after):
         return None
     tail = max((t for t in conv.tails if after.endswith(t)), key=len, default="")
     return after.removesuffix(tail).strip(" '")
@@ -202,4 +207,4 @@ def _expression(clean: str, plain: str) -> Answer | None:
     """Mathematics beyond a number: commands, operators or equations, and no sentence around them."""
     if len(plain) > MAX_TEXT_CHARS or not _MATHS.search(plain) or _WORD.search(plain):
         return None
-    return Answer(text=clean, kind="expression", readings=(regex.sub(r"\s+|\$", "", plain),))
+    return Answer(text=clean, kind="expression", readings=(_SPACES_AND_DOLLARS.sub("", plain),))
