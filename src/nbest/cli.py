@@ -469,11 +469,21 @@ def train_base(
     out: Annotated[Path, typer.Option(help="Where the GGUF goes.")] = Path("nbest-mini.gguf"),
     seed: Seed = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    conversations: Annotated[
+        int | None,
+        typer.Option(min=64, help="Conversations to train on; few for a trial.", show_default="100000"),
+    ] = None,
 ) -> None:
     """Train the embedded model from scratch (needs the extra  train)."""
-    from nbest.lab.train_base import train_base as train  # noqa: PLC0415
+    from nbest.errors import MissingExtraError  # noqa: PLC0415
 
-    train(out, seed=seed or 0, threads=threads)
+    try:
+        from nbest.lab.train_base import NUM_SAMPLES  # noqa: PLC0415
+        from nbest.lab.train_base import train_base as train  # noqa: PLC0415
+    except ModuleNotFoundError as e:
+        raise MissingExtraError(e.name or "torch", "train") from None
+
+    train(out, seed=seed or 0, num_samples=conversations or NUM_SAMPLES, threads=threads)
 
 
 @app.callback(invoke_without_command=True)

@@ -1,5 +1,6 @@
 """The command line as a person meets it, in a process of its own."""
 
+import importlib.util
 import json
 import socket
 import subprocess
@@ -165,3 +166,11 @@ def test_a_run_with_prompts_left_without_an_answer_says_so_and_exits_with_1(prom
     assert done.returncode == 1
     assert "no answer for" in done.stderr
     assert "told to fail" in done.stderr
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="torch is installed")
+def test_training_without_its_extra_names_the_install_line(tmp_path):
+    done = nbest("lab", "train-base", "--out", tmp_path / "x.gguf")
+    assert done.returncode == 2
+    assert "pip install 'nbest[train]'" in done.stderr
+    assert done.stderr.count("\n") == 1
