@@ -45,9 +45,6 @@ class _Reply(msgspec.Struct):
         billed = self.meta.billed_units if self.meta else None
         return int(billed.input_tokens or 0) if billed else 0
 
-    def by_index(self) -> Mapping[int, Reading]:
-        raise NotImplementedError
-
 
 class _Class(msgspec.Struct):
     probs: list[Number]
