@@ -49,6 +49,8 @@ SELECTORS = (
     "xmbr(utility=chrf)",
     "best(oracle)",
 )
+PAIRWISE = ("judge_pairwise(max_tokens=60)", "tournament(max_tokens=60)")
+"""With --pairwise, for the first sampler at n=5 alone: a call for each pair and order."""
 JUDGED = ("chops(max_tokens=100)", "fuse(max_tokens=100)")
 """The embedded model is no judge and no fusor: these show the protocol, its fallback and its cost,
 for the first sampler at n=5."""
@@ -146,6 +148,7 @@ async def main():
     parser.add_argument("--docs", type=Path)
     parser.add_argument("--per-language", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--pairwise", action="store_true")
     a = parser.parse_args()
     items = prompts(a.per_language)
     judge = {"policy": registry.parse("engines", "llamacpp(slots=4, context=8192)")}
@@ -157,6 +160,12 @@ async def main():
         f"{a.per_language} held-out problems in each of {num_languages} languages, seed {a.seed}.",
         "Greedy decoding, right answers in %: {:.1f} [{:.1f}, {:.1f}].".format(*(100 * v for v in interval)),
     ]
+    if a.pairwise:
+        pools = await draw(items, SAMPLERS[0], 5, a.out, a.seed)
+        chosen = {spec: await choose(pools, spec, a.seed, judge) for spec in ("first", *PAIRWISE)}
+        print("\n".join(lines + section(spec_with_n(SAMPLERS[0], 5), pools, chosen, greedy, items)))
+        await judge["policy"].aclose()
+        return
     for n in (5, 16):
         for sampler in (*SAMPLERS, *(WRAPPED if n == 5 else ())):
             pools = await draw(items, sampler, n, a.out, a.seed)
