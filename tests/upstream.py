@@ -56,6 +56,7 @@ class Upstream:
     num_model_calls: int = 0
     num_cancelled: int = 0
     drawn: int = 0
+    _served: set = field(default_factory=set)
 
     async def __aenter__(self):
         app = web.Application()
@@ -271,6 +272,13 @@ class Upstream:
     async def _fault_hang_up(self, request):
         request.transport.abort()
         return web.Response()
+
+    async def _fault_hang_up_on_old(self, request):
+        """On connections that have served before, as a server does that counts them as idle for too long."""
+        if request.protocol in self._served:
+            request.transport.abort()
+        self._served.add(request.protocol)
+        return web.json_response(self._answer(await request.json(), is_chat=True))
 
     async def _broken(self, request, *events):
         """The first half of a stream, and then `events`."""

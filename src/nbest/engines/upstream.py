@@ -25,8 +25,8 @@ from nbest.wire.chunks import Chunks
 _CONNECT_S = 10.0
 GET_S = 30.0
 """For what a server knows without drawing: who waits for that waits for nothing else."""
-_KEEPALIVE_S = 4.0
-"""Under the 5 s after which uvicorn (vLLM, SGLang) hangs up: nobody sends into a closing connection."""
+_KEEPALIVE_S = 2.0
+"""Well under the 5 s after which uvicorn (vLLM, SGLang) hangs up, which a busy server counts late."""
 _MAX_CONNECTIONS = 4096
 IDLE_S = 60.0
 """How long a stream that has begun may be silent."""
@@ -91,11 +91,12 @@ class Upstream:
         timeout_s = timeout_s or self._timeout_s
         try:
             try:
-                return await self._once(method, path, body, chunks, timeout_s)
+                return await self._once(self._pool(), method, path, body, chunks, timeout_s)
             except aiohttp.ClientConnectionError as e:
                 if not _was_closed_before(e):
                     raise
-                return await self._once(method, path, body, chunks, timeout_s)
+                async with self._new_pool() as fresh:  # the other idle connections are as old
+                    return await self._once(fresh, method, path, body, chunks, timeout_s)
         except EngineError:
             raise
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as e:
@@ -110,9 +111,15 @@ class Upstream:
             raise EngineProtocolError(f"{self.host} broke off its reply ({_reason(e)})") from None
 
     async def _once(
-        self, method: str, path: str, body: bytes | None, chunks: Chunks | None, timeout_s: float
+        self,
+        pool: aiohttp.ClientSession,
+        method: str,
+        path: str,
+        body: bytes | None,
+        chunks: Chunks | None,
+        timeout_s: float,
     ) -> bytes:
-        async with self._pool().request(
+        async with pool.request(
             method,
             self.url + path,
             data=body,
@@ -166,18 +173,20 @@ class Upstream:
     def _pool(self) -> aiohttp.ClientSession:
         loop = asyncio.get_running_loop()
         if self._session is None or self._session.closed or self._loop is not loop:
-            headers = {"Content-Type": "application/json", "Accept": "application/json"}
-            if key := self._key():
-                headers["Authorization"] = f"Bearer {key}"
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=_MAX_CONNECTIONS, keepalive_timeout=_KEEPALIVE_S, ttl_dns_cache=300
-                ),
-                headers=headers,
-                cookie_jar=aiohttp.DummyCookieJar(),
-            )
-            self._loop = loop
+            self._session, self._loop = self._new_pool(), loop
         return self._session
+
+    def _new_pool(self) -> aiohttp.ClientSession:
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        if key := self._key():
+            headers["Authorization"] = f"Bearer {key}"
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=_MAX_CONNECTIONS, keepalive_timeout=_KEEPALIVE_S, ttl_dns_cache=300
+            ),
+            headers=headers,
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
 
     def _key(self) -> str | None:
         """Read each time, never kept. Raises `InputError` where a key was named and is not there."""

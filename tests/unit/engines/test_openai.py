@@ -527,6 +527,13 @@ async def test_an_idle_connection_that_closes_is_no_fault(upstream, engine):
     assert len(await engine.generate(ask())) == 1
 
 
+async def test_many_idle_connections_that_close_are_no_fault(upstream, engine):
+    upstream.fault = "hang_up_on_old"
+    for num in (8, 2):
+        drawn = await asyncio.gather(*(engine.generate(ask()) for _ in range(num)))
+        assert [len(d) for d in drawn] == [1] * num
+
+
 async def test_cancelling_stops_the_server_at_once(upstream, engine):
     upstream.fault = "hang"
     task = asyncio.create_task(engine.generate(ask()))
