@@ -15,7 +15,6 @@ that the engine's thread spent waiting for a core that other processes had: what
 import argparse
 import asyncio
 import contextlib
-import dataclasses
 import os
 import statistics
 import time
@@ -29,7 +28,7 @@ from nbest.engines.layers.layer import Layer
 from nbest.meter import total
 from nbest.pools import read_prompts
 from nbest.run import answer, run_all
-from nbest.types import Candidate, Outcome, Score, Usage
+from nbest.types import Candidate, Outcome, Usage
 
 DRAWS = "temperature=0.8,max_tokens={max_tokens}"
 SIDES = {
@@ -51,14 +50,6 @@ class Recording(Layer):
     async def generate(self, request, on_text=None):
         self.requests.append(request)
         return await self.engine.generate(request, on_text)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Coin:
-    """Values at random, by the text: costs nothing, and knows nothing."""
-
-    async def __call__(self, prompt, candidates, ctx):
-        return [Score(value=ctx.random(c.text).random()) for c in candidates]
 
 
 class Sums:
@@ -125,11 +116,10 @@ def prefix_cache(url):
 
 
 async def measure(args, engine, items, report):
-    verifier = "logprob" if args.verifier == "coin" else args.verifier
     fields = {
         "n": args.n,
         "width": args.width,
-        "verifier": verifier,
+        "verifier": args.verifier,
         "boundary": args.boundary,
         "step_tokens": args.step_tokens,
     }
@@ -137,12 +127,6 @@ async def measure(args, engine, items, report):
     strategies = {
         name: registry.parse("strategies", SIDES[name].format(draws=draws, **fields)) for name in args.sides
     }
-    if args.verifier == "coin":
-        strategies = {
-            name: dataclasses.replace(s, verifier=Coin()) if SIDES[name] == SIDES["beam"] else s
-            for name, s in strategies.items()
-        }
-
     beam = Recording(engine=engine)
 
     async def again(requests):
@@ -213,11 +197,7 @@ def main():
     ask.add_argument("--max-tokens", type=int, default=256)
     ask.add_argument("--boundary", default="newline", help="what ends a step; tokens: --step-tokens alone")
     ask.add_argument("--step-tokens", type=int, default=64)
-    ask.add_argument(
-        "--verifier",
-        default="noisy_oracle(auc=1.0,prefix=word_steps)",
-        help="of the beam; coin: values at random, for a model that knows nothing",
-    )
+    ask.add_argument("--verifier", default="noisy_oracle(auc=1.0,prefix=word_steps)", help="of the beam")
     ask.add_argument("--sides", nargs="+", default=list(SIDES), choices=list(SIDES))
     args = ask.parse_args()
 

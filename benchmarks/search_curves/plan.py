@@ -14,13 +14,11 @@ AUCS = (0.7, 0.8, 0.9, 1.0)
 SEARCHES = {
     "beam, width 4": lambda n: f"beam(n={n}, width=4)",
     "beam of different steps": lambda n: f"beam(n={n}, width=4, are_copies_kept=false)" if n > 4 else None,
-    "beam of different steps, width √N": lambda n: (
-        f"beam(n={n}, width=none, are_copies_kept=false)" if n != 16 else None  # is width 4
-    ),
+    "beam, width √N": lambda n: f"beam(n={n}, width=none)" if n != 16 else None,  # is width 4
     "rebase": lambda n: f"rebase(n={n})",
     "dvts": lambda n: f"dvts(n={n}, width=4)" if n > 4 else None,  # is beam
     "particles": lambda n: f"particles(n={n})",
-    "lookahead 1, different steps": lambda n: f"beam(n={n}, width=4, lookahead=1, are_copies_kept=false)",
+    "lookahead 1": lambda n: f"beam(n={n}, width=4, lookahead=1)",
     "dora": lambda n: f"dora(n={n})",
     "abmcts": lambda n: f"abmcts(n={n})",
 }
@@ -91,7 +89,7 @@ REVISIONS = [
 
 BEAM, DIFFERENT, SQUARE, REBASE, DVTS, PARTICLES, LOOKAHEAD, DORA, ABMCTS = SEARCHES
 NOISY = tuple(map(str, AUCS))
-SAME = {(DIFFERENT, 4): BEAM, (DVTS, 4): BEAM, (SQUARE, 16): DIFFERENT}
+SAME = {(DIFFERENT, 4): BEAM, (DVTS, 4): BEAM, (SQUARE, 16): BEAM}
 """Methods that are another one at this n."""
 STEPS: Sequence[tuple[Sequence[str], int, int, Sequence[str]] | Cell] = [
     GREEDY,
@@ -120,6 +118,11 @@ STEPS: Sequence[tuple[Sequence[str], int, int, Sequence[str]] | Cell] = [
     ((DVTS, PARTICLES, DIFFERENT, SQUARE), 64, 3, NOISY),
     ((BEAM, REBASE), 256, 3, NOISY),
     ((REBASE,), 64, 5, REAL),
+    ((LOOKAHEAD, DORA, ABMCTS), 64, 3, NOISY),
+    ((DVTS, PARTICLES), 256, 3, NOISY),
+    ((SQUARE, LOOKAHEAD, DORA, ABMCTS), 256, 3, NOISY),
+    ((BEAM, DVTS, PARTICLES), 64, 5, REAL),
+    ((BEAM, REBASE, DVTS, PARTICLES), 256, 3, REAL),
 ]
 
 
