@@ -48,7 +48,7 @@ class Endpoint:
 
         Raises `EngineError` (the deadline included), and `InputError` for a key that is refused.
         """
-        return await before_deadline(self.ask(body, answer), ctx, self.url)
+        return await before_deadline(self.ask(body, answer), ctx, urlsplit(self.url).netloc)
 
     async def ask(self, body: Mapping[str, Json], answer: type[T]) -> T:
         """As `post`, for prompts with other deadlines, or none."""
@@ -76,14 +76,14 @@ async def _persist(upstream: Upstream, body: bytes) -> bytes:
     raise AssertionError  # the last try returns or raises
 
 
-async def before_deadline(work: Awaitable[T], ctx: Context, url: str) -> T:
-    """What `work` gives. Raises `EngineTimeoutError` at the prompt's deadline."""
+async def before_deadline(work: Awaitable[T], ctx: Context, who: str) -> T:
+    """What `work` of `who` gives. Raises `EngineTimeoutError` at the prompt's deadline."""
     try:
         async with asyncio.timeout(ctx.seconds_left):
             return await work
     except TimeoutError:
         ctx.stopped = "deadline"
-        raise EngineTimeoutError(f"{urlsplit(url).netloc} did not answer before the deadline") from None
+        raise EngineTimeoutError(f"{who} did not answer before the deadline") from None
 
 
 def count_call(ctx: Context, prompt_tokens: int = 0, calls: int = 1) -> None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nbest.context import Context
-from nbest.scoring.hf_model import Encoded, HfModel, load
+from nbest.scoring.hf_model import Encoded, HfModel, classify, load
 from nbest.scoring.rewardwire import class_of, filled
-from nbest.types import Candidate, Completion, Prompt, Score, Usage
+from nbest.types import Candidate, Prompt, Score
 from nbest.wire import raw_text
 
 
@@ -18,8 +18,8 @@ from nbest.wire import raw_text
 class HfReward:
     """The logit that a sequence classifier gives each candidate as the answer to the prompt.
 
-    The model is loaded when first asked, kept, and runs one batch at a time in a thread. A candidate that
-    does not fit the model has no score, and a note says so. Raises `MissingExtraError`, `InputError` for a
+    The model is loaded when first asked, kept, and runs in a thread, candidates of different prompts in one
+    batch. A candidate that does not fit the model has no score, and a note says so. Raises `MissingExtraError`, `InputError` for a
     model that cannot be used, and `EngineError` where it fails (memory, a chat template that refuses).
     """
 
@@ -51,21 +51,16 @@ class HfReward:
         if not places:
             return scores
         texts = [candidates[i].text for i in places]
-        logits, num_tokens = await asyncio.to_thread(self._logits, prompt, texts)
-        ctx.meter.count("verifier", [Completion(text="", usage=Usage(prompt=num_tokens, calls=1))])
+        model, encoded = await asyncio.to_thread(self._prepared, prompt, texts)
+        logits = await classify(model, encoded, ctx, batch=self.batch, max_tokens=self.max_tokens)
         for i, row in zip(places, logits, strict=True):
             if row is not None:
-                scores[i] = Score(value=row[class_of(self.label, len(row), self.model)])
-        if num_long := sum(row is None for row in logits):
-            ctx.note(f"hf_reward: {num_long} of {len(logits)} candidates are too long for {self.model}")
+                scores[i] = Score(value=row[class_of(self.label, len(row), self.model)].item())
         return scores
 
-    def _logits(self, prompt: Prompt, texts: Sequence[str]) -> tuple[list[list[float] | None], int]:
-        """A row of class logits per text, None for one that is too long; and how many tokens were read."""
+    def _prepared(self, prompt: Prompt, texts: Sequence[str]) -> tuple[HfModel, list[Encoded]]:
         model = load(self.model, self.device, "sequence")
-        encoded = (self._encode(model, prompt, t) for t in texts)
-        rows, num_tokens = model.logits(encoded, batch=self.batch, max_tokens=self.max_tokens)
-        return [None if row is None else row.tolist() for row in rows], num_tokens
+        return model, [self._encode(model, prompt, t) for t in texts]
 
     def _encode(self, model: HfModel, prompt: Prompt, text: str) -> Encoded:
         form, tokenizer = self.form, model.tokenizer

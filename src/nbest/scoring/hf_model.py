@@ -1,19 +1,26 @@
-"""Hugging Face classifiers in this process (extra `hf`): loaded once, one batch at a time."""
+"""Hugging Face classifiers in this process (extra `hf`): loaded once, batches of whoever asks."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from threading import Lock
 from typing import Any, Literal
 
-from nbest.errors import EngineError, InputError
+from nbest.context import Context
+from nbest.errors import EngineError, EngineTimeoutError, InputError
+from nbest.scoring.endpoint import before_deadline, count_call
 from nbest.scoring.extras import optional
+from nbest.scoring.kept import kept
+from nbest.scoring.merge import Merger
 
 Head = Literal["sequence", "token"]
 """Whether a model classifies whole texts or each token."""
 Encoded = Mapping[str, Sequence[int]]
 """What a tokenizer makes of one text: `input_ids` and what goes with them."""
+_NUM_BATCHES = 8
+"""In a call: texts of like length are put together out of so many batches."""
 
 
 class HfModel:
@@ -60,27 +67,23 @@ class HfModel:
         except (ValueError, self._template_error) as e:
             raise EngineError(f"{self.name}: {type(e).__name__}: {e}") from None
 
-    def logits(
-        self, texts: Iterable[Encoded], *, batch: int, max_tokens: int | None
-    ) -> tuple[list[Any | None], int]:
-        """A tensor per text, C classes or T tokens × C; None for one that is too long. And the tokens read.
-
-        `texts` may be a generator: what the tokenizer refuses is an `EngineError` as well.
-        """
+    def fits(self, text: Encoded, max_tokens: int | None) -> bool:
+        """Whether it is no longer than the model reads, nor than `max_tokens`."""
         limit = self._max_tokens if max_tokens is None else min(max_tokens, self._max_tokens)
+        return len(text["input_ids"]) <= limit
+
+    def logits(self, texts: Sequence[Encoded], *, batch: int) -> list[Any]:
+        """A tensor per text: C classes, or T tokens × C. Raises `EngineError`. Blocks."""
+        rows: list[Any] = [None] * len(texts)
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]["input_ids"]))  # little is padding
         try:
-            encoded = list(texts)
-            sizes = [len(e["input_ids"]) for e in encoded]
-            rows: list[Any | None] = [None] * len(encoded)
-            # By length, so that little is padding.
-            order = sorted((i for i, n in enumerate(sizes) if n <= limit), key=lambda i: sizes[i])
             for start in range(0, len(order), batch):
                 part = order[start : start + batch]
-                for i, row in zip(part, self._run([encoded[i] for i in part]), strict=True):
+                for i, row in zip(part, self._run([texts[i] for i in part]), strict=True):
                     rows[i] = row
-        except (RuntimeError, ValueError, self._template_error) as e:
+        except (RuntimeError, ValueError) as e:
             raise EngineError(f"{self.name}: {type(e).__name__}: {e}") from None
-        return rows, sum(sizes[i] for i in order)
+        return rows
 
     def _run(self, encoded: Sequence[Encoded]) -> Any:
         """B × C, or B × T × C."""
@@ -96,10 +99,41 @@ _loading = Lock()
 def load(name: str, device: str | None, head: Head, *, remote_code: bool = False) -> HfModel:
     """The model, loaded when it is first asked for. Blocks."""
     with _loading:
-        return kept(name, device, head, remote_code=remote_code)
+        return loaded(name, device, head, remote_code=remote_code)
 
 
 @lru_cache(maxsize=2)
-def kept(name: str, device: str | None, head: Head, *, remote_code: bool) -> HfModel:
+def loaded(name: str, device: str | None, head: Head, *, remote_code: bool) -> HfModel:
     """As `load`, which sees to it that no model is loaded twice."""
     return HfModel(name, device, head, remote_code=remote_code)
+
+
+async def classify(
+    model: HfModel, texts: Iterable[Encoded], ctx: Context, *, batch: int, max_tokens: int | None
+) -> list[Any | None]:
+    """A tensor per text as `HfModel.logits` gives it, None for one that is too long.
+
+    Texts of different prompts are read in one batch. What was read is counted as the verifier's; at the
+    prompt's deadline there are no tensors, and a note. Raises `EngineError`.
+    """
+    encoded = list(texts)
+    places = [i for i, e in enumerate(encoded) if model.fits(e, max_tokens)]
+    if num_long := len(encoded) - len(places):
+        ctx.note(f"{num_long} of {len(encoded)} candidates are too long for {model.name}")
+    merger: Merger[Encoded, Any] = await kept(
+        (model, batch), lambda: Merger(partial(_in_thread, model, batch), size=_NUM_BATCHES * batch)
+    )
+    rows: list[Any | None] = [None] * len(encoded)
+    try:
+        read = await before_deadline(merger([encoded[i] for i in places]), ctx, model.name)
+    except EngineTimeoutError as e:
+        ctx.note(f"no scores: {e}")
+        return rows
+    count_call(ctx, sum(len(encoded[i]["input_ids"]) for i in places))
+    for i, row in zip(places, read, strict=True):
+        rows[i] = row
+    return rows
+
+
+async def _in_thread(model: HfModel, batch: int, texts: Sequence[Encoded]) -> list[Any]:
+    return await asyncio.to_thread(model.logits, texts, batch=batch)

@@ -11,10 +11,10 @@ from typing import Any, Literal
 from nbest.context import Context
 from nbest.errors import EngineError, InputError
 from nbest.scoring.aggregate import Reduce, aggregate
-from nbest.scoring.hf_model import Encoded, HfModel, load
+from nbest.scoring.hf_model import Encoded, HfModel, classify, load
 from nbest.scoring.rewardwire import class_of, filled
 from nbest.scoring.steps import Split, steps_of
-from nbest.types import Candidate, Completion, Prompt, Score, Usage
+from nbest.types import Candidate, Prompt, Score
 
 _HERE = "\ufdd0"
 """Stands for the answer in a template: a code point that no text may hold."""
@@ -30,8 +30,8 @@ class HfPrm:
     token of its mark: softmax over the classes, or the sigmoid of the only one. `Score.steps` has all of
     them, and `reduce` makes the score.
 
-    The model is loaded when first asked, kept, and runs one batch at a time in a thread. A text that does
-    not fit the model is never cut: it has no score, and a note says so. Neither has one without a step.
+    The model is loaded when first asked, kept, and runs in a thread, texts of different prompts in one batch.
+    A text that does not fit the model is never cut: it has no score, and a note says so. Neither has one without a step.
     Raises `MissingExtraError`, `InputError` for a model that cannot be used, and `EngineError` where it
     fails (memory, a chat template that refuses).
     """
@@ -72,28 +72,26 @@ class HfPrm:
         scores = [Score(value=None)] * len(candidates)
         if not places:
             return scores
-        values, num_tokens = await asyncio.to_thread(self._values, prompt, [steps[i] for i in places])
-        ctx.meter.count("verifier", [Completion(text="", usage=Usage(prompt=num_tokens, calls=1))])
+        asked = [steps[i] for i in places]
+        model, head, bodies, encoded = await asyncio.to_thread(self._prepared, prompt, asked)
+        rows = await classify(model, encoded, ctx, batch=self.batch, max_tokens=self.max_tokens)
+        values = [
+            None if row is None else self._read(row, len(head), body)
+            for row, body in zip(rows, bodies, strict=True)
+        ]
         for i, found in zip(places, values, strict=True):
             if found is not None:
                 scores[i] = Score(value=aggregate(found, self.reduce), steps=tuple(found))
-        if num_long := sum(v is None for v in values):
-            ctx.note(f"hf_prm: {num_long} of {len(values)} candidates are too long for {self.model}")
         return scores
 
-    def _values(
+    def _prepared(
         self, prompt: Prompt, solutions: Sequence[Sequence[str]]
-    ) -> tuple[list[list[float] | None], int]:
-        """Of each step of each solution, None for one that is too long; and how many tokens were read."""
+    ) -> tuple[HfModel, list[int], list[list[list[int]]], list[Encoded]]:
+        """The tokens before the first step, those of each step of each solution, and all of each solution."""
         model = load(self.model, self.device, "token", remote_code=self.remote_code)
         head, tail, mark = self._frame(model, prompt)
         bodies = [[_ids(model.tokenizer, s.strip()) + mark for s in steps] for steps in solutions]
-        encoded = (_encoded([*head, *chain.from_iterable(body), *tail]) for body in bodies)
-        rows, num_tokens = model.logits(encoded, batch=self.batch, max_tokens=self.max_tokens)
-        return [
-            None if row is None else self._read(row, len(head), body)
-            for row, body in zip(rows, bodies, strict=True)
-        ], num_tokens
+        return model, head, bodies, [_encoded([*head, *chain.from_iterable(b), *tail]) for b in bodies]
 
     def _frame(self, model: HfModel, prompt: Prompt) -> tuple[list[int], list[int], list[int]]:
         """Tokens before the first step, behind the last one, and of the mark."""

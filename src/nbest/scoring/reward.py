@@ -103,7 +103,7 @@ class Reward:
             read = await asyncio.gather(*(self._ask(api, endpoint, prompt, part, ctx) for part in parts))
             readings = [reading for part in read for reading in part]
         errors = [r for r in readings if isinstance(r, EngineError)]
-        if len(errors) == len(readings):
+        if len(errors) == len(readings) and ctx.stopped != "deadline":
             raise errors[0]
         if errors:
             ctx.note(f"reward: {len(errors)} of {len(readings)} candidates have no score: {errors[0]}")
@@ -178,7 +178,7 @@ class Reward:
         )
         wanted = merger([filled(self.template, prompt, t) for t in texts])
         try:
-            read = await before_deadline(wanted, ctx, endpoint.url)
+            read = await before_deadline(wanted, ctx, urlsplit(endpoint.url).netloc)
         except EngineError as e:
             return [e] * len(texts)
         count_call(ctx, sum(r.prompt_tokens for r in read), sum(r.calls for r in read))

@@ -1,6 +1,8 @@
 """Tiny random classifiers made here, where the extra is installed; the missing extra everywhere."""
 
+import asyncio
 import sys
+import time
 
 import pytest
 
@@ -8,8 +10,8 @@ from nbest import registry
 from nbest.context import Context
 from nbest.errors import EngineError, InputError, MissingExtraError, SpecError
 from nbest.scoring.hf import HfReward
-from nbest.scoring.hf_model import kept
-from nbest.types import Candidate, Message, Prompt
+from nbest.scoring.hf_model import HfModel, loaded
+from nbest.types import Budget, Candidate, Message, Prompt
 
 PROMPT = Prompt(
     id="p", messages=(Message(role="system", content="s"), Message(role="user", content="三 加 四"))
@@ -44,11 +46,43 @@ def make_model(tmp_path):
         return str(path)
 
     yield make
-    kept.cache_clear()
+    loaded.cache_clear()
 
 
 async def values(scorer, pool=POOL, ctx=None):
     return [s.value for s in await scorer(PROMPT, pool, ctx or Context({}))]
+
+
+async def test_candidates_of_different_prompts_are_read_together(make_model, monkeypatch):
+    scorer = HfReward(model=make_model("Bert"), batch=4, device="cpu")
+    alone = [await values(scorer, [c]) for c in POOL]
+    sizes = []
+    run = HfModel._run
+
+    def slow(model, texts):
+        sizes.append(len(texts))
+        time.sleep(0.2)  # the others ask meanwhile
+        return run(model, texts)
+
+    monkeypatch.setattr(HfModel, "_run", slow)
+    contexts = [Context({}) for _ in POOL]
+    together = await asyncio.gather(
+        *(values(scorer, [c], ctx) for c, ctx in zip(POOL, contexts, strict=True))
+    )
+    assert sum(sizes) == len(POOL)
+    assert len(sizes) <= 3  # alone they would be five
+    assert together == [pytest.approx(row, abs=1e-5) for row in alone]
+    assert all(ctx.meter.usage["verifier"].prompt for ctx in contexts)
+
+
+async def test_at_the_deadline_there_are_no_scores(make_model, monkeypatch):
+    scorer = HfReward(model=make_model("Bert"), device="cpu")
+    await values(scorer)
+    monkeypatch.setattr(HfModel, "_run", lambda *_: time.sleep(0.3))
+    ctx = Context({}, budget=Budget(seconds=0.1))
+    assert set(await values(scorer, ctx=ctx)) == {None}
+    assert ctx.stopped == "deadline"
+    assert "before the deadline" in ctx.notes[0]
 
 
 @pytest.mark.parametrize("kind", ["Bert", "Llama"])

@@ -9,7 +9,7 @@ import pytest
 from nbest import registry
 from nbest.context import Context
 from nbest.errors import EngineError, InputError, MissingExtraError, SpecError
-from nbest.scoring.hf_model import kept
+from nbest.scoring.hf_model import loaded
 from nbest.scoring.hf_prm import HfPrm
 from nbest.types import Candidate, Message, Prompt
 
@@ -77,7 +77,7 @@ def make_model(tmp_path, tokenizer):
         return str(path)
 
     yield make
-    kept.cache_clear()
+    loaded.cache_clear()
 
 
 def own_tokenizer(path):
