@@ -212,12 +212,11 @@ class Context:
 
     async def _draw_all(self, requests: Sequence[Request]) -> list[list[Completion]]:
         """Every request at once; each gives exactly its n completions, failed ones included."""
-        if len(requests) == 1 and self.budget.seconds is None:
-            return [await self._draw(requests[0])]
         results: list[list[Completion | None]] = [[None] * r.n for r in requests]
-        await together(
+        draws = [
             self._draw_before_deadline(request, into) for request, into in zip(requests, results, strict=True)
-        )
+        ]
+        await (draws[0] if len(draws) == 1 else together(draws))
         return [[c or Completion.failed(_TOO_LATE) for c in into] for into in results]
 
     async def _draw_aloud(self, request: Request, watch: Watch) -> list[Completion]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
 import regex
@@ -67,7 +68,11 @@ def read_normalised(span: str, conv: Convention) -> Answer | None:
 
 
 def clean_reading(clean: str, conv: Convention) -> Answer | None:
-    """`clean` as anything but words; None where it is none of these."""
+    """`clean` as anything but words; None where it is none of these. Remembers short ones, which pools repeat."""
+    return (_remembered if len(clean) <= _MAX_UNIT_CHARS else _reading)(clean, conv)
+
+
+def _reading(clean: str, conv: Convention) -> Answer | None:
     plain = bare(plain_latex(clean))
     readers: tuple[Callable[[str, Convention], Answer | None], ...] = (_choice, _verdict, _quantity)
     if answer := _date(plain):
@@ -78,6 +83,9 @@ def clean_reading(clean: str, conv: Convention) -> Answer | None:
     if (m := _EQUATION.match(plain)) and (answer := _quantity(bare(plain[m.end() :]), conv)):
         return answer
     return _expression(clean, plain)
+
+
+_remembered = lru_cache(maxsize=1 << 14)(_reading)
 
 
 def last_number(line: str, conv: Convention) -> Answer | None:

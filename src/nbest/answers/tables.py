@@ -17,9 +17,9 @@ from nbest.language import primary_subtag
 _CONNECTIVE_CHARS = 40
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Convention:
-    """How one language writes answers; of several languages at once where it is not known."""
+    """How one language writes answers; of several languages at once where it is not known. One object a language."""
 
     decimals: str
     """The decimal marks in use, likeliest first; empty where the language is not known."""
@@ -54,12 +54,15 @@ def languages() -> tuple[str, ...]:
     return tuple(code for code, table in _data().items() if "decimal" in table)
 
 
-@cache
 def convention(language: str | None) -> Convention:
     """That of `language` (any BCP 47 tag) and English; of every language for None or an unknown one."""
     code = primary_subtag(language)
-    known = code in languages()
-    codes = dict.fromkeys([code, "en"] if known else ["en", *languages()])
+    return _convention(code if code in languages() else None)
+
+
+@cache
+def _convention(known: str | None) -> Convention:
+    codes = dict.fromkeys([known, "en"] if known else ["en", *languages()])
     tables = [_data()[c] for c in codes]
     scales: dict[str, tuple[int, ...]] = {}
     for word, value in ((folded(w), int(v)) for t in tables for w, v in t["scale"].items()):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
@@ -61,11 +61,10 @@ def template_for(
     if path is not None and (own := _own_file(Path(path), name, wanted)):
         return _read(str(own), wanted)
     for code in (wanted, "en"):
-        file = _DATA / code / f"{name}.txt"
-        if file.is_file():
+        if shipped := _shipped(name, code):
             if code != wanted:
                 ctx.note(f"no {name} template in {wanted!r}: the English one was used")
-            return _parsed(file.read_text(encoding="utf-8"), str(file), code)
+            return shipped
     raise InputError(f"no template is called {name!r}")
 
 
@@ -96,6 +95,12 @@ def _own_file(path: Path, name: str, language: str) -> Path | None:
         raise InputError(f"{path}: no such file or directory (templates of {name})")
     places = (path / language / f"{name}.txt", path / f"{name}.txt")
     return next((p for p in places if p.is_file()), None)
+
+
+@lru_cache(maxsize=256)
+def _shipped(name: str, language: str) -> Template | None:
+    file = _DATA / language / f"{name}.txt"
+    return _parsed(file.read_text(encoding="utf-8"), str(file), language) if file.is_file() else None
 
 
 @cache

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+_REST_S = 0.05
+"""After all that waited was done: threads that take turns for every item slow the event loop down."""
 log = logging.getLogger(__name__)
 
 
@@ -31,7 +33,7 @@ class Background(Generic[T]):
         self._at_end = at_end
         self._size = size
         self._waiting: queue.SimpleQueue[T | None] = queue.SimpleQueue()
-        self._is_closed = False
+        self._closed = threading.Event()
         # A daemon: a disk that hangs does not keep the process from ending.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -42,7 +44,7 @@ class Background(Generic[T]):
 
     def offer(self, item: T) -> bool:
         """Whether it was taken. Never blocks."""
-        if self._is_closed or self._waiting.qsize() >= self._size:
+        if self._closed.is_set() or self._waiting.qsize() >= self._size:
             self.num_dropped += 1
             return False
         self._waiting.put(item)
@@ -50,8 +52,8 @@ class Background(Generic[T]):
 
     def close(self, seconds: float = 5.0) -> bool:
         """Takes nothing more and does what waits; whether it was all done within `seconds`. Blocks."""
-        if not self._is_closed:
-            self._is_closed = True
+        if not self._closed.is_set():
+            self._closed.set()
             self._waiting.put(None)
         self._thread.join(seconds)
         return not self._thread.is_alive()
@@ -65,5 +67,7 @@ class Background(Generic[T]):
                     self.num_failed += 1
                     if self.num_failed == 1:
                         log.warning("%s fails: %s", self._thread.name, e)
+                if self._waiting.empty():
+                    self._closed.wait(_REST_S)
         finally:
             self._at_end()
