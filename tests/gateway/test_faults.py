@@ -314,11 +314,18 @@ async def test_slow_calls_that_are_made_again_cut_the_tail(is_reissued):
 # ── choosing ────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_verifier_that_is_not_there_costs_the_choice_and_no_answer():
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        "parallel(sampler=iid(n=3), selector=best(scorer={verifier}))",
+        "tree(search=beam(n=3, width=1), verifier={verifier})",
+    ],
+)
+async def test_a_verifier_that_is_not_there_costs_the_choice_and_no_answer(strategy):
     async with Misbehaving() as gone:
         pass
     async with Misbehaving() as upstream:
-        strategy = f'parallel(sampler=iid(n=3), selector=best(scorer=reward(url="{gone.url}")))'
+        strategy = strategy.format(verifier=f'reward(url="{gone.url}")')
         async with serving(engine_of(upstream), strategy) as client:
             for stream in (False, True):
                 got = await client.ask(stream=stream)

@@ -27,10 +27,13 @@ from nbest.serve.replies import Job, reply_of
 from nbest.serve.tracing import RequestSpan
 from nbest.serve.watching import Watching
 from nbest.strategies.parallel import Parallel
+from nbest.strategies.tree import Tree
 from nbest.types import Budget, Candidate, Json, Outcome, Prompt, Selection, Stopped
 from nbest.wire import Ask, Reply
 
 _AT = "@"
+_OF_ANSWERS = Parallel | Tree
+"""Strategies of which every finished candidate is an answer to the prompt as it was asked."""
 
 
 class Gateway:
@@ -170,9 +173,10 @@ class Gateway:
         if found.selection is None and (misfit := _misfits(found)):
             note = "no candidate fits response_format: this is the first that was drawn"
             found = _with_first(found, misfit, note, stopped="done")
-        elif found.selection is None and not watching.has_written and isinstance(job.strategy, Parallel):
+        elif found.selection is None and not watching.has_written and isinstance(job.strategy, _OF_ANSWERS):
             note = f"the choice failed ({found.error}): this is the first that was drawn"
-            found = _with_first(found, [c for c in found.candidates if c.is_usable], note)
+            answers = [c for c in found.candidates if c.is_usable and c.finish != "step"]
+            found = _with_first(found, answers, note)
         if found.selection is None:
             raise of_outcome(found, watching.errors)
         watching.chose()
