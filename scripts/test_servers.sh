@@ -39,17 +39,18 @@ wait_for() { # NAME URL PID LOG
   exit 1
 }
 
-OMP_NUM_THREADS=1 "$venv/bin/python" tests/servers/make_models.py "$work/models"
+OMP_NUM_THREADS=1 "$venv/bin/python" tests/servers/mini_for_vllm.py "$work/mini"
 
 llamacpp_port=$(free_port)
-"$python" tests/servers/serve_llamacpp.py "$work/models/tiny.gguf" "$llamacpp_port" >"$work/llamacpp.log" 2>&1 &
+"$python" tests/servers/serve_llamacpp.py src/nbest/data/nbest-mini.gguf "$llamacpp_port" >"$work/llamacpp.log" 2>&1 &
 pids+=($!)
 
 vllm_port=$(free_port)
 HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 VLLM_NO_USAGE_STATS=1 DO_NOT_TRACK=1 VLLM_CPU_KVCACHE_SPACE=1 \
-  "$venv/bin/python" -m vllm.entrypoints.openai.api_server --model "$work/models/hf" --served-model-name tiny \
+  "$venv/bin/python" -m vllm.entrypoints.openai.api_server --model "$work/mini" --served-model-name tiny \
   --host 127.0.0.1 --port "$vllm_port" --dtype float32 --max-model-len 1024 \
-  --enforce-eager --no-enable-chunked-prefill >"$work/vllm.log" 2>&1 &
+  --enforce-eager --no-enable-chunked-prefill \
+  --structured-outputs-config '{"backend": "xgrammar", "disable_any_whitespace": true}' >"$work/vllm.log" 2>&1 &
 pids+=($!)
 
 wait_for "llama.cpp" "http://127.0.0.1:$llamacpp_port/health" "${pids[0]}" "$work/llamacpp.log"

@@ -146,12 +146,8 @@ class EngineContract(StreamContract):
 
     async def test_stop_strings_end_the_text_and_are_not_in_it(self, engine):
         whole = (await engine.generate(ask(temperature=0.0)))[0].text
-        stop = whole[len(whole) // 2 :][:1]
-        if not stop.isprintable() or stop == "\ufffd":
-            stop = next(c for c in whole[1:] if c.isprintable() and c != "\ufffd")
+        stop = next(c for c in whole[len(whole) // 2 :] if c.isprintable())
         cut = (await engine.generate(ask(temperature=0.0, stop=(stop,))))[0]
-        if cut.finish == "length" and "\ufffd" in whole:
-            pytest.skip("a random model that never finishes a character")
         assert cut.text == whole[: whole.index(stop)]
         assert cut.finish == "stop"
 
@@ -169,9 +165,7 @@ class EngineContract(StreamContract):
 
     async def test_the_rest_of_a_greedy_text_follows_its_own_beginning(self, engine):
         whole = (await engine.generate(ask(temperature=0.0)))[0].text
-        cuts = [i for i in range(1, len(whole)) if "\ufffd" not in whole[:i]]
-        if not cuts:
-            pytest.skip("a random model that begins with half a character")
+        cuts = range(1, len(whole))
         rests = [
             (await engine.generate(ask(temperature=0.0, prefix=whole[:i], max_tokens=4)))[0].text
             for i in cuts

@@ -175,7 +175,7 @@ def test_candidates_fit_the_schema(client):
 
 
 def test_tools_reach_the_server(client, server):
-    """A random model calls none. vLLM takes them where it was started for that, or where none may be called."""
+    """This model calls none. vLLM takes them where it was started for that, or where none may be called."""
     choice = "none" if server.name == "vllm" else "auto"
     got = client.chat.completions.create(**ask("Какая погода?"), tools=TOOLS, tool_choice=choice)
     assert got.nbest["num_failed"] == 0
