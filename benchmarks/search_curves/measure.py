@@ -87,8 +87,12 @@ class Study:
 
     def _samples(self, cell: Cell, *, scored: bool = True) -> list[Samples]:
         kept = self.out / f"{cell.folder}.json"
-        if kept.exists():
-            return msgspec.json.decode(kept.read_bytes(), type=list[Samples])
+        wanted = min(self.size, len(items(cell.per_language)))
+        if (
+            kept.exists()
+            and len(found := msgspec.json.decode(kept.read_bytes(), type=list[Samples])) >= wanted
+        ):
+            return found
         if not (self.out / cell.folder).exists():
             return []
         found = [
@@ -96,7 +100,7 @@ class Study:
             for o in read_outcomes(self.out / cell.folder)
             if o.prompt.id in self.place
         ]
-        if len(found) >= min(self.size, len(items(cell.per_language))):
+        if len(found) >= wanted:
             kept.write_bytes(msgspec.json.encode(found))
         return found
 

@@ -7,7 +7,7 @@ import chains
 import figures
 import tables
 from measure import VERIFIERS, Study
-from plan import BEAM, DIFFERENT, REBASE
+from plan import BEAM, DIFFERENT, DVTS, PARTICLES, REBASE
 from verifiers import DEAR, SCORERS, auc_of
 
 from nbest.evaluate.intervals import Estimate
@@ -30,9 +30,9 @@ def write(out: Path, docs: Path) -> None:
         picture = f"![Accuracy against cost, {tables.title(by)}](images/search-{by}.svg)"
         parts.append((tables.title(by), [picture, tables.methods(results, by)]))
     parts.append(("Searches against each other", [GAIN, tables.duels(results), tables.over_greedy(results)]))
-    by_method = [tables.quintiles(results, m) for m in (BEAM, REBASE, DIFFERENT)]
+    by_method = [tables.quintiles(results, m) for m in (BEAM, REBASE, DVTS, PARTICLES, DIFFERENT)]
     parts.append(("By difficulty", [tables.levels(results), QUINTILES, *by_method]))
-    parts.append(("By language", [tables.languages(results, m) for m in (BEAM, REBASE)]))
+    parts.append(("By language", [tables.languages(results, m) for m in (BEAM, REBASE, DVTS, PARTICLES)]))
     parts.append(("Revisions", chains.revisions(results)))
     text = "\n".join(
         f"\n## {heading}\n\n" + "\n\n".join(t if isinstance(t, str) else t.markdown() for t in shown) + "\n"

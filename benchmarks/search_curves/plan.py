@@ -67,7 +67,7 @@ def sampled(n: int) -> str:
     return f"parallel(sampler=iid(n={n}, {DRAW}), selector=best(logprob))"
 
 
-POOLS = [Cell("samples", "none", n, sampled(n), k) for n, k in ((64, 20), (256, 3))]
+POOLS = [Cell("samples", "none", n, sampled(n), k) for n, k in ((64, 20), (256, 5))]
 """What best-of-N, voting and the ceiling choose from."""
 DIFFICULTY = Cell(
     "difficulty", "none", 64, f"parallel(sampler=iid(n=64, {DRAW}), selector=first)", 40, seed=1
@@ -100,28 +100,21 @@ STEPS: Sequence[tuple[Sequence[str], int, int, Sequence[str]] | Cell] = [
     ((BEAM, DIFFERENT), 16, 20, NOISY),
     ((BEAM, DIFFERENT, REBASE), 16, 10, REAL),
     ((REBASE, DVTS, PARTICLES), 16, 20, NOISY),
-    ((BEAM,), 64, 5, NOISY),
     ((REBASE, SQUARE, PARTICLES), 4, 10, NOISY),
     ((REBASE,), 4, 10, REAL),
     POOLS[1],
-    ((REBASE,), 64, 5, NOISY),
     *REVISIONS,
     ((REBASE,), 16, 20, REAL),
     ((DVTS, PARTICLES), 16, 10, REAL),
-    ((LOOKAHEAD, DORA, ABMCTS), 16, 3, NOISY),
-    ((LOOKAHEAD, DORA, ABMCTS), 4, 5, NOISY),
-    ((BEAM,), 256, 3, ("0.8", "1.0")),
-    ((DVTS, PARTICLES, DIFFERENT), 64, 3, ("0.8", "1.0")),
-    ((REBASE,), 256, 3, ("0.8", "1.0")),
-    # More of the same, as far as time goes.
+    ((LOOKAHEAD, DORA, ABMCTS), 16, 10, NOISY),
+    ((LOOKAHEAD, DORA, ABMCTS), 4, 10, NOISY),
     ((BEAM, REBASE), 64, 10, NOISY),
-    ((DVTS, PARTICLES, DIFFERENT, SQUARE), 64, 3, NOISY),
-    ((BEAM, REBASE), 256, 3, NOISY),
-    ((REBASE,), 64, 5, REAL),
-    ((LOOKAHEAD, DORA, ABMCTS), 64, 3, NOISY),
-    ((DVTS, PARTICLES), 256, 3, NOISY),
+    ((REBASE, BEAM, DVTS, PARTICLES), 64, 5, REAL),
+    ((DVTS, PARTICLES), 64, 10, NOISY),
+    ((DIFFERENT,), 64, 3, NOISY),
+    ((SQUARE, LOOKAHEAD, DORA, ABMCTS), 64, 5, NOISY),
+    ((BEAM, REBASE, DVTS, PARTICLES), 256, 5, NOISY),
     ((SQUARE, LOOKAHEAD, DORA, ABMCTS), 256, 3, NOISY),
-    ((BEAM, DVTS, PARTICLES), 64, 5, REAL),
     ((BEAM, REBASE, DVTS, PARTICLES), 256, 3, REAL),
 ]
 

@@ -4,13 +4,31 @@ from typing import NamedTuple
 
 import numpy as np
 from measure import BUDGETS, VERIFIERS, Result, Study
-from plan import AUCS, BEAM, DIFFERENT, DVTS, PARTICLES, REBASE, SAME, SEARCHES, search_cell
+from plan import (
+    ABMCTS,
+    AUCS,
+    BEAM,
+    DIFFERENT,
+    DORA,
+    DVTS,
+    LOOKAHEAD,
+    PARTICLES,
+    REBASE,
+    SAME,
+    SEARCHES,
+    SQUARE,
+    search_cell,
+)
 
 from nbest.evaluate.intervals import Estimate
 from nbest.report.table import Scale, Table, count
 
 SCALE = Scale(decimals=1)
-DUELS = ((BEAM, DIFFERENT), (REBASE, BEAM), (DVTS, BEAM), (PARTICLES, REBASE))
+DUELS = (
+    *((BEAM, DIFFERENT), (SQUARE, BEAM), (LOOKAHEAD, BEAM)),
+    *((REBASE, BEAM), (DVTS, BEAM), (ABMCTS, BEAM)),
+    *((PARTICLES, REBASE), (DORA, REBASE)),
+)
 QUINTILES = ("1 (easiest)", "2", "3", "4", "5 (hardest)")
 
 
