@@ -1,7 +1,9 @@
 """The figures of the page."""
 
+from collections.abc import Sequence
+
 from measure import BLOCKS, VERIFIERS
-from plan import AUCS, BEAM, DIFFERENT, DVTS, PARTICLES, REBASE
+from plan import ABMCTS, AUCS, BEAM, DIFFERENT, DORA, DVTS, LOOKAHEAD, PARTICLES, REBASE, SQUARE
 from tables import QUINTILES, SCALE, Results, title
 
 from nbest.evaluate.intervals import Estimate
@@ -11,16 +13,23 @@ from nbest.report.table import count
 
 PERCENT = SCALE.__class__(decimals=1, unit="%")
 SHOWN = (DIFFERENT, BEAM, DVTS, REBASE, PARTICLES)
-"""The searches with most prompts: with the baselines as many curves as there are colours."""
+OTHERS = (BEAM, SQUARE, LOOKAHEAD, DORA, ABMCTS)
+"""With the baselines as many curves as there are colours."""
 
 
 def drawn(results: Results) -> dict[str, Svg]:
     """File name → drawing."""
-    found = {f"search-{by}.svg": by_cost(results, by) for by in VERIFIERS if results.by_verifier[by]}
-    return {**found, "search-quintiles.svg": by_quintile(results), "search-gain.svg": gains(results)}
+    found = {f"search-{by}.svg": by_cost(results, by, SHOWN) for by in VERIFIERS if results.by_verifier[by]}
+    others = {f"search-{by}-others.svg": by_cost(results, by, OTHERS) for by in map(str, AUCS)}
+    return {
+        **found,
+        **others,
+        "search-quintiles.svg": by_quintile(results),
+        "search-gain.svg": gains(results),
+    }
 
 
-def by_cost(results: Results, by: str) -> Svg:
+def by_cost(results: Results, by: str, shown: Sequence[str]) -> Svg:
     """Accuracy against measured tokens under one verifier, on all prompts."""
     study = results.study
 
@@ -38,7 +47,7 @@ def by_cost(results: Results, by: str) -> Svg:
         found = [study.best_of(n, by, how) for n in sizes]
         lines[name] = [point(name, n, r) for n, r in zip(sizes, found, strict=True)]
     single = point("one sample", 1, study.sampled("any", by, 1))
-    for m in SHOWN:
+    for m in shown:
         if found := [f for f in results.by_verifier[by] if f.method == m]:
             lines[m] = [single, *(point(m, f.n, results.on_all(f, by), f.gain) for f in found)]
     return curves(

@@ -27,8 +27,9 @@ def write(out: Path, docs: Path) -> None:
     parts.append(("How good the verifiers are", [scorers(out)]))
     parts.append(("Without a verifier", [tables.baselines(results)]))
     for by in VERIFIERS:
-        picture = f"![Accuracy against cost, {tables.title(by)}](images/search-{by}.svg)"
-        parts.append((tables.title(by), [picture, tables.methods(results, by)]))
+        names = [f"search-{by}", *([f"search-{by}-others"] if by[0].isdigit() else [])]
+        pictures = [f"![Accuracy against cost, {tables.title(by)}](images/{name}.svg)" for name in names]
+        parts.append((tables.title(by), [*pictures, tables.methods(results, by)]))
     parts.append(("Searches against each other", [GAIN, tables.duels(results), tables.over_greedy(results)]))
     by_method = [tables.quintiles(results, m) for m in (BEAM, REBASE, DVTS, PARTICLES, DIFFERENT)]
     parts.append(("By difficulty", [tables.levels(results), QUINTILES, *by_method]))
