@@ -115,7 +115,8 @@ STEPS: Sequence[tuple[Sequence[str], int, int, Sequence[str]] | Cell] = [
     ((SQUARE, LOOKAHEAD, DORA, ABMCTS), 64, 5, NOISY),
     ((BEAM, REBASE, DVTS, PARTICLES), 256, 5, NOISY),
     ((SQUARE, LOOKAHEAD, DORA, ABMCTS), 256, 3, NOISY),
-    ((BEAM, REBASE, DVTS, PARTICLES), 256, 3, REAL),
+    *(((SQUARE, LOOKAHEAD, DORA, ABMCTS), n, 3, REAL) for n in (4, 16, 64)),
+    ((BEAM, REBASE, DVTS, PARTICLES, SQUARE, LOOKAHEAD, DORA, ABMCTS), 256, 3, REAL),
 ]
 
 
