@@ -1,11 +1,12 @@
 """What is run: methods, verifiers, budgets, and how many prompts each gets."""
 
 from collections.abc import Sequence
-from random import Random
 from typing import NamedTuple
 
-from nbest.demo import prompts
-from nbest.pools import Item
+from nbest.lab.demo_prompts import row
+from nbest.lab.language_data import LANGUAGES
+from nbest.lab.problems import problems
+from nbest.pools import Item, item_of
 
 DRAW = "temperature=0.8, max_tokens=160"
 """Of every method, so that they draw from one distribution."""
@@ -67,27 +68,24 @@ def sampled(n: int) -> str:
     return f"parallel(sampler=iid(n={n}, {DRAW}), selector=best(logprob))"
 
 
-POOLS = [Cell("samples", "none", n, sampled(n), k) for n, k in ((64, 20), (256, 5))]
+ALL, MOST, SOME = 20, 10, 4
+"""Prompts per language up to n = 16, at 64 and at 256, where a search takes a second a prompt and longer."""
+POOLS = [Cell("samples", "none", n, sampled(n), k) for n, k in ((64, ALL), (256, SOME))]
 """What best-of-N, voting and the ceiling choose from."""
 DIFFICULTY = Cell(
-    "difficulty", "none", 64, f"parallel(sampler=iid(n=64, {DRAW}), selector=first)", 40, seed=1
+    "difficulty", "none", 64, f"parallel(sampler=iid(n=64, {DRAW}), selector=first)", ALL, seed=1
 )
 """Separate samples that pass@1 is estimated from."""
-GREEDY = Cell("greedy", "none", 1, "parallel(sampler=greedy(max_tokens=160), selector=first)", 40)
+GREEDY = Cell("greedy", "none", 1, "parallel(sampler=greedy(max_tokens=160), selector=first)", ALL)
 REVISIONS = [
-    Cell(
-        f"revise {s}×{p}",
-        "none",
-        s * p,
-        f"revise(sequential={s}, parallel={p}, {DRAW})",
-        5,
-    )
+    Cell(f"revise {s}×{p}", "none", s * p, f"revise(sequential={s}, parallel={p}, {DRAW})", MOST)
     for s, p in ((4, 1), (4, 4), (16, 1))
 ]
 """Draws do not depend on the verifier, which chooses from them offline."""
 
 
 BEAM, DIFFERENT, SQUARE, REBASE, DVTS, PARTICLES, LOOKAHEAD, DORA, ABMCTS = SEARCHES
+WIDE = (BEAM, REBASE, DVTS, PARTICLES, LOOKAHEAD, DORA, ABMCTS, SQUARE)
 NOISY = tuple(map(str, AUCS))
 SAME = {(DIFFERENT, 4): BEAM, (DVTS, 4): BEAM, (SQUARE, 16): BEAM}
 """Methods that are another one at this n."""
@@ -95,28 +93,18 @@ STEPS: Sequence[tuple[Sequence[str], int, int, Sequence[str]] | Cell] = [
     GREEDY,
     DIFFICULTY,
     POOLS[0],
-    # (methods, n, prompts per language, verifiers): at 64 and more a search takes a second a prompt or longer.
-    ((BEAM,), 4, 20, (*NOISY, *REAL)),
-    ((BEAM, DIFFERENT), 16, 20, NOISY),
-    ((BEAM, DIFFERENT, REBASE), 16, 10, REAL),
-    ((REBASE, DVTS, PARTICLES), 16, 20, NOISY),
-    ((REBASE, SQUARE, PARTICLES), 4, 10, NOISY),
-    ((REBASE,), 4, 10, REAL),
+    # (methods, n, prompts per language, verifiers)
+    (WIDE, 16, ALL, NOISY),
     POOLS[1],
     *REVISIONS,
-    ((REBASE,), 16, 20, REAL),
-    ((DVTS, PARTICLES), 16, 10, REAL),
-    ((LOOKAHEAD, DORA, ABMCTS), 16, 10, NOISY),
-    ((LOOKAHEAD, DORA, ABMCTS), 4, 10, NOISY),
-    ((BEAM, REBASE), 64, 10, NOISY),
-    ((REBASE, BEAM, DVTS, PARTICLES), 64, 5, REAL),
-    ((DVTS, PARTICLES), 64, 10, NOISY),
-    ((DIFFERENT,), 64, 3, NOISY),
-    ((SQUARE, LOOKAHEAD, DORA, ABMCTS), 64, 5, NOISY),
-    ((BEAM, REBASE, DVTS, PARTICLES), 256, 5, NOISY),
-    ((SQUARE, LOOKAHEAD, DORA, ABMCTS), 256, 3, NOISY),
-    *(((SQUARE, LOOKAHEAD, DORA, ABMCTS), n, 3, REAL) for n in (4, 16, 64)),
-    ((BEAM, REBASE, DVTS, PARTICLES, SQUARE, LOOKAHEAD, DORA, ABMCTS), 256, 3, REAL),
+    ((DIFFERENT,), 16, ALL, NOISY),
+    (WIDE, 4, ALL, NOISY),
+    (WIDE, 16, ALL, REAL),
+    (WIDE, 64, MOST, NOISY),
+    (WIDE, 4, ALL, REAL),
+    (WIDE, 256, SOME, NOISY),
+    (WIDE, 64, SOME, REAL),
+    (WIDE, 256, SOME, REAL),
 ]
 
 
@@ -139,13 +127,12 @@ def parts(cells: Sequence[Cell], part: int, num_parts: int) -> list[Cell]:
 
 
 def items(per_language: int) -> list[Item]:
-    """As many held-out problems of each language; fewer are part of more.
+    """Held-out problems, each told in one language, the languages in turn; fewer are part of more.
 
-    Those of different languages are different problems where there is a choice, so that a small number
-    of prompts is not a handful of problems.
+    As many different problems as prompts: translations of one problem are hard and easy together, and
+    would count as little more than one.
     """
-    by_language: dict[str | None, list[Item]] = {}
-    for item in prompts(40):
-        by_language.setdefault(item.prompt.language, []).append(item)
-    orders = [Random(f"{language}").sample(own, len(own)) for language, own in by_language.items()]
-    return [order[rank] for rank in range(per_language) for order in orders]
+    languages = tuple(LANGUAGES)
+    told = problems("test", per_language * len(languages))  # all languages of the first, of the second, …
+    mine = [told[i * len(languages) + i % len(languages)] for i in range(per_language * len(languages))]
+    return [item_of(row(p), p.id, default_id=p.id) for p in mine]

@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from nbest.lab.problems import problems
+from nbest.lab.problems import Problem, problems
 
 NUM_PROBLEMS = 40
 
@@ -13,16 +13,20 @@ def write_demo_prompts(out: Path, num_problems: int = NUM_PROBLEMS, seed: int = 
     """Write `num_problems` test stories in every language, problem-major."""
     with out.open("w", encoding="utf-8", newline="\n") as file:
         for problem in problems("test", num_problems, seed):
-            line = {
-                "id": problem.id,
-                "prompt": problem.text,
-                "language": problem.language,
-                "answer": problem.answer,
-                "task": "words",
-                "num_steps": problem.num_steps,
-                "cluster": problem.id.partition("-")[0],
-            }
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            file.write(json.dumps(row(problem), ensure_ascii=False) + "\n")
+
+
+def row(problem: Problem) -> dict[str, str | int]:
+    """A problem as a line of a prompt file."""
+    return {
+        "id": problem.id,
+        "prompt": problem.text,
+        "language": problem.language,
+        "answer": problem.answer,
+        "task": "words",
+        "num_steps": problem.num_steps,
+        "cluster": problem.story_id,
+    }
 
 
 def main() -> None:

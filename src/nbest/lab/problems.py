@@ -37,21 +37,22 @@ def problems(
 
     No two stories share a structure. Raises `ValueError` for an unknown split or language.
     """
-    if split not in SPLITS:
-        raise ValueError(f"unknown split {split!r}; known: {', '.join(SPLITS)}")
     if unknown := [language for language in languages if language not in LANGUAGES]:
         raise ValueError(f"unknown languages {unknown}; known: {', '.join(LANGUAGES)}")
+    told = enumerate(stories(split, n, seed))
+    return [tell(story, language, f"p{i:04d}") for i, story in told for language in languages]
+
+
+def stories(split: Split, n: int, seed: int = 0) -> list[Story]:
+    """What `problems` tells. Raises `ValueError` for an unknown split."""
+    if split not in SPLITS:
+        raise ValueError(f"unknown split {split!r}; known: {', '.join(SPLITS)}")
     rng = random.Random(f"{split} {seed}")  # noqa: S311
-    seen: set[str] = set()
-    told: list[Problem] = []
-    while len(seen) < n:
+    by_structure: dict[str, Story] = {}
+    while len(by_structure) < n:
         story = draw_story(rng, split)
-        if story.structure in seen:
-            continue
-        story_id = f"p{len(seen):04d}"
-        seen.add(story.structure)
-        told.extend(tell(story, language, story_id) for language in languages)
-    return told
+        by_structure.setdefault(story.structure, story)
+    return list(by_structure.values())
 
 
 def tell(story: Story, language: str, story_id: str = "p0000") -> Problem:

@@ -11,8 +11,8 @@ from functools import lru_cache
 from nbest.context import Context
 from nbest.errors import CapabilityError
 from nbest.lab.language_data import LANGUAGES
-from nbest.lab.problems import Problem, problems, solution
-from nbest.lab.stories import Split
+from nbest.lab.problems import Problem, solution, stories, tell
+from nbest.lab.stories import Split, Story
 from nbest.types import Candidate, Prompt, Score
 
 _ID = re.compile(r"p(?P<index>\d{1,6})-(?P<language>[a-z]{2})")
@@ -53,7 +53,8 @@ class WordSteps:
     def _problem(self, prompt: Prompt) -> Problem:
         if (match := _ID.fullmatch(prompt.id)) and match["language"] in LANGUAGES:
             index = int(match["index"])
-            made = _made(self.split, self.seed, match["language"], index // _CHUNK + 1)[index]
+            story = _stories(self.split, self.seed, index // _CHUNK + 1)[index]
+            made = tell(story, match["language"], f"p{index:04d}")
             if made.text == prompt.text:
                 return made
         raise CapabilityError(
@@ -62,9 +63,9 @@ class WordSteps:
         )
 
 
-@lru_cache(maxsize=32)
-def _made(split: Split, seed: int, language: str, num_chunks: int) -> list[Problem]:
-    return problems(split, num_chunks * _CHUNK, seed, [language])
+@lru_cache(maxsize=8)
+def _stories(split: Split, seed: int, num_chunks: int) -> list[Story]:
+    return stories(split, num_chunks * _CHUNK, seed)
 
 
 def _signs(line: str) -> list[str]:
