@@ -60,7 +60,8 @@ class HfReward:
 
     def _prepared(self, prompt: Prompt, texts: Sequence[str]) -> tuple[HfModel, list[Encoded]]:
         model = load(self.model, self.device, "sequence")
-        return model, [self._encode(model, prompt, t) for t in texts]
+        with model.its_faults():
+            return model, [self._encode(model, prompt, t) for t in texts]
 
     def _encode(self, model: HfModel, prompt: Prompt, text: str) -> Encoded:
         form, tokenizer = self.form, model.tokenizer

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from threading import Lock
 from typing import Any, Literal
 
 from nbest.context import Context
-from nbest.errors import EngineError, EngineTimeoutError, InputError
+from nbest.errors import EngineError, EngineTimeoutError, InputError, NbestError
 from nbest.scoring.endpoint import before_deadline, count_call
 from nbest.scoring.extras import optional
 from nbest.scoring.kept import kept
@@ -30,7 +31,6 @@ class HfModel:
         """Raises `MissingExtraError`, and `InputError` for a model that was not trained to classify."""
         self.name = name
         self._torch, transformers = optional("torch", "hf"), optional("transformers", "hf")
-        self._template_error: type[Exception] = optional("jinja2", "hf").TemplateError
         auto = f"AutoModelFor{head.capitalize()}Classification"
         trusted = {"trust_remote_code": True} if remote_code else {}
         try:
@@ -60,12 +60,23 @@ class HfModel:
         limits = (self.tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", None))
         self._max_tokens = min(int(n) for n in limits if n)
 
-    def in_template(self, turns: Sequence[Mapping[str, str]]) -> str:
-        """A conversation as text, by the tokenizer's chat template. Raises `EngineError` where it refuses."""
+    @contextmanager
+    def its_faults(self) -> Generator[None]:
+        """What its tokenizer, template or layers raise within is an `EngineError`.
+
+        They raise anything: `tokenizers` a bare `Exception` for a word without a token.
+        """
         try:
-            return self.tokenizer.apply_chat_template(list(turns), tokenize=False)
-        except (ValueError, self._template_error) as e:
+            yield
+        except NbestError:
+            raise
+        except Exception as e:  # noqa: BLE001 (the code is not ours)
             raise EngineError(f"{self.name}: {type(e).__name__}: {e}") from None
+
+    def in_template(self, turns: Sequence[Mapping[str, str]]) -> str:
+        """A conversation as text, by the tokenizer's chat template. Raises `MissingExtraError`."""
+        optional("jinja2", "hf")
+        return self.tokenizer.apply_chat_template(list(turns), tokenize=False)
 
     def fits(self, text: Encoded, max_tokens: int | None) -> bool:
         """Whether it is no longer than the model reads, nor than `max_tokens`."""
@@ -76,13 +87,11 @@ class HfModel:
         """A tensor per text: C classes, or T tokens × C. Raises `EngineError`. Blocks."""
         rows: list[Any] = [None] * len(texts)
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]["input_ids"]))  # little is padding
-        try:
+        with self.its_faults():
             for start in range(0, len(order), batch):
                 part = order[start : start + batch]
                 for i, row in zip(part, self._run([texts[i] for i in part]), strict=True):
-                    rows[i] = row
-        except (RuntimeError, ValueError) as e:
-            raise EngineError(f"{self.name}: {type(e).__name__}: {e}") from None
+                    rows[i] = row[: len(texts[i]["input_ids"])] if row.ndim > 1 else row
         return rows
 
     def _run(self, encoded: Sequence[Encoded]) -> Any:
@@ -109,14 +118,13 @@ def loaded(name: str, device: str | None, head: Head, *, remote_code: bool) -> H
 
 
 async def classify(
-    model: HfModel, texts: Iterable[Encoded], ctx: Context, *, batch: int, max_tokens: int | None
+    model: HfModel, encoded: Sequence[Encoded], ctx: Context, *, batch: int, max_tokens: int | None
 ) -> list[Any | None]:
-    """A tensor per text as `HfModel.logits` gives it, None for one that is too long.
+    """A tensor per text as `HfModel.logits` gives it, None for one that is too long or has no numbers.
 
     Texts of different prompts are read in one batch. What was read is counted as the verifier's; at the
     prompt's deadline there are no tensors, and a note. Raises `EngineError`.
     """
-    encoded = list(texts)
     places = [i for i, e in enumerate(encoded) if model.fits(e, max_tokens)]
     if num_long := len(encoded) - len(places):
         ctx.note(f"{num_long} of {len(encoded)} candidates are too long for {model.name}")
@@ -124,6 +132,8 @@ async def classify(
         (model, batch), lambda: Merger(partial(_in_thread, model, batch), size=_NUM_BATCHES * batch)
     )
     rows: list[Any | None] = [None] * len(encoded)
+    if not places:
+        return rows
     try:
         read = await before_deadline(merger([encoded[i] for i in places]), ctx, model.name)
     except EngineTimeoutError as e:
@@ -131,7 +141,9 @@ async def classify(
         return rows
     count_call(ctx, sum(len(encoded[i]["input_ids"]) for i in places))
     for i, row in zip(places, read, strict=True):
-        rows[i] = row
+        rows[i] = None if row.isnan().any() else row
+    if num_broken := sum(rows[i] is None for i in places):
+        ctx.note(f"{num_broken} of {len(encoded)} candidates overflow the numbers of {model.name}: no score")
     return rows
 
 

@@ -89,8 +89,9 @@ class HfPrm:
     ) -> tuple[HfModel, list[int], list[list[list[int]]], list[Encoded]]:
         """The tokens before the first step, those of each step of each solution, and all of each solution."""
         model = load(self.model, self.device, "token", remote_code=self.remote_code)
-        head, tail, mark = self._frame(model, prompt)
-        bodies = [[_ids(model.tokenizer, s.strip()) + mark for s in steps] for steps in solutions]
+        with model.its_faults():
+            head, tail, mark = self._frame(model, prompt)
+            bodies = [[_ids(model.tokenizer, s.strip()) + mark for s in steps] for steps in solutions]
         return model, head, bodies, [_encoded([*head, *chain.from_iterable(b), *tail]) for b in bodies]
 
     def _frame(self, model: HfModel, prompt: Prompt) -> tuple[list[int], list[int], list[int]]:

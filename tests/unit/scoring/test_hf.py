@@ -26,9 +26,9 @@ def make_model(tmp_path):
     transformers = pytest.importorskip("transformers", reason="the extra `hf` is not installed")
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-    def make(kind, *, labels=1, template=None):
+    def make(kind, *, labels=1, template=None, unknown="[UNK]"):
         words = ["[UNK]", "[EOS]", "[SEP]", *"三四加七八s<>", "user", "assistant", "system"]
-        tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="[UNK]"))
+        tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token=unknown))
         tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
         tokenizer.post_processor = processors.TemplateProcessing(
             single="$A [SEP]", pair="$A [SEP] $B:1 [SEP]:1", special_tokens=[("[SEP]", 2)]
@@ -116,6 +116,36 @@ async def test_the_chat_template_is_used_and_gets_no_second_frame(make_model):
 async def test_a_template_that_refuses_is_an_error_of_the_model(make_model):
     with pytest.raises(EngineError, match="no eights"):
         await values(HfReward(model=make_model("Llama", template=TEMPLATE), device="cpu"))
+
+
+async def test_what_the_tokenizer_refuses_is_an_error_of_the_model(make_model):
+    """`tokenizers` raises a bare `Exception`."""
+    scorer = HfReward(model=make_model("Bert", unknown="[OTHER]"), device="cpu")
+    with pytest.raises(EngineError, match=r"Missing \[UNK\] token"):
+        await values(scorer, [Candidate(id=0, text="٧")])
+
+
+async def test_a_number_that_overflows_is_no_score(make_model):
+    import torch
+    import transformers
+
+    path = make_model("Bert")
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(path)
+    with torch.no_grad():
+        model.get_input_embeddings().weight[6] = torch.nan  # 七
+    model.save_pretrained(path)
+    ctx = Context({})
+    seven, eight = await values(HfReward(model=path, device="cpu"), [POOL[0], POOL[2]], ctx)
+    assert seven is None
+    assert eight is not None
+    assert "1 of 2 candidates overflow" in ctx.notes[0]
+
+
+async def test_what_is_too_long_is_no_call(make_model):
+    ctx = Context({})
+    scorer = HfReward(model=make_model("Bert"), device="cpu", max_tokens=2)
+    assert await values(scorer, POOL[:2], ctx) == [None, None]
+    assert not ctx.meter.usage
 
 
 async def test_too_long_and_failed_candidates_have_no_score(make_model):

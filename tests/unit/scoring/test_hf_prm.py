@@ -207,6 +207,12 @@ async def test_a_template_without_the_answer_is_refused(make_model):
         await scores(HfPrm(model=path, step_mark="<extra_0>"), ["七"], prompt_in("zh"))
 
 
+async def test_what_the_tokenizer_refuses_is_an_error_of_the_model(make_model):
+    scorer = HfPrm(model=make_model(), step_mark="<extra_0>", device="cpu")
+    with pytest.raises(EngineError, match="TypeError"):
+        await scores(scorer, ["\ud800"], prompt_in("zh"))
+
+
 async def test_code_that_comes_with_a_model_runs_when_it_is_told_to(make_model, monkeypatch, tmp_path):
     """Qwen2.5-Math-PRM has a head of two layers, in a class of its own, under the name AutoModel."""
     monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
