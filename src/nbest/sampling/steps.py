@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -38,6 +39,8 @@ class Steps:
     """Tokens of one step at most; a step that reaches them goes on in the next."""
     max_tokens: int = 2048
     """Tokens of one answer at most; an answer that reaches them was cut off."""
+    ends: tuple[str, ...] = ()
+    """Strings that end the whole answer and are no part of it: a client's own `stop`."""
     temperature: float = 0.8
     top_p: float = 1.0
     min_p: float = 0.0
@@ -105,6 +108,7 @@ class Steps:
 
         Its text has the boundary back, and its log-probabilities are those of all steps. A draw that came to
         `max_tokens` is a step that goes on; one that came to them without a word is cut off ("length").
+        Where one of `ends` has come about, be it across steps, the answer ends before it.
         """
         if drawn.error is not None:
             return drawn
@@ -116,20 +120,24 @@ class Steps:
             own, finish = own + drawn.stopped_by, "step"
         elif finish == "length":
             finish = "step" if own else "length"
+        text, stopped_by = before + own, drawn.stopped_by
+        if end := _first(self.ends, text):
+            at, stopped_by = end
+            text, finish, logprobs = text[:at], "stop", shortened(logprobs, at - len(before))
         return replace(
             drawn,
-            text=before + own,
+            text=text,
             finish=finish,
+            stopped_by=stopped_by,
             logprobs=joined(parent.logprobs if parent else None, logprobs, before),
         )
 
     def cut(self, drawn: Candidate, parent: Candidate | None) -> Candidate:
         """A draw of `next` without stop strings, as if its first boundary had been one."""
         start = len(parent.text) if parent else 0
-        found = [(at, s) for s in self.stop if (at := drawn.text.find(s, start)) >= 0]
-        if drawn.error is not None or not found:
+        if drawn.error is not None or not (found := _first(self.stop, drawn.text, start)):
             return drawn
-        at, stop = min(found)
+        at, stop = found
         params = replace(drawn.params or SamplingParams(), stop=self.stop)
         logprobs = shortened(drawn.logprobs, at + len(stop) - start)
         return replace(
@@ -154,6 +162,11 @@ class Steps:
             params=params,
             parents=(parent.id,) if parent else (),
         )
+
+
+def _first(strings: Sequence[str], text: str, start: int = 0) -> tuple[int, str] | None:
+    """Where the first of `strings` stands in `text` from `start` on, and which one."""
+    return min(((at, s) for s in strings if (at := text.find(s, start)) >= 0), default=None)
 
 
 def joined(before: Logprobs | None, own: Logprobs | None, prefix: str) -> Logprobs | None:

@@ -82,8 +82,10 @@ class _Climb:
     def __init__(self, tree: Tree, prompt: Prompt, ctx: Context) -> None:
         self._tree, self._prompt, self._ctx = tree, prompt, ctx
         self._steps = tree.steps(logprobs_needed(tree))
-        if prompt.overrides and prompt.overrides.max_tokens:
-            self._steps = dataclasses.replace(self._steps, max_tokens=prompt.overrides.max_tokens)
+        if said := prompt.overrides:
+            self._steps = dataclasses.replace(
+                self._steps, max_tokens=said.max_tokens or tree.max_tokens, ends=said.stop
+            )
         self._rng = ctx.random("sample")
         self._seed = self._rng.getrandbits(30)
         self._step_by_text: dict[str, Candidate] = {}
@@ -219,7 +221,7 @@ class _Climb:
         step = self._steps.cut(drawn, parent) if are_steps and not self._names_stop else drawn
         read = self._steps.read(step, parent)
         num_before = len(parent.text) if parent else 0
-        kept = min(1.0, (len(read.text) - num_before) / max(1, len(drawn.text) - num_before))
+        kept = min(1.0, max(0, len(read.text) - num_before) / max(1, len(drawn.text) - num_before))
         spent = self._spent(parent) + ceil(drawn.usage.completion * kept)
         self._num_spent[drawn.id] = spent
         if read.finish == "step" and spent >= self._steps.max_tokens:

@@ -2,7 +2,7 @@ import pytest
 
 from judges import PROMPT
 from nbest.sampling.steps import Steps, joined, sentence_ends
-from nbest.types import Candidate, Logprobs, SamplingParams
+from nbest.types import Candidate, Logprobs, SamplingParams, replace
 
 
 def drawn(text, **how):
@@ -39,6 +39,29 @@ PARAMS = SamplingParams(stop=("\n", "</s>"))
 def test_what_a_draw_is(draw, expected):
     read = Steps(tags=("</s>",)).read(draw, PARENT)
     assert (read.text, read.finish) == expected
+
+
+@pytest.mark.parametrize(
+    ("ends", "own", "expected", "num_tokens"),
+    [
+        (("Q:",), "x", ("Nombres : 3\nx\n", "step"), 2),
+        (("3\nxy",), "xyz", ("Nombres : ", "stop"), 1),
+        (("yz", "\n\n"), "", ("Nombres : 3", "stop"), 1),
+        (("z\n", "y"), "xyz", ("Nombres : 3\nx", "stop"), 2),
+    ],
+)
+def test_an_answer_ends_before_what_the_client_stops_at_be_it_across_steps(ends, own, expected, num_tokens):
+    tokens = Logprobs(tokens=tuple(own), values=(-1.0,) * len(own))
+    draw = drawn(PARENT.text + own, stopped_by="\n", params=PARAMS, logprobs=tokens)
+    parent = replace(PARENT, logprobs=Logprobs(tokens=(PARENT.text,), values=(-9.0,)))
+    read = Steps(ends=ends).read(draw, parent)
+    assert (read.text, read.finish) == expected
+    assert len(read.logprobs.values) == num_tokens
+
+
+def test_a_boundary_that_the_client_stops_at_is_the_end():
+    read = Steps(ends=("\n",)).read(drawn("ขั้น", stopped_by="\n", params=PARAMS), None)
+    assert (read.text, read.finish, read.stopped_by) == ("ขั้น", "stop", "\n")
 
 
 def test_without_stop_strings_a_draw_is_cut_after_its_first_boundary():

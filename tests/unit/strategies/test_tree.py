@@ -15,7 +15,7 @@ from nbest.search.beam import Beam
 from nbest.search.draw import to_dot
 from nbest.selection.best import Best
 from nbest.strategies.tree import Tree
-from nbest.types import Budget, Completion, Score, Usage, replace
+from nbest.types import Budget, Completion, Overrides, Score, Usage, replace
 from specs import all_of
 
 LINES = ("ตัวเลข: ๓", "ขั้น ๒", "คำตอบ: ๔๒")
@@ -201,6 +201,14 @@ def test_a_budget_is_spent_on_whole_answers_in_the_end(samples):
     else:
         assert outcome.selection.winner.finish == "stop"
         assert outcome.text.startswith("ตัวเลข: ๓ (")
+
+
+def test_what_the_client_stops_at_ends_the_answer_across_steps_too():
+    prompt = replace(PROMPT, overrides=Overrides(stop=("\nขั้น",)))
+    tree = Tree(search=Beam(n=2, width=2), verifier=Counting())
+    outcome = asyncio.run(answer(prompt, tree, {"policy": Scripted()}))
+    assert outcome.text == "ตัวเลข: ๓ (1)"
+    assert [c.finish for c in outcome.candidates] == ["step"] * 2 + ["stop"] * 2
 
 
 def test_steps_that_never_end_are_finished_in_the_end():
