@@ -19,7 +19,8 @@ _PENALTIES = {
 }
 _COMPACT = {"x-guidance": {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}}
 """Without, a small model writes spaces without an end."""
-_ALL = 2**31 - 1
+_ALL = 2**17
+"""Tokens of a context of today. llama.cpp sets memory aside for as many: half a megabyte a draw."""
 _CALLS = ("tools", "functions")
 
 

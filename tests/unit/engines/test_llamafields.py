@@ -54,6 +54,12 @@ async def test_biases_and_penalties_change_the_text():
     await engine.aclose()
 
 
+def test_penalties_do_not_cost_the_memory_of_a_machine():
+    said = client_fields(ask(presence_penalty=0.0), ["temperature"])
+    assert said["samplers"] == ["penalties", "temperature"]
+    assert said["repeat_last_n"] * 4 <= 2**20  # llama.cpp sets aside four bytes for each, in every draw
+
+
 @pytest.mark.parametrize(
     "request_",
     [
