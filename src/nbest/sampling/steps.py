@@ -15,6 +15,9 @@ from nbest.types import Candidate, Logprobs, Prompt, Request, SamplingParams, re
 Boundary = Literal["newline", "blank_line", "sentence", "tokens"]
 """What ends a step: a line's end, an empty line, a sentence's end in any script, or `step_tokens` alone."""
 
+_HALF = "\ufffd"
+"""What engines write for a character whose last bytes `max_tokens` cut off."""
+
 _SPACED = ".!?"
 """Ends of sentences that stand inside numbers, addresses and names too: they count before white space."""
 
@@ -119,6 +122,9 @@ class Steps:
         if drawn.stopped_by is not None and drawn.stopped_by in sent and drawn.stopped_by in self.stop:
             own, finish = own + drawn.stopped_by, "step"
         elif finish == "length":
+            if own.endswith(_HALF):  # nothing goes on from a part of a character
+                own = own.rstrip(_HALF)
+                logprobs = shortened(logprobs, len(own))
             finish = "step" if own else "length"
         text, stopped_by = before + own, drawn.stopped_by
         if end := _first(self.ends, text):

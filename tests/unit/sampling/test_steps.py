@@ -64,6 +64,19 @@ def test_a_boundary_that_the_client_stops_at_is_the_end():
     assert (read.text, read.finish, read.stopped_by) == ("ขั้น", "stop", "\n")
 
 
+def test_nothing_goes_on_from_a_part_of_a_character():
+    tokens = Logprobs(tokens=("ส", "bytes:\\xe0", "bytes:\\xb8"), values=(-1.0, -2.0, -3.0))
+    cut = drawn("Nombres : 3\nส\ufffd", finish="length", params=PARAMS, logprobs=tokens)
+    read = Steps().read(cut, None)
+    assert (read.text, read.finish, read.logprobs.values) == ("Nombres : 3\nส", "step", (-1.0, -2.0, -3.0))
+    read = Steps().read(cut, replace(PARENT, logprobs=Logprobs(tokens=("…",), values=(-9.0,))))
+    assert (read.text, read.finish, read.logprobs.values) == ("Nombres : 3\nส", "step", (-9.0, -1.0))
+    nothing = drawn("Nombres : 3\n\ufffd", finish="length", params=PARAMS)
+    assert Steps().read(nothing, PARENT).finish == "length"
+    said = drawn("Nombres : 3\n\ufffd", params=PARAMS)
+    assert Steps().read(said, PARENT).text.endswith("\ufffd")  # by the model itself
+
+
 def test_without_stop_strings_a_draw_is_cut_after_its_first_boundary():
     steps = Steps(tags=("§",))
     assert steps.next(PROMPT, PARENT, 1, seed=0, spent=0, names_stop=False).params.stop == ()
