@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from nbest.errors import InputError
-from nbest.types import Completion, Json, Prompt, Request, replace
+from nbest.types import Candidate, Completion, Json, Prompt, Request, replace
 
 
 def applied(requests: Sequence[Request]) -> list[Request]:
@@ -27,7 +27,7 @@ def check(prompt: Prompt) -> None:
     _schema_of(prompt)
 
 
-def misfit(prompt: Prompt, completion: Completion) -> str | None:
+def misfit(prompt: Prompt, completion: Completion | Candidate) -> str | None:
     """Why a whole answer is not what `response_format` demands; None where it is, or nothing is demanded.
 
     A tool call is no answer yet, and fits.

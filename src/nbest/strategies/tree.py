@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 from math import ceil, fsum, prod
 from typing import Literal
 
+from nbest.answers.calls import said
 from nbest.context import Context
 from nbest.errors import CapabilityError
+from nbest.overrides import misfit
 from nbest.protocols import Scorer, Search, Selector, Utility, logprobs_needed
 from nbest.sampling.steps import Boundary, Steps
 from nbest.search.beam import Beam
 from nbest.search.machine import Child, Expansion, State
+from nbest.selection.pool import select
 from nbest.selection.vote import Vote
 from nbest.types import Candidate, Prompt, Request, Score, Selection, replace
 
@@ -82,9 +85,9 @@ class _Climb:
     def __init__(self, tree: Tree, prompt: Prompt, ctx: Context) -> None:
         self._tree, self._prompt, self._ctx = tree, prompt, ctx
         self._steps = tree.steps(logprobs_needed(tree))
-        if said := prompt.overrides:
+        if by_client := prompt.overrides:
             self._steps = dataclasses.replace(
-                self._steps, max_tokens=said.max_tokens or tree.max_tokens, ends=said.stop
+                self._steps, max_tokens=by_client.max_tokens or tree.max_tokens, ends=by_client.stop
             )
         self._rng = ctx.random("sample")
         self._seed = self._rng.getrandbits(30)
@@ -123,11 +126,13 @@ class _Climb:
     async def selection(self) -> Selection:
         """One of the finished answers. Raises `SelectionError` where nothing was drawn."""
         pool = self._finished()
-        if not pool and (partial := [c for c in self._drawn if c.is_usable]):
+        partial = [c for c in self._drawn if c.is_usable and misfit(self._prompt, c) is None]
+        if not pool and partial:
             self._ctx.note("tree: no answer was finished; the best unfinished one was chosen")
             pool = [min(partial, key=self._rank)]
+        failed = [c for c in self._drawn if not c.is_usable]
         selector = self._tree.selector or Vote(weight=_Known(values=self._values))
-        selection = await selector(self._prompt, pool or self._drawn, self._ctx)
+        selection = await select(selector, self._prompt, pool or failed, self._ctx)
         values = {str(i): value for i, value in sorted(self._values.items())}
         return replace(selection, details={**selection.details, "values": values})
 
@@ -226,6 +231,8 @@ class _Climb:
         self._num_spent[drawn.id] = spent
         if read.finish == "step" and spent >= self._steps.max_tokens:
             return replace(read, finish="length")
+        if read.finish == "stop" and read.is_usable:
+            return replace(read, error=misfit(self._prompt, read))
         return read
 
     async def _can_name_stop(self) -> bool:
@@ -245,8 +252,8 @@ class _Climb:
         return can.names_stop
 
     async def _score(self, candidates: Sequence[Candidate]) -> None:
-        """Asks for each distinct text once in this search, all new ones in one batch."""
-        candidates = [c for c in candidates if c.is_usable]
+        """Asks for each distinct text once in this search, all new ones in one batch; tool calls are text here."""
+        candidates = [replace(c, text=said(c)) for c in candidates if c.is_usable]
         new = {_text(c): c for c in candidates if _text(c) not in self._scores}
         if new:
             scores = await self._tree.verifier(self._prompt, list(new.values()), self._ctx)

@@ -13,9 +13,10 @@ from nbest.run import answer
 from nbest.scoring.confidence import Logprob
 from nbest.search.beam import Beam
 from nbest.search.draw import to_dot
+from nbest.selection.baselines import First
 from nbest.selection.best import Best
 from nbest.strategies.tree import Tree
-from nbest.types import Budget, Completion, Overrides, Score, Usage, replace
+from nbest.types import Budget, Completion, Overrides, Score, ToolCall, Usage, replace
 from specs import all_of
 
 LINES = ("ตัวเลข: ๓", "ขั้น ๒", "คำตอบ: ๔๒")
@@ -209,6 +210,49 @@ def test_what_the_client_stops_at_ends_the_answer_across_steps_too():
     outcome = asyncio.run(answer(prompt, tree, {"policy": Scripted()}))
     assert outcome.text == "ตัวเลข: ๓ (1)"
     assert [c.finish for c in outcome.candidates] == ["step"] * 2 + ["stop"] * 2
+
+
+@dataclass
+class InJson(Scripted):
+    """One step, and then these ends of it."""
+
+    ends: tuple[str, ...] = ('"答": 42', '"答": 42}')
+
+    def _one(self, request, i):
+        if not request.prefix:
+            return Completion(text="{", stopped_by="\n")
+        return Completion(text=self.ends[i % len(self.ends)])
+
+
+class TestAClientsSchema:
+    prompt = replace(PROMPT, overrides=Overrides(body={"response_format": {"type": "json_object"}}))
+    tree = Tree(search=Beam(n=2, width=2), verifier=Counting(unscored=True), selector=First())
+
+    def test_answers_that_it_does_not_fit_are_set_aside(self):
+        outcome = asyncio.run(answer(self.prompt, self.tree, {"policy": InJson()}))
+        assert outcome.text == '{\n"答": 42}'
+        assert [c.error is None for c in outcome.candidates] == [True, True, False, True]
+        assert "does not fit response_format" in outcome.candidates[2].error
+
+    def test_a_step_is_no_answer_to_it(self):
+        outcome = asyncio.run(answer(self.prompt, self.tree, {"policy": InJson(ends=("[]", "no"))}))
+        assert outcome.selection is None
+        assert "does not fit response_format" in outcome.error
+
+
+def test_tool_calls_are_told_apart_by_what_they_call():
+    @dataclass
+    class Calls(Scripted):
+        def _one(self, request, i):
+            call = ToolCall(id=f"{i}", name="weather", arguments=f'{{"city": "{"京"[:i] or "東"}"}}')
+            return Completion(text="", tool_calls=(call,))
+
+    async def verifier(prompt, candidates, ctx):
+        return [Score(value=float("京" in c.text)) for c in candidates]
+
+    outcome = solve(Calls(), Tree(search=Beam(n=2, width=2), verifier=verifier))
+    assert outcome.selection.details["values"] == {"0": 0.0, "1": 1.0}
+    assert outcome.selection.winner == outcome.candidates[1]
 
 
 def test_steps_that_never_end_are_finished_in_the_end():
