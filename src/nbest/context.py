@@ -101,6 +101,20 @@ class Context:
             return None
         return max(0.0, self.budget.seconds - (time.monotonic() - self._started))
 
+    async def capabilities(self, role: Role, name: str | None = None) -> Capabilities | None:
+        """Of the engine that `engine_for` gives; None where it does not say, or not before the deadline.
+
+        Calls of it will say what is wrong.
+        """
+        try:
+            async with deadline(self.seconds_left):
+                return await self.engine_for(role, name).capabilities()
+        except EngineError:
+            return None
+        except TimeoutError:
+            self.stopped = "deadline"
+            return None
+
     async def sample(
         self,
         requests: Sequence[Request],

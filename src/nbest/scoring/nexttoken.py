@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from math import exp, fsum
 
 from nbest.context import Context
-from nbest.errors import CapabilityError, EngineError
+from nbest.errors import CapabilityError
 from nbest.types import Completion, Role
 
 
@@ -15,9 +15,8 @@ async def num_logprobs(
     ctx: Context, role: Role, engine: str | None, *, wanted: int, lacking: CapabilityError
 ) -> int:
     """How many next tokens to look at: `wanted`, or what the engine gives. Raises `lacking`."""
-    try:
-        can = await ctx.engine_for(role, engine).capabilities()
-    except EngineError:  # the calls themselves will say so
+    can = await ctx.capabilities(role, engine)
+    if can is None:
         return wanted
     if not can.logprobs:
         raise lacking

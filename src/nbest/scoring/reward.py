@@ -10,7 +10,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from nbest.context import Context
-from nbest.errors import EngineError, EngineHttpError, InputError
+from nbest.errors import EngineError, EngineHttpError, EngineTimeoutError, InputError
 from nbest.scoring.aggregate import Reduce, aggregate
 from nbest.scoring.endpoint import Endpoint, before_deadline, count_call
 from nbest.scoring.kept import kept
@@ -94,14 +94,10 @@ class Reward:
         if not places:
             return scores
         texts = [self._marked(candidates[i].text) for i in places]
-        api, endpoint = await self._server(prompt, texts[0], ctx)
-        if api in {"classify", "pooling"} and self.form == "text":
-            readings = await self._merged(api, endpoint, prompt, texts, ctx)
-        else:
-            size = 1 if self._is_chat(api) else self.batch
-            parts = [texts[i : i + size] for i in range(0, len(texts), size)]
-            read = await asyncio.gather(*(self._ask(api, endpoint, prompt, part, ctx) for part in parts))
-            readings = [reading for part in read for reading in part]
+        try:
+            readings = await self._readings(prompt, texts, ctx)
+        except EngineTimeoutError as e:  # before it was known what the server has
+            readings = [e] * len(texts)
         errors = [r for r in readings if isinstance(r, EngineError)]
         if len(errors) == len(readings) and ctx.stopped != "deadline":
             raise errors[0]
@@ -111,6 +107,18 @@ class Reward:
             if not isinstance(reading, EngineError):
                 scores[i] = self._score(reading, candidates[i].text)
         return scores
+
+    async def _readings(
+        self, prompt: Prompt, texts: Sequence[str], ctx: Context
+    ) -> Sequence[Reading | EngineError]:
+        wanted = self._server(prompt, texts[0], ctx)
+        api, endpoint = await before_deadline(wanted, ctx, urlsplit(self.url).netloc)
+        if api in {"classify", "pooling"} and self.form == "text":
+            return await self._merged(api, endpoint, prompt, texts, ctx)
+        size = 1 if self._is_chat(api) else self.batch
+        parts = [texts[i : i + size] for i in range(0, len(texts), size)]
+        read = await asyncio.gather(*(self._ask(api, endpoint, prompt, part, ctx) for part in parts))
+        return [reading for part in read for reading in part]
 
     def _marked(self, text: str) -> str:
         if self.step_mark is None:

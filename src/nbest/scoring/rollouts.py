@@ -9,7 +9,7 @@ from typing import Literal
 
 from nbest.answers import classes, extract
 from nbest.context import Context
-from nbest.errors import CapabilityError, EngineError
+from nbest.errors import CapabilityError
 from nbest.scoring.aggregate import Reduce, aggregate
 from nbest.scoring.memory import memory
 from nbest.scoring.steps import Split, prefixes_of
@@ -119,13 +119,10 @@ class Rollouts:
         )
 
     async def _check(self, ctx: Context) -> None:
-        engine = ctx.engine_for("verifier", self.engine)
-        try:
-            can = await engine.capabilities()
-        except EngineError:  # the calls themselves will say so
-            return
-        if not can.prefix:
-            raise CapabilityError(f"rollouts continue a text, and {engine.name} answers anew instead")
+        can = await ctx.capabilities("verifier", self.engine)
+        if can and not can.prefix:
+            name = ctx.engine_for("verifier", self.engine).name
+            raise CapabilityError(f"rollouts continue a text, and {name} answers anew instead")
 
     def _weights(self, ends: Sequence[Sequence[str | None]]) -> Mapping[str | None, float]:
         """What ending in a class is worth; `ends` are the classes that each candidate's rollouts end in."""

@@ -1,4 +1,5 @@
 import asyncio
+import time
 
 import pytest
 
@@ -203,6 +204,20 @@ class TestMistakes:
         async with reward_server("/score", delay_s=5) as server:
             found = await values(Reward(url=server.url + "/score"), ctx=ctx)
         assert set(found) == {None}
+        assert ctx.stopped == "deadline"
+        assert "before the deadline" in ctx.notes[0]
+
+    async def test_the_deadline_holds_while_the_api_is_looked_for(self, reward_server):
+        """Also for a prompt that waits for what another one finds out."""
+
+        async def ask(server, seconds):
+            ctx, began = Context({}, budget=Budget(seconds=seconds)), time.monotonic()
+            return set(await values(Reward(url=server.url), ctx=ctx)), time.monotonic() - began, ctx
+
+        async with reward_server("/score", delay_s=5) as server:
+            (first, _, _), (found, seconds, ctx) = await asyncio.gather(ask(server, 2.0), ask(server, 0.1))
+        assert first == found == {None}
+        assert seconds < 1
         assert ctx.stopped == "deadline"
         assert "before the deadline" in ctx.notes[0]
 
