@@ -116,7 +116,7 @@ class TokenPrm:
             marked = "\n".join(f"{step} {self.tag}" for step in steps)
             turns = [Message(role="user", content=f"{question} {marked}")]
         return Request(
-            prompt=replace(prompt, id=f"{prompt.id}/token_prm", messages=tuple(turns)),
+            prompt=replace(prompt, id=f"{prompt.id}/token_prm", messages=tuple(turns), overrides=None),
             params=SamplingParams(temperature=0.0, max_tokens=1, logprobs=k),
             role="verifier",
             engine=self.engine,

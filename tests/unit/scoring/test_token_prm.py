@@ -1,4 +1,5 @@
 import asyncio
+import time
 from math import isclose, log
 
 import pytest
@@ -9,8 +10,19 @@ from nbest.context import Context
 from nbest.engines.fake import Fake
 from nbest.errors import CapabilityError, EngineError, SpecError
 from nbest.protocols import Capabilities
+from nbest.scoring.rollouts import Rollouts
 from nbest.scoring.token_prm import TokenPrm
-from nbest.types import Budget, Candidate, Completion, Logprobs, Message, Prompt, Usage, replace
+from nbest.types import (
+    Budget,
+    Candidate,
+    Completion,
+    Logprobs,
+    Message,
+    Overrides,
+    Prompt,
+    Usage,
+    replace,
+)
 
 PROMPT = Prompt(
     id="p", messages=(Message(role="user", content="ユキはりんごを３個持っています。"),), language="ja"
@@ -64,6 +76,29 @@ def test_rlhflow_makes_each_step_a_turn_that_was_found_good():
         ("user", "答え：３"),
     ]
     assert last.id != PROMPT.id
+
+
+def test_what_the_client_demands_of_the_answer_is_not_demanded_of_the_verifier():
+    verifier = ScriptedJudge(by_last_turn)
+    asked = replace(PROMPT, overrides=Overrides(body={"response_format": {"type": "json_object"}}))
+    ctx = Context({"policy": Fake(), "verifier": verifier})
+    asyncio.run(TokenPrm()(asked, pool_of("3"), ctx))
+    assert verifier.requests[0].prompt.overrides is None
+
+
+def test_a_verifier_that_does_not_answer_at_all_is_waited_for_until_the_deadline():
+    class Silent(ScriptedJudge):
+        async def capabilities(self):
+            await asyncio.sleep(5)
+
+    ctx = Context({"policy": Fake(), "verifier": Silent("")}, budget=Budget(seconds=0.1))
+    for scorer in (TokenPrm(), Rollouts()):
+        began = time.monotonic()
+        [s] = asyncio.run(scorer(PROMPT, [Candidate(id=0, text="3\n", finish="step")], ctx))
+        assert time.monotonic() - began < 2
+        assert s.value is None
+        assert ctx.stopped == "deadline"
+    assert "the deadline forbids the call" in ctx.notes[0]
 
 
 def test_math_shepherd_marks_the_end_of_each_step():
