@@ -11,7 +11,7 @@ from typing import Literal
 
 from nbest.answers.calls import said
 from nbest.context import Context
-from nbest.errors import CapabilityError
+from nbest.errors import CapabilityError, EngineError
 from nbest.overrides import misfit
 from nbest.protocols import Scorer, Search, Selector, Utility, logprobs_needed
 from nbest.sampling.steps import Boundary, Steps
@@ -215,7 +215,8 @@ class _Climb:
         read = [self._read(c, are_steps=are_steps) for c in await self._ctx.sample(requests)]
         self._ctx.amend(read)
         self._drawn += read
-        if steps := [c for c in read if c.finish == "step"]:
+        steps = [c for c in read if c.finish == "step"]
+        if steps:
             self._frontier = steps
         for c in steps:
             self._step_by_text.setdefault(c.text, c)
@@ -286,7 +287,13 @@ class _Climb:
         similarity: Utility | None = getattr(self._tree.search, "similarity", None)
         if similarity is None:
             return [()] * len(texts)
-        matrix = await similarity(texts, texts, self._ctx)
+        try:
+            matrix = await similarity(texts, texts, self._ctx)
+        except EngineError as e:
+            if not e.is_transient:
+                raise
+            self._ctx.note(f"tree: steps of a round could not be compared, and count as unlike: {e}")
+            return [()] * len(texts)
         return [tuple(map(float, row)) for row in matrix]
 
 

@@ -6,13 +6,15 @@ import pytest
 from judges import PROMPT
 from nbest import registry
 from nbest.engines.fake import Fake
-from nbest.errors import CapabilityError, EngineError, SpecError
+from nbest.errors import CapabilityError, EngineError, EngineHttpError, EngineTimeoutError, SpecError
 from nbest.meter import total
 from nbest.protocols import Capabilities
 from nbest.run import answer
 from nbest.scoring.confidence import Logprob
 from nbest.search.beam import Beam
+from nbest.search.dora import Dora
 from nbest.search.draw import to_dot
+from nbest.search.rebase import Rebase
 from nbest.selection.baselines import First
 from nbest.selection.best import Best
 from nbest.strategies.tree import Tree
@@ -253,6 +255,22 @@ def test_tool_calls_are_told_apart_by_what_they_call():
     outcome = solve(Calls(), Tree(search=Beam(n=2, width=2), verifier=verifier))
     assert outcome.selection.details["values"] == {"0": 0.0, "1": 1.0}
     assert outcome.selection.winner == outcome.candidates[1]
+
+
+@pytest.mark.parametrize("error", [EngineTimeoutError("late"), EngineHttpError("404", status=404)])
+def test_steps_that_cannot_be_compared_now_count_as_unlike(error):
+    async def similarity(hypotheses, references, ctx):
+        raise error
+
+    def searched(search):
+        return solve(Scripted(), Tree(search=search, verifier=Counting()))
+
+    outcome = searched(Dora(n=4, similarity=similarity))
+    if error.is_transient:
+        assert outcome.text == searched(Rebase(n=4)).text
+        assert any("count as unlike: late" in note for note in outcome.notes)
+    else:
+        assert outcome.error == "404"
 
 
 def test_steps_that_never_end_are_finished_in_the_end():
