@@ -98,7 +98,7 @@ class _Climb:
         self._values: dict[int, float] = {}
         """By candidate, where the verifier could say."""
         self._frontier: list[Candidate] = []
-        """Steps of the last round that drew any."""
+        """Steps of the last round that drew any, each text once."""
         self._drawn: list[Candidate] = []
         self._names_stop = True
 
@@ -217,7 +217,7 @@ class _Climb:
         self._drawn += read
         steps = [c for c in read if c.finish == "step"]
         if steps:
-            self._frontier = steps
+            self._frontier = list({c.text: c for c in reversed(steps)}.values())
         for c in steps:
             self._step_by_text.setdefault(c.text, c)
         return read

@@ -257,6 +257,19 @@ def test_tool_calls_are_told_apart_by_what_they_call():
     assert outcome.selection.winner == outcome.candidates[1]
 
 
+def test_what_is_left_finishes_different_steps():
+    @dataclass
+    class Twice(Scripted):
+        def _one(self, request, i):
+            return super()._one(request, i // 2)
+
+    engine = Twice(fail=lambda r: bool(r.prefix) and bool(r.params.stop))
+    tree = Tree(search=Beam(n=4, width=1), verifier=Counting())
+    outcome = solve(engine, tree, budget=Budget(samples=12))
+    assert [r.prefix for r in engine.requests[-2:]] == ["ตัวเลข: ๓ (1)\n", "ตัวเลข: ๓ (0)\n"]
+    assert len(outcome.candidates) == 4 + 4 + 2
+
+
 @pytest.mark.parametrize("error", [EngineTimeoutError("late"), EngineHttpError("404", status=404)])
 def test_steps_that_cannot_be_compared_now_count_as_unlike(error):
     async def similarity(hypotheses, references, ctx):
