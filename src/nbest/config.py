@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast
 
 import msgspec
+from msgspec import Meta
 
 from nbest import registry
 from nbest.errors import InputError, NbestError, SpecError
@@ -21,6 +22,14 @@ _OF_THE_GATEWAY = ("serve", "presets")
 """Tables that the gateway reads, in a file that may serve both."""
 
 
+class BudgetTable(Budget, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`Budget`, which a typing error does not get past."""
+
+    samples: Annotated[int, Meta(ge=0)] | None = None
+    tokens: Annotated[int, Meta(ge=0)] | None = None
+    seconds: Annotated[float, Meta(ge=0)] | None = None
+
+
 class AnswerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What answers a prompt. The names are the flags' and the TOML file's."""
 
@@ -34,7 +43,7 @@ class AnswerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     select: str | None = None
     """Short for strategy = parallel(selector=…)."""
     seed: int = 0
-    budget: Budget = Budget()
+    budget: BudgetTable = BudgetTable()
 
     @property
     def strategy_spec(self) -> str:
@@ -47,12 +56,19 @@ class AnswerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         parts += [f"selector={self.select}"] if self.select else []
         return f"parallel({', '.join(parts)})" if parts else "parallel"
 
+    @property
+    def engine_specs(self) -> dict[str, str]:
+        """By name. Raises `SpecError` where none answers."""
+        specs = {"policy": self.engine} if isinstance(self.engine, str) else self.engine
+        if "policy" not in specs:
+            raise SpecError(f"no engine answers: name one  policy  (named: {', '.join(sorted(specs))})")
+        return specs
+
     def engines(self) -> dict[str, Engine]:
         """Engines by name, with `model` in the one that answers. Raises `SpecError`."""
-        specs = {"policy": self.engine} if isinstance(self.engine, str) else self.engine
         return {
             name: engine_of(spec, model=self.model if name == "policy" else None)
-            for name, spec in specs.items()
+            for name, spec in self.engine_specs.items()
         }
 
     def session(self) -> Session:
@@ -119,12 +135,13 @@ def check_specs(toml: TomlFile, chosen: AnswerSettings) -> None:
         else:
             for name, spec in cast("dict[str, str]", said).items():
                 check_spec(toml, (key, name), kind, spec)
-    try:
-        chosen.strategy_spec  # noqa: B018 (it raises)
-    except SpecError as e:
-        if toml.table.get("strategy") == chosen.strategy:
-            raise toml.error(("strategy",), str(e)) from None
-        raise
+    for key, told in (("engine", lambda: chosen.engine_specs), ("strategy", lambda: chosen.strategy_spec)):
+        try:
+            told()
+        except SpecError as e:
+            if toml.table.get(key) == getattr(chosen, key):
+                raise toml.error((key,), str(e)) from None
+            raise
 
 
 def check_spec(toml: TomlFile, keys: tuple[str, ...], kind: str, spec: str) -> None:

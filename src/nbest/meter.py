@@ -4,8 +4,14 @@ sibling cannot lose it."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Annotated
+
+from msgspec import Meta
 
 from nbest.types import Candidate, Completion, Role, Usage, Value
+
+_Money = Annotated[float, Meta(ge=0)]
+_Count = Annotated[float, Meta(gt=0)]
 
 
 class Meter:
@@ -33,17 +39,17 @@ def total(usage: Mapping[str, Usage]) -> Usage:
 class ModelSize(Value, frozen=True, kw_only=True):
     """How large a model is, in parameters."""
 
-    parameters: float
-    active: float | None = None
+    parameters: _Count
+    active: _Count | None = None
     """Parameters that one token passes through, where only some experts work on it; all without it."""
 
 
 class Price(Value, frozen=True, kw_only=True):
     """What a model's tokens cost, per million, in any currency."""
 
-    prompt: float
-    completion: float
-    cached: float | None = None
+    prompt: _Money
+    completion: _Money
+    cached: _Money | None = None
     """Prompt tokens that the engine had in its cache; as much as others without it."""
 
 

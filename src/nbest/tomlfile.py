@@ -30,11 +30,14 @@ class TomlFile:
     def __init__(self, file: str) -> None:
         self.file = file
         try:
-            text = Path(file).read_text(encoding="utf-8")
+            text = Path(file).read_text(encoding="utf-8-sig")  # Windows' editors write a byte order mark
         except FileNotFoundError:
             raise InputError(f"{file}: no such file (--config)") from None
-        except (OSError, UnicodeDecodeError) as e:
-            raise InputError(f"{file}: {e}") from None
+        except UnicodeDecodeError as e:
+            line = e.object[: e.start].count(b"\n") + 1
+            raise InputError(f"{file}, line {line}: not UTF-8: save the file in that encoding") from None
+        except OSError as e:
+            raise InputError(f"{file}: {e.strerror}") from None
         try:
             self.table: dict[str, Any] = tomllib.loads(text)
         except tomllib.TOMLDecodeError as e:

@@ -30,6 +30,9 @@ def refusal(tmp_path, text, flags=None):
         ("[engine]\npolicy = 'fake'\njudge = 'fkae'", "line 3: judge: unknown engine 'fkae'"),
         ("[engine]\npolicy = 1", "line 2: engine.policy: expected `str`, got `int`"),
         ("[engine]\npolicy = 'fake'\n[engine.judge]\nx = 1", "line 3: engine.judge: expected `str`"),
+        ("[engine]\njudge = 'fake'", "line 1: no engine answers: name one  policy  (named: judge)"),
+        ("[budget]\nsample = 3", "line 2: unknown key 'sample' in budget; did you mean 'samples'?"),
+        ("[budget]\nsamples = -1", "line 2: budget.samples: expected `int` >= 0"),
         ("engine = 1", "line 1: engine: expected `str | object`, got `int`"),
     ],
 )
@@ -59,6 +62,11 @@ def test_without_a_file_flags_are_all():
 
 
 def test_a_file_that_is_not_text(tmp_path):
-    (tmp_path / "nbest.toml").write_bytes(b"\xff")
-    with pytest.raises(InputError, match=r"nbest\.toml: "):
+    (tmp_path / "nbest.toml").write_bytes("seed = 1\n# комментарий".encode("cp1251"))
+    with pytest.raises(InputError, match=r"nbest\.toml, line 2: not UTF-8"):
         settings(str(tmp_path / "nbest.toml"), {})
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path):
+    (tmp_path / "nbest.toml").write_text("seed = 1\n", encoding="utf-8-sig")
+    assert settings(str(tmp_path / "nbest.toml"), {}).seed == 1

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
+import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Any, get_args
 
 import msgspec
 from msgspec import Meta
 
+from nbest import registry
 from nbest.config import AnswerSettings, check_spec, check_specs, from_flags, merged
 from nbest.errors import InputError
 from nbest.meter import ModelSize, Price
+from nbest.serve.policies import pool_size
 from nbest.tomlfile import TomlFile, did_you_mean
 from nbest.types import Role
 
@@ -19,14 +22,18 @@ Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0)]
 _TOKENS_PER_DRAW = 4096
 _DEADLINE_S = 300.0
+MAX_NAME = 64
+"""Characters of a key's."""
+_BREAKS = frozenset({"Cc", "Zl", "Zp"})
+"""Unicode's categories of what no name holds; joiners (Cf) are letters' own in Persian and Hindi."""
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who may ask, and how much; None is no limit."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    name: Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
     """As logs and metrics call it."""
-    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
     """Of the key, in lower-case hexadecimal digits: `nbest serve --new-key NAME` prints both."""
     requests_per_minute: Count | None = None
     tokens_per_minute: Count | None = None
@@ -124,6 +131,7 @@ def read(file: str | None, flags: Mapping[str, Any]) -> ServeSettings:
     chosen = from_flags(both, ServeSettings)
     if toml:
         check_specs(toml, chosen)
+    _check_pool(toml, chosen)
     if chosen.serve.deadline is not None and chosen.serve.deadline > chosen.serve.max_deadline:
         raise InputError(
             f"deadline {chosen.serve.deadline:g} is longer than max_deadline {chosen.serve.max_deadline:g}"
@@ -140,6 +148,24 @@ def check_bind(settings: ServeSettings, *, insecure: bool) -> None:
         f"host {host} lets other machines in and there are no keys: make one with  nbest serve --new-key NAME"
         "  and put it into --config; or listen on 127.0.0.1; or say --insecure"
     )
+
+
+def _check_pool(toml: TomlFile | None, chosen: ServeSettings) -> None:
+    """Raises `InputError` where every request that chooses nothing would be refused."""
+    problem = _too_large(chosen.strategy_spec, chosen.serve.max_n)
+    if problem is None:
+        return
+    if toml is None:
+        raise InputError(problem)
+    said = (
+        k for k in ("strategy", "sample") if getattr(chosen, k) and getattr(chosen, k) == toml.table.get(k)
+    )
+    raise toml.error(next(((k,) for k in said), ("serve", "max_n")), problem)
+
+
+def _too_large(spec: str, max_n: int) -> str | None:
+    size = pool_size(registry.parse("strategies", spec))
+    return f"a pool of {size} is above max_n = {max_n} of [serve]" if size and size > max_n else None
 
 
 def _is_loopback(host: str) -> bool:
@@ -169,9 +195,15 @@ def _check(toml: TomlFile, said: ServeSettings) -> None:
                 raise toml.error(
                     ("serve", what, role), f"unknown role {role!r}{did_you_mean(role, get_args(Role))}"
                 )
+    _check_presets(toml, said)
+
+
+def _check_presets(toml: TomlFile, said: ServeSettings) -> None:
     for name, spec in said.presets.items():
-        if not name or "@" in name or not name.isprintable():
+        if not name or "@" in name or any(unicodedata.category(c) in _BREAKS for c in name):
             raise toml.error(
                 ("presets", name), f"{name!r} is no name for a preset: clients write it behind an @"
             )
         check_spec(toml, ("presets", name), "strategies", spec)
+        if problem := _too_large(spec, said.serve.max_n):
+            raise toml.error(("presets", name), f"{name}: {problem}")

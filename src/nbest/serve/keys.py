@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from nbest.serve.config import Key
+from nbest.errors import InputError
+from nbest.serve.config import MAX_NAME, Key
 from nbest.serve.refused import RefusalError
 
 ANYONE: Final = Key(name="anyone", sha256="0" * 64)
@@ -19,10 +21,15 @@ _OTHER_HEADERS = ("api-key", "x-api-key")
 
 
 def new_key(name: str) -> tuple[str, str]:
-    """A new key, to be shown once, and the lines of TOML that let it in. The key has 256 random bits."""
+    """A new key, to be shown once, and the lines of TOML that let it in. The key has 256 random bits.
+
+    Raises `InputError` for a name that the configuration would not take.
+    """
+    if not 1 <= len(name) <= MAX_NAME:
+        raise InputError(f"a key's name has 1 to {MAX_NAME} characters, got {len(name)}: {name!r}")
     key = f"nbest-{secrets.token_urlsafe(32)}"
-    quoted = name.replace("\\", "\\\\").replace('"', '\\"')
-    return key, f'[[serve.keys]]\nname = "{quoted}"\nsha256 = "{hash_of(key)}"\n'
+    quoted = json.dumps(name, ensure_ascii=False)  # whose escapes are TOML's too
+    return key, f'[[serve.keys]]\nname = {quoted}\nsha256 = "{hash_of(key)}"\n'
 
 
 def hash_of(key: str) -> str:

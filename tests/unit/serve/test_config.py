@@ -90,6 +90,15 @@ def test_no_file_is_needed():
         ("[presets]", "[preset]", "line 21: unknown key 'preset'; did you mean 'presets'?"),
         ("[presets]", "[presets", "line 21: Expected ']'"),
         ('select = "vote"', 'select = "vot"', "line 3: select: unknown selector 'vot'"),
+        ("tokens = 5000", "token = 5000", "line 5: unknown key 'token' in budget; did you mean 'tokens'?"),
+        ("tokens = 5000", "seconds = nan", "line 5: budget.seconds: expected `float` >= 0.0"),
+        ("prompt = 0.15", "prompt = -1", "line 17: serve.prices.policy.prompt: expected `float` >= 0.0"),
+        ("parameters = 8e9", "parameters = 0", "line 20: serve.sizes.judge.parameters: expected `float` > 0.0"),
+        ("iid(n=2)", "iid(n=65)", "line 22: 速い: a pool of 65 is above max_n = 64 of [serve]"),
+        ('select = "vote"', 'sample = "iid(n=65)"', "line 3: a pool of 65 is above max_n = 64 of [serve]"),
+        ('engine = "fake"', 'engine = {judge = "fake"}', "line 2: no engine answers: name one  policy  (named: judge)"),
+        (f'"{OTHER}"', f'"""{OTHER}\n"""', "line 15: serve.keys[2].sha256: expected `str` matching regex"),
+        ("fast =", '"a\\u0085b" =', "line 23: 'a\\x85b' is no name for a preset"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_told_with_its_line(tmp_path, line, becomes, says):
@@ -98,6 +107,19 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path, line, becomes, says):
         read(written(tmp_path, GOOD.replace(line, becomes)), {})
     assert says in str(e.value)
     assert str(e.value).startswith(f"{tmp_path}/gateway.toml, line ")
+
+
+def test_the_pool_of_who_asks_for_none_is_checked_too(tmp_path):
+    with pytest.raises(InputError, match=r"line 2: a pool of 5 is above max_n = 4 of \[serve\]"):
+        read(written(tmp_path, "[serve]\nmax_n = 4"), {})
+    with pytest.raises(InputError, match="a pool of 65 is above max_n = 64"):
+        read(None, {"sample": "iid(n=65)"})
+
+
+@pytest.mark.parametrize("name", ["فارسی‌زبان", "हिन्‍दी", "ไทย เร็ว"])
+def test_a_preset_may_have_any_languages_name(tmp_path, name):
+    chosen = read(written(tmp_path, GOOD.replace("fast =", f'"{name}" =')), {})
+    assert name in chosen.presets
 
 
 def test_a_deadline_from_the_flags_is_checked_too():

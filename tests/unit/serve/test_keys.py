@@ -3,6 +3,7 @@ import tomllib
 import msgspec
 import pytest
 
+from nbest.errors import InputError
 from nbest.serve import keys as keys_module
 from nbest.serve.config import Key
 from nbest.serve.keys import ANYONE, Keys, hash_of, new_key
@@ -14,7 +15,7 @@ def key(name):
     return secret, msgspec.convert(tomllib.loads(toml)["serve"]["keys"][0], Key)
 
 
-@pytest.mark.parametrize("name", ["ana", 'say "hi" \\', "مفتاح", "鍵"])
+@pytest.mark.parametrize("name", ["ana", 'say "hi" \\', "مفتاح", "鍵", "two\nlines"])
 def test_a_new_key_and_its_lines_of_toml_fit(name):
     secret, entry = key(name)
     assert secret.startswith("nbest-")
@@ -22,6 +23,12 @@ def test_a_new_key_and_its_lines_of_toml_fit(name):
     assert entry.name == name
     assert Keys([entry]).who({"authorization": f"Bearer {secret}"}) == entry
     assert secret not in repr(entry)
+
+
+@pytest.mark.parametrize("name", ["", "鍵" * 65])
+def test_a_name_that_the_configuration_would_not_take(name):
+    with pytest.raises(InputError, match="1 to 64 characters, got"):
+        new_key(name)
 
 
 def test_no_two_keys_are_alike():
