@@ -41,9 +41,8 @@ class SelfCertainty:
 
     Kang, Zhao and Song 2025 (arXiv 2502.18581), equation 4. The paper sums over the whole vocabulary;
     servers return the `top` likeliest tokens only. Without `vocabulary`, both distributions are cut to
-    those tokens and p is made to sum to 1 again: comparable between candidates of one pool under the
-    same `top`, not with the paper's values. With `vocabulary`, the rest of p is spread evenly over the
-    other tokens, which is the least divergence it can have: a lower bound of the paper's value.
+    those tokens and p is made to sum to 1 again: comparable between candidates with equally many, not
+    with the paper's values. With `vocabulary`, the rest of p is spread evenly over the other tokens, which is the least divergence it can have: a lower bound of the paper's value.
 
     A candidate of no tokens has no score. Raises `CapabilityError` where no candidate has alternatives.
     """
@@ -65,7 +64,7 @@ class SelfCertainty:
     async def __call__(
         self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
     ) -> Sequence[Score]:
-        recorded = recorded_alternatives(prompt, candidates)
+        recorded = recorded_alternatives(prompt, candidates, self.top)
         return [Score(value=_mean([self._divergence(v) for v in places])) for places in recorded]
 
     def _divergence(self, logprobs: Sequence[float]) -> float:
@@ -85,8 +84,8 @@ class DeepConf:
     DeepConf (Fu et al. 2025, arXiv 2508.15260). A token's confidence is −1/k Σ log p over its k likeliest
     tokens, in nats: high where the others are unlikely. A group is `window` tokens in a row (all of them
     in a shorter text), and its confidence their mean. `lowest_group`: the least group; `bottom`: the mean
-    of the least 10 % of groups; `tail`: the last group; `mean`: all tokens. `top` has to be the same for
-    all candidates of a pool.
+    of the least 10 % of groups; `tail`: the last group; `mean`: all tokens. Candidates with equally
+    many alternatives are comparable.
 
     A candidate of no tokens has no score. Raises `CapabilityError` where no candidate has alternatives.
     """
@@ -113,7 +112,7 @@ class DeepConf:
     async def __call__(
         self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
     ) -> Sequence[Score]:
-        recorded = recorded_alternatives(prompt, candidates)
+        recorded = recorded_alternatives(prompt, candidates, self.top)
         return [Score(value=self._value([-fsum(v) / len(v) for v in places])) for places in recorded]
 
     def _value(self, confidences: Sequence[float]) -> float | None:
@@ -154,13 +153,16 @@ def _group_means(values: Sequence[float], window: int) -> list[float]:
     return [(sums[i + window] - sums[i]) / window for i in range(len(values) - window + 1)]
 
 
-def recorded_alternatives(prompt: Prompt, candidates: Sequence[Candidate]) -> list[list[list[float]]]:
-    """Per candidate and token, the log-probabilities of the likeliest tokens; places without are left out.
+def recorded_alternatives(
+    prompt: Prompt, candidates: Sequence[Candidate], top: int
+) -> list[list[list[float]]]:
+    """Per candidate and token, the log-probabilities of the `top` likeliest tokens; places without are left out.
 
-    Raises `CapabilityError` where no candidate has any.
+    A pool may be recorded with more, and some servers add the drawn token where it is none of them, which
+    would make a place look the surer the unlikelier the token is. Raises `CapabilityError` where no candidate has any.
     """
     recorded = recorded_logprobs(prompt, candidates)
-    places = [[_likeliest(top) for top in lp.top if top] if lp else [] for lp in recorded]
+    places = [[_likeliest(at, top) for at in lp.top if at] if lp else [] for lp in recorded]
     if any(lp and lp.values for lp in recorded) and not any(places):
         raise CapabilityError(
             f"the candidates of prompt {prompt.id!r} have the log-probabilities of their own tokens only, and"
@@ -170,8 +172,8 @@ def recorded_alternatives(prompt: Prompt, candidates: Sequence[Candidate]) -> li
     return places
 
 
-def _likeliest(top: Mapping[str, float]) -> list[float]:
-    return sorted(top.values(), reverse=True)
+def _likeliest(at: Mapping[str, float], top: int) -> list[float]:
+    return sorted(at.values(), reverse=True)[:top]
 
 
 def recorded_logprobs(prompt: Prompt, candidates: Sequence[Candidate]) -> list[Logprobs | None]:

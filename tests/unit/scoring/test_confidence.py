@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 from math import isclose, log
 
 import pytest
@@ -42,7 +43,7 @@ class TestSelfCertainty:
     def test_with_a_vocabulary_it_is_a_lower_bound_of_the_papers_value(self):
         p = [0.6, 0.2, 0.1, 0.06, 0.03, 0.01]
         paper = -sum(log(6 * x) for x in p) / 6
-        bounds = [value(SelfCertainty(top=2, vocabulary=6), p[:k]) for k in (2, 3, 4, 5)]
+        bounds = [value(SelfCertainty(top=k, vocabulary=6), p) for k in (2, 3, 4, 5)]
         assert bounds == sorted(bounds)
         assert isclose(bounds[-1], paper)
         assert bounds[0] < paper
@@ -90,6 +91,11 @@ class TestBoth:
         scores = asyncio.run(scorer(PROMPT, [candidate([0.5, 0.5]), empty, failed], Context({})))
         assert [s.value is None for s in scores] == [False, True, True]
         assert list(asyncio.run(scorer(PROMPT, [], Context({})))) == []
+
+    def test_alternatives_beyond_the_likeliest_do_not_count(self, scorer):
+        """Servers add the drawn token where it is none of those asked for; pools are recorded with more."""
+        scorer = replace(scorer, top=2)
+        assert value(scorer, [0.5, 0.25, 1e-9]) == value(scorer, [0.5, 0.25])
 
     def test_alternatives_that_were_not_recorded_are_asked_for(self, scorer):
         bare = Candidate(id=0, text="x", logprobs=Logprobs(tokens=("t",), values=(-1.0,)))
