@@ -12,6 +12,7 @@ from importlib.resources import files
 NUM_COLOURS = 8
 """Classes c0 … c7: the palette of Okabe and Ito (2008), told apart by colour-blind readers too."""
 _MARGIN = 8
+_UNSAYABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class Svg:
@@ -26,8 +27,8 @@ class Svg:
     def shape(self, tag: str, cls: str = "", tip: str | None = None, **attributes: float | str) -> None:
         """`<tag …>`, with `tip` as what a pointer over it says."""
         given = {k.replace("_", "-"): _number(v) for k, v in attributes.items()}
-        text = "".join(f' {k}="{escape(v)}"' for k, v in given.items())
-        inner = f"<title>{escape(tip)}</title>" if tip else ""
+        text = "".join(f' {k}="{_said(v)}"' for k, v in given.items())
+        inner = f"<title>{_said(tip)}</title>" if tip else ""
         self._parts.append(f'<{tag} class="{cls}"{text}>{inner}</{tag}>')
 
     def line(self, x1: float, y1: float, x2: float, y2: float, cls: str) -> None:
@@ -39,7 +40,7 @@ class Svg:
     def text(self, x: float, y: float, text: str, cls: str = "", anchor: str = "start") -> None:
         """`anchor`: start, middle or end."""
         self._parts.append(
-            f'<text class="{cls}" x="{_number(x)}" y="{_number(y)}" text-anchor="{anchor}">{escape(text)}</text>'
+            f'<text class="{cls}" x="{_number(x)}" y="{_number(y)}" text-anchor="{anchor}">{_said(text)}</text>'
         )
 
     def polyline(self, points: Sequence[tuple[float, float]], cls: str) -> None:
@@ -81,7 +82,7 @@ class Svg:
         box = f"{-_MARGIN} {-_MARGIN} {_number(self.width + 2 * _MARGIN)} {_number(self.height + _MARGIN)}"
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}"'
-            f' role="img" aria-label="{escape(self.title)}">{"".join(self._parts)}</svg>'
+            f' role="img" aria-label="{_said(self.title)}">{"".join(self._parts)}</svg>'
         )
 
     def alone(self) -> str:
@@ -94,6 +95,11 @@ class Svg:
         back = f'<rect class="paper" x="{-_MARGIN}" y="{-_MARGIN}" {size}></rect>'
         drawn = self.inline().replace("−", "–")
         return drawn.replace('role="img"', f'role="img" {size}', 1).replace(">", f">{style}{back}", 1)
+
+
+def _said(text: str) -> str:
+    """As XML writes it; control characters and lone surrogates, which it cannot say, as U+FFFD."""
+    return escape(_UNSAYABLE.sub("\ufffd", text))
 
 
 def colour(series: int) -> str:

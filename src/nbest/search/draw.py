@@ -43,6 +43,6 @@ def _label(c: Candidate, before: str, value: float | None) -> str:
 
 
 def _quoted(text: str) -> str:
-    """As DOT reads it; a line's end as its escape, lone surrogates as U+FFFD."""
-    clean = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").replace("\\", "\\\\")
-    return '"' + clean.replace('"', '\\"').replace("\n", "\\n") + '"'
+    """As DOT reads it; a line's end as its escape, lone surrogates and NUL, where Graphviz ends, as U+FFFD."""
+    clean = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").replace("\0", "\ufffd")
+    return '"' + clean.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'

@@ -8,7 +8,7 @@ from nbest.report.charts import Curve, Panel, Part, Point, Span
 from nbest.report.svg import Axis, Svg
 from nbest.report.table import Scale
 
-HOSTILE = '<script>x</script>"&'
+HOSTILE = '<script>x</script>"&\x00\x1b\ufffe\ud83d'
 
 
 def curves(**options):

@@ -363,9 +363,9 @@ class TestEverySearchInATree:
 
 def test_a_drawing_quotes_what_dot_would_read():
     outcome = solve(Fake(), Tree(search=Beam(n=1, width=1), verifier=Logprob()))
-    odd = replace(outcome.candidates[0], text='"a"\\b\n\ud83d', parents=(), finish="length")
+    odd = replace(outcome.candidates[0], text='"a"\\b\n\ud83d\0', parents=(), finish="length")
     dot = to_dot(replace(outcome, candidates=(odd,), selection=None))
-    assert '[label="\\"a\\"\\\\b �", shape=ellipse, style="dashed"]' in dot
+    assert '[label="\\"a\\"\\\\b ��", shape=ellipse, style="dashed"]' in dot
 
 
 @pytest.mark.parametrize(
