@@ -70,7 +70,7 @@ class Stream:
             await self._send(self._writer.finish(gateway.reply(job, outcome), already="".join(self._said)))
         except RefusalError as e:
             if self._response.prepared:
-                await self._send(self._writer.error(str(e), e.kind))
+                await self._send(self._writer.error(str(e), e.kind, e.code))
             raise
         except (asyncio.CancelledError, ConnectionError):
             raise

@@ -95,11 +95,11 @@ class ResponsesWriter(Writer):
             said += self._call(start + i, call, response["output"][start + i])
         return said + self._event(f"response.{response['status']}", response=response)
 
-    def error(self, message: str, kind: str = "server_error") -> bytes:
+    def error(self, message: str, kind: str = "server_error", code: str | None = None) -> bytes:
         """An error, and the response that failed of it."""
-        code = kind if kind in _CODES else "server_error"
-        failed = self._object("failed") | {"error": {"code": code, "message": message}}
-        said = self._event("error", code=kind, message=message, param=None)
+        known = kind if kind in _CODES else "server_error"
+        failed = self._object("failed") | {"error": {"code": known, "message": message}}
+        said = self._event("error", code=code or kind, message=message, param=None)
         return said + self._event("response.failed", response=failed)
 
     def _begin(self) -> bytes:

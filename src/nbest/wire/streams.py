@@ -74,9 +74,9 @@ class _ChunkWriter(Writer):
         """A chunk without choices that says how far things are."""
         return self._chunk([], nbest=nbest) if self._progress == "events" else b""
 
-    def error(self, message: str, kind: str = "server_error") -> bytes:
+    def error(self, message: str, kind: str = "server_error", code: str | None = None) -> bytes:
         """An error inside the stream, and the stream's end."""
-        return sse(error_reply(message, kind=kind)) + _DONE
+        return sse(error_reply(message, kind=kind, code=code)) + _DONE
 
     def _end(self, reply: Reply) -> bytes:
         usage = self._chunk([], usage=usage_shape(reply.usage)) if self._include_usage else b""

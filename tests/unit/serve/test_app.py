@@ -299,7 +299,7 @@ async def test_an_error_in_a_stream_is_in_the_stream():
     async with serving(Breaking(texts=["四"]), sample="greedy", select="first") as client:
         chunks, _ = await client.stream()
     assert chunks[1]["choices"][0]["delta"]["content"] == "四"
-    assert chunks[-1]["error"]["type"] == "server_error"
+    assert (chunks[-1]["error"]["type"], chunks[-1]["error"]["code"]) == ("server_error", "upstream_error")
     assert "boom" in chunks[-1]["error"]["message"]
 
 

@@ -98,8 +98,8 @@ def test_progress_is_said_as_the_client_wants_it(writer):
 
 @pytest.mark.parametrize("writer", [wire.ChatWriter, wire.CompletionWriter])
 def test_an_error_is_said_in_the_stream_and_ends_it(writer):
-    error, done = data(make(writer).error("обрыв", "upstream_error"))
-    assert error["error"] == {"message": "обрыв", "type": "upstream_error", "param": None, "code": None}
+    error, done = data(make(writer).error("обрыв", "server_error", "deadline"))
+    assert error["error"] == {"message": "обрыв", "type": "server_error", "param": None, "code": "deadline"}
     assert done == "[DONE]"
 
 
@@ -176,8 +176,9 @@ def test_a_message_that_was_begun_stays_in_the_response():
 @pytest.mark.parametrize(
     ("kind", "code"), [("rate_limit_exceeded", "rate_limit_exceeded"), ("no_candidate", "server_error")]
 )
-def test_a_response_that_fails_says_so_twice(kind, code):
-    error, failed = data(make(wire.ResponsesWriter).error("انقطع", kind))
-    assert (error["type"], error["code"], error["message"]) == ("error", kind, "انقطع")
+@pytest.mark.parametrize("own", [None, "deadline"])
+def test_a_response_that_fails_says_so_twice(kind, code, own):
+    error, failed = data(make(wire.ResponsesWriter).error("انقطع", kind, own))
+    assert (error["type"], error["code"], error["message"]) == ("error", own or kind, "انقطع")
     assert (failed["type"], failed["response"]["status"]) == ("response.failed", "failed")
     assert failed["response"]["error"] == {"code": code, "message": "انقطع"}
