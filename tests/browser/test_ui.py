@@ -506,6 +506,98 @@ async def test_it_fits_every_width(tab, server, width, locale):
 
 
 @in_browser
+@pytest.mark.parametrize("width", [360, 1280])
+async def test_no_figure_of_the_cost_is_cut_off_in_any_language(tab, server, width):
+    usage = {"prompt": 123456, "cached": 98304, "completion": 45678, "calls": 128}
+
+    async def dear(ask, say, request):
+        await say.start(request)
+        roles = ("policy", "verifier", "judge", "fusor")
+        await say.finish("42", chosen=None, usage_by_role=dict.fromkeys(roles, usage))
+
+    server.script = dear
+    await opened(tab, server, width=width)
+    await asked_and_done(tab, ARABIC)
+    cut = """Object.keys(DATA.words).filter((code) => {
+      speak(code);
+      const table = document.querySelector(".cost .scroll");
+      return table.scrollWidth > table.clientWidth;
+    })"""
+    assert await tab.js(cut) == []
+
+
+@in_browser
+async def test_the_cost_stands_before_the_candidates_where_there_is_no_room_beside_the_answer(tab, server):
+    server.script = pool
+    await opened(tab, server, width=1100)
+    await asked_and_done(tab, ARABIC)
+    top = "document.querySelector({0!r}).getBoundingClientRect().top"
+    places = [await tab.js(top.format(place)) for place in (".answer", ".cost", ".pool")]
+    assert places == sorted(places)
+
+
+@in_browser
+async def test_a_refusal_stands_without_empty_tables(tab, server):
+    async def refused(ask, say, request):
+        raise web.HTTPTooManyRequests(text="too many requests of this key")
+
+    server.script = refused
+    await opened(tab, server)
+    await asked_and_done(tab, ARABIC)
+    assert await tab.js("document.querySelector('.run > .problem').checkVisibility()")
+    assert not await tab.js("document.querySelector('.cost').checkVisibility()")
+    assert not await tab.js("document.querySelector('.pool').checkVisibility()")
+
+
+CONTRASTS = """(() => {
+  const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const light = (colour) => {
+    const [r, g, b] = colour.map((v) => (v <= 10.31 ? v / 3294.6 : ((v / 255 + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const around = (node) => {
+    for (; node; node = node.parentElement) {
+      const [r, g, b, alpha = 1] = parts(getComputedStyle(node).backgroundColor);
+      if (alpha) return [r, g, b];
+    }
+  };
+  const contrast = (colour, opacity, back) => {
+    const seen = parts(colour).slice(0, 3).map((v, i) => v * opacity + back[i] * (1 - opacity));
+    const [dark, bright] = [light(seen), light(back)].sort((a, b) => a - b);
+    return (bright + 0.05) / (dark + 0.05);
+  };
+  const low = [];
+  const check = (name, style, node, least, colour = style.color) => {
+    const ratio = contrast(colour, Number(style.opacity), around(node));
+    if (!(ratio >= least)) low.push(`${name} ${ratio.toFixed(2)}`);
+  };
+  for (const node of document.querySelectorAll("body *")) {
+    const hasText = [...node.childNodes].some((n) => n.nodeType === Node.TEXT_NODE && n.data.trim());
+    if (!node.checkVisibility() || node.matches("script, option, optgroup, :disabled, :disabled *")) continue;
+    if (hasText) check(`${node.localName}.${node.className}`, getComputedStyle(node), node, 4.5);
+    if (!node.matches("input, select, textarea")) continue;
+    check(`${node.id} border`, getComputedStyle(node), node.parentElement, 3, getComputedStyle(node).borderTopColor);
+    if (node.placeholder) check(`${node.id} placeholder`, getComputedStyle(node, "::placeholder"), node, 4.5);
+  }
+  return low;
+})()"""
+"""What falls short of WCAG 2.2 AA: 4.5 for texts (1.4.3), 3 for the outlines of fields (1.4.11)."""
+
+
+@in_browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_everything_can_be_read_in_both_schemes(tab, server, scheme):
+    server.script = pool
+    await opened(tab, server)
+    still = {"name": "prefers-reduced-motion", "value": "reduce"}
+    wanted = [{"name": "prefers-color-scheme", "value": scheme}, still]
+    await tab.call("Emulation.setEmulatedMedia", features=wanted)
+    await asked_and_done(tab, ARABIC, strategy="rsa")
+    await tab.js("byId('prompt').value = byId('strategy').value = ''")
+    assert await tab.js(CONTRASTS) == []
+
+
+@in_browser
 async def test_it_follows_the_scheme_and_moves_nothing_where_that_is_not_wanted(tab, server):
     server.script = pool
     await opened(tab, server)
