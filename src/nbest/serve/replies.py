@@ -63,7 +63,7 @@ def ranked(outcome: Outcome) -> list[Candidate]:
 def _choice(candidate: Candidate, *, has_logprobs: bool) -> Choice:
     return Choice(
         text=candidate.text,
-        finish="tool_calls" if candidate.tool_calls else "length" if candidate.finish == "length" else "stop",
+        finish="length" if candidate.finish == "length" else "tool_calls" if candidate.tool_calls else "stop",
         tool_calls=candidate.tool_calls,
         logprobs=candidate.logprobs if has_logprobs else None,
     )

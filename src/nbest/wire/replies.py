@@ -180,10 +180,10 @@ def decode(decoder: msgspec.json.Decoder[_T], raw: bytes) -> _T:
 def error_text(raw: bytes) -> str:
     """What a server says went wrong, in one line of at most 300 characters."""
     try:
-        said = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        said = _said(msgspec.json.decode(raw))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         said = raw.decode("utf-8", "replace")
-    line = " ".join(_said(said).split())
+    line = " ".join(said.split())
     return line if len(line) <= _MAX_ERROR else f"{line[: _MAX_ERROR - 1]}…"
 
 
@@ -238,7 +238,11 @@ def _said_by(choice: ServerChoice) -> tuple[tuple[ToolCall, ...], str | None, st
         try:
             calls = tool_calls(choice.message.tool_calls, choice.message.function_call)
         except ValueError as e:
-            return (), text, f"a malformed call of a tool: {e}"
+            is_cut = _FINISH.get(choice.finish_reason) == "length"
+            why = (
+                "a call of a tool was cut: raise max_tokens" if is_cut else f"a malformed call of a tool: {e}"
+            )
+            return (), text, why
     return calls, text, None if calls or text is not None else _why_no_text(choice)
 
 

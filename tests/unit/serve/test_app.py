@@ -27,6 +27,7 @@ class Scripted:
 
     texts: list = field(default_factory=lambda: ["4"])
     calls: tuple = ()
+    finish: str = "stop"
     delay_s: float = 0.0
     seen: list = field(default_factory=list)
     cancelled: int = 0
@@ -52,7 +53,10 @@ class Scripted:
             calls = (self.calls[i % len(self.calls)],) if self.calls else ()
             drawn.append(
                 Completion(
-                    text=said, tool_calls=calls, usage=Usage(prompt=3 * (i == 0), completion=2, calls=i == 0)
+                    text=said,
+                    finish=self.finish,
+                    tool_calls=calls,
+                    usage=Usage(prompt=3 * (i == 0), completion=2, calls=i == 0),
                 )
             )
         return drawn
@@ -153,6 +157,14 @@ async def test_tool_calls_are_voted_on_by_name_and_canonical_arguments():
     assert choice["message"]["tool_calls"][0]["id"] == "c0"
     assert choice["message"]["tool_calls"][0]["function"]["arguments"] == '{"city": "東京", "days": 2}'
     assert engine.seen[0].prompt.overrides.body["tools"]
+
+
+async def test_calls_that_were_cut_before_the_next_say_so():
+    engine = Scripted(texts=[""], calls=(ToolCall(id="c", name="天気", arguments="{}"),), finish="length")
+    async with serving(engine) as client:
+        _, _, reply = await client.post(tools=[{"type": "function", "function": {"name": "天気"}}])
+    (choice,) = reply["choices"]
+    assert (choice["finish_reason"], len(choice["message"]["tool_calls"])) == ("length", 1)
 
 
 async def test_candidates_that_violate_the_schema_are_set_aside():

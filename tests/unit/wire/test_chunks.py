@@ -97,6 +97,14 @@ def test_malformed_calls_are_a_failed_completion(calls):
     assert drawn.tool_calls == ()
 
 
+def test_a_call_that_was_cut_says_what_to_do():
+    call = {"id": "c", "function": {"name": "天気", "arguments": '{"都市": "東'}}
+    message = {"content": None, "tool_calls": [call]}
+    raw = json.dumps({"choices": [{"message": message, "finish_reason": "length"}]}).encode()
+    (drawn,) = wire.completions(raw, PARAMS)
+    assert drawn.error == "a call of a tool was cut: raise max_tokens"
+
+
 def test_an_empty_text_is_a_text():
     assert stream(delta(role="assistant", content=""), END)[1].error is None
     assert stream(delta(role="assistant", content=None), END)[1].error is None
