@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from nbest.context import Context
+from nbest.answers.calls import said
+from nbest.context import Context, together
 from nbest.protocols import Scorer, logprobs_needed
 from nbest.selection.vote import Vote
 from nbest.strategies.attempts import Attempt, ids, with_attempts
@@ -130,15 +131,19 @@ class Revise:
         asked: Mapping[int, Prompt],
         ctx: Context,
     ) -> Mapping[int, Score]:
-        """By id, in one batch for each conversation that the verifier reads."""
-        together: dict[int, tuple[Prompt, list[Candidate]]] = {}
+        """By id, in one batch for each conversation that the verifier reads, all at once."""
+        conversations: dict[int, tuple[Prompt, list[Candidate]]] = {}
         for c in pool:
             if c.is_usable:
                 read = asked[c.id] if self.sees_attempts else prompt
-                together.setdefault(id(read), (read, []))[1].append(c)
+                conversations.setdefault(id(read), (read, []))[1].append(c)
         scores: dict[int, Score] = {}
-        for read, answers in together.values():
-            scores |= zip((c.id for c in answers), await verifier(read, answers, ctx), strict=True)
+
+        async def score(read: Prompt, answers: Sequence[Candidate]) -> None:
+            texts = [replace(c, text=said(c)) for c in answers]
+            scores.update(zip((c.id for c in answers), await verifier(read, texts, ctx), strict=True))
+
+        await together(score(*each) for each in conversations.values())
         return scores
 
 

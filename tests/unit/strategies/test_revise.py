@@ -1,3 +1,4 @@
+import asyncio
 from dataclasses import dataclass, field
 
 import pytest
@@ -127,6 +128,18 @@ async def test_the_verifier_may_read_the_attempts_before():
     table = Table(values=VALUES)
     await revised([["12", "7", "8"]], verifier=table, sees_attempts=True)
     assert table.seen == [(1, [0]), (3, [1]), (5, [2])]
+
+
+async def test_conversations_are_read_at_once():
+    everybody = asyncio.Barrier(3)
+
+    class Meeting(Table):
+        async def __call__(self, prompt, candidates, ctx):
+            async with asyncio.timeout(2), everybody:
+                return await super().__call__(prompt, candidates, ctx)
+
+    outcome, _ = await revised([["12", "7", "8"]], verifier=Meeting(values=VALUES), sees_attempts=True)
+    assert outcome.selection.winner.text == "答え：8"
 
 
 async def test_a_failed_revision_leaves_the_chain_as_it_is():
