@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from nbest.answers.calls import said
 from nbest.types import Candidate, Message, Prompt, replace
 
 
@@ -18,14 +19,15 @@ class Attempt(NamedTuple):
 def with_attempts(prompt: Prompt, attempts: Sequence[Attempt]) -> Prompt:
     """`prompt` with each attempt as the model's turn, followed by the user's reply to it.
 
-    Attempts without text are left out: servers refuse an empty turn.
+    Calls of tools are written as text, for servers want their results right behind them. Attempts without
+    text are left out: servers refuse an empty turn.
     """
     turns = [
         turn
         for answer, reply in attempts
-        if answer.text.strip()
+        if said(answer).strip()
         for turn in (
-            Message(role="assistant", content=answer.text),
+            Message(role="assistant", content=said(answer)),
             Message(role="user", content=reply),
         )
     ]

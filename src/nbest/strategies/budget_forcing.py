@@ -18,7 +18,7 @@ class BudgetForcing:
     on a new line) and the model continues, `waits` times in all. Of a reasoning model, what stands behind
     the last `end_of_thinking` is dropped first, so that it is the thinking that goes on. A text that is cut
     off at `max_tokens` is made to answer instead: its thinking is ended where it had begun, and the words for
-    the final answer are put behind it; then nothing more is added.
+    the final answer are put behind it; then nothing more is added. Nor is it to one that calls tools.
 
     Each stage is a candidate that holds the whole text so far; the last that is not cut off wins. A stage
     that fails is drawn again instead of the next one. The engine must continue a text: `CapabilityError`
@@ -61,6 +61,8 @@ class BudgetForcing:
             if not drawn[0].is_usable:
                 continue
             last = drawn[0]
+            if last.tool_calls:
+                break
             if last.finish == "length":
                 if self.answer_tokens:
                     params = self._params(seed, self.answer_tokens)

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
+from nbest.answers.calls import said
 from nbest.context import Context
 from nbest.judging.fusion import fusion_request
 from nbest.judging.templates import TemplateLanguage
 from nbest.protocols import Sampler, Selector, logprobs_needed
 from nbest.sampling.draws import Iid
+from nbest.selection.pool import select
 from nbest.selection.vote import Vote
 from nbest.types import Candidate, Prompt, Request, SamplingParams, Selection, replace
 
@@ -63,7 +65,7 @@ class Rsa:
                     [self._aggregation(prompt, population, rng, ctx) for _ in range(size)]
                 )
                 population = _replaced(population, drawn)
-        return await self.selector(prompt, population, ctx)
+        return await select(self.selector, prompt, population, ctx)
 
     def _aggregation(
         self, prompt: Prompt, population: Sequence[Candidate], rng: Random, ctx: Context
@@ -72,7 +74,7 @@ class Rsa:
         request = fusion_request(
             "rsa",
             prompt,
-            parents,
+            [replace(c, text=said(c)) for c in parents],
             ctx,
             role="policy",
             engine=None,

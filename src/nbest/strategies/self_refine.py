@@ -6,13 +6,14 @@ import re
 from dataclasses import dataclass
 from functools import partial
 
+from nbest.answers.calls import said
 from nbest.context import Context
 from nbest.errors import SelectionError
 from nbest.judging.ask import Reply, ask, question
 from nbest.judging.templates import TemplateLanguage
 from nbest.judging.verdicts import choice
 from nbest.protocols import Selector, logprobs_needed
-from nbest.selection.pool import chosen, usable
+from nbest.selection.pool import chosen, select, usable
 from nbest.strategies.attempts import Attempt, ids, with_attempts
 from nbest.strategies.words import words_for
 from nbest.types import Candidate, Json, Prompt, Request, SamplingParams, Selection, replace
@@ -90,7 +91,7 @@ class SelfRefine:
         self, prompt: Prompt, pool: list[Candidate], best: Candidate | None, ctx: Context
     ) -> Selection:
         if self.selector is not None:
-            return await self.selector(prompt, pool, ctx)
+            return await select(self.selector, prompt, pool, ctx)
         if best is None:
             usable(pool)  # says why
             raise SelectionError("no answer was drawn")
@@ -100,7 +101,7 @@ class SelfRefine:
         asked = question(
             "critique",
             prompt,
-            {"1": answer.text},
+            {"1": said(answer)},
             ctx,
             role="verifier",
             engine=self.critic,
