@@ -193,7 +193,7 @@ def refusals(raw: bytes, body: Mapping[str, Json]) -> tuple[set[str], int | None
 def _pointed_at(raw: bytes) -> set[str]:
     try:
         said: Any = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return set()
     match said:
         case {"error": {"param": str(name)}}:

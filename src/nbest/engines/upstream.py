@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from math import isfinite
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -128,7 +129,7 @@ class Upstream:
         ) as reply:
             if chunks is not None and reply.status == _OK:
                 return await self._listen(reply.content, chunks)
-            raw = await reply.read()
+            raw = self._hidden(await reply.read())
             if reply.status == _OK:
                 return raw
             raise self._refusal(reply, raw)
@@ -142,10 +143,10 @@ class Upstream:
                 return raw
             raw += piece
         if raw.lstrip()[:1] not in _FIRST_OF_EVENTS:
-            return raw + await content.read()
+            return self._hidden(raw + await content.read())
         try:
             while raw and not chunks.has_ended:
-                chunks.feed(raw)
+                chunks.feed(self._hidden(raw))
                 raw = await self._next(content, chunks)
             async with asyncio.timeout(_LAST_S):  # the connection can serve again once its last byte is read
                 await content.read()
@@ -202,22 +203,25 @@ class Upstream:
             raise InputError(f"the environment variable {name} holds characters that no key has")
         return key
 
+    def _hidden(self, raw: bytes) -> bytes:
+        """A reply, or a piece of one, without the key: some servers repeat it, under any status."""
+        key = (self._key() or "").encode()
+        for shown in {key, key.replace(b"/", b"\\/")} if key else ():
+            raw = raw.replace(shown, b"***")
+        return raw
+
     def _refusal(self, reply: aiohttp.ClientResponse, raw: bytes) -> EngineHttpError:
-        key = self._key()
-        if key:  # some servers repeat it
-            raw = raw.replace(key.encode(), b"***")
         said, todo = wire.error_text(raw), ""
         if _REDIRECT <= reply.status < _BAD:
-            target = urlsplit(reply.headers.get("Location", ""))
-            said = f"it redirects to {target.netloc.rpartition('@')[2]}{target.path}"
+            said = f"it redirects to {_place(_text(reply.headers.get('Location', '')))}"
             todo = "; redirects are not followed: give that address as url"
         elif reply.status in _UNAUTHORIZED:
             todo = (
                 f"; the key came from {self._key_env}"
-                if key
+                if self._key()
                 else '; no key was sent: name its environment variable, such as  key_env="OPENAI_API_KEY"'
             )
-        said = said or reply.reason or "no message"
+        said = said or _text(reply.reason or "") or "no message"
         error = RefusalError(
             f"{self.host} answered {reply.status}: {said}{todo}",
             status=reply.status,
@@ -248,7 +252,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     if not said:
         return None
     try:
-        return max(0.0, float(said))
+        return max(0.0, seconds) if isfinite(seconds := float(said)) else None
     except ValueError:
         pass
     try:
@@ -263,6 +267,20 @@ def _default_key_env(url: str) -> str | None:
     base = os.environ.get("OPENAI_BASE_URL", "").rstrip("/")
     is_its_own = urlsplit(url).hostname == _OPENAI_HOST or url == base
     return "OPENAI_API_KEY" if is_its_own else None
+
+
+def _place(url: str) -> str:
+    """Host and path, without what may be secret."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "no address"
+    return f"{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _text(header: str) -> str:
+    """A header in another encoding than UTF-8 is kept as half surrogate pairs, which JSON cannot say."""
+    return header.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _was_closed_before(e: aiohttp.ClientConnectionError) -> bool:

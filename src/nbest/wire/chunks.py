@@ -157,7 +157,7 @@ def _error(data: bytes) -> EngineError:
     said = f"the server ended its reply with an error: {error_text(data)}"
     try:
         parsed: Any = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         parsed = None
     match parsed:
         case {"error": {"code": int(status)}} | {"code": int(status)} if status in _ERRORS:

@@ -1,12 +1,15 @@
 import asyncio
+import json
 import logging
 from random import Random
 
 import pytest
+from aiohttp import web
 
 from nbest import registry
 from nbest.context import Context
 from nbest.engines.openai import OpenAI
+from nbest.engines.upstream import retry_after
 from nbest.errors import (
     CapabilityError,
     EngineError,
@@ -172,6 +175,26 @@ async def test_a_key_is_sent_and_shown_nowhere(upstream, monkeypatch, caplog):
     assert "came from MY_KEY" in str(caught.value)
     shown = [repr(engine), str(engine), engine.name, registry.spec_of(engine), str(caught.value), caplog.text]
     assert KEY not in "".join([*shown, repr(candidates), repr(vars(caught.value)), repr(ctx.meter.usage)])
+    await engine.aclose()
+
+
+@pytest.mark.parametrize("escape", [str, lambda text: text.replace("/", "\\/")])
+@pytest.mark.parametrize("on_text", [None, lambda _: None])
+@pytest.mark.parametrize("fault", ["status", "body", "event"])
+async def test_a_key_that_a_server_repeats_is_not_shown(upstream, monkeypatch, escape, on_text, fault):
+    key = "sk/" + KEY
+    error = escape(json.dumps({"error": {"message": f"wrong key: {key}"}}))
+
+    async def repeat(request):
+        text = f"data: {error}\n\n" if fault == "event" else error
+        return web.Response(text=text, status=500 if fault == "status" else 200)
+
+    monkeypatch.setenv("MY_KEY", key)
+    upstream.fault, upstream._fault_repeat = "repeat", repeat
+    engine = OpenAI(url=upstream.url, key_env="MY_KEY")
+    with pytest.raises(EngineError, match="wrong key") as caught:
+        await engine.generate(ask(), on_text)
+    assert KEY not in repr(vars(caught.value)) + str(caught.value)
     await engine.aclose()
 
 
@@ -520,6 +543,37 @@ async def test_retry_after_is_read(upstream, engine):
     with pytest.raises(EngineHttpError) as caught:
         await engine.generate(ask())
     assert (caught.value.status, caught.value.retry_after_s) == (429, 0.05)
+
+
+@pytest.mark.parametrize("said", ["inf", "1e400", "nan", "bald"])
+async def test_a_wait_that_is_none_is_passed_over(said):
+    assert not retry_after({"Retry-After": said})
+
+
+DEEP = '{"error": ' + "[" * 5000 + "]" * 5000 + "}"
+
+
+@pytest.mark.parametrize("on_text", [None, lambda _: None])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        {"status": 500, "text": DEEP},
+        {"status": 400, "text": DEEP},
+        {"text": f"event: error\ndata: {DEEP}\n\n"},
+        {"status": 307, "headers": {"Location": "http://[bad"}},
+        {"status": 500, "reason": "Ошибка".encode("cp1251").decode("utf-8", "surrogateescape")},
+    ],
+    ids=["deep500", "deep400", "deep-event", "no-address", "no-utf8"],
+)
+async def test_odd_words_of_a_server_are_an_error_that_can_be_written_down(upstream, engine, reply, on_text):
+    async def odd(request):
+        return web.Response(**reply)
+
+    upstream.fault, upstream._fault_odd = "odd", odd
+    with pytest.raises(EngineError) as caught:
+        await engine.generate(ask(), on_text)
+    assert str(caught.value).encode("utf-8")
+    assert len(str(caught.value)) < 500
 
 
 async def test_an_idle_connection_that_closes_is_no_fault(upstream, engine):
