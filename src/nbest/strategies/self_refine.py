@@ -19,7 +19,7 @@ from nbest.strategies.words import words_for
 from nbest.types import Candidate, Json, Prompt, Request, SamplingParams, Selection, replace
 
 _GOOD = 1
-_VERDICT_LINE = re.compile(r"^.*\[\[.*\]\].*$", re.MULTILINE)
+_VERDICT = re.compile(r"[*_`]*\[\[[^\[\]\n]*\]\][*_`]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +115,7 @@ class SelfRefine:
 
     def _turn(self, critique: str, prompt: Prompt, ctx: Context) -> str:
         """What the user says: the critique without its verdict, and to try again."""
-        said = _VERDICT_LINE.sub("", critique).strip()
+        said = _VERDICT.sub("", critique).strip()
         return f"{said}\n\n{words_for(prompt, ctx).try_again}".strip()
 
     def _request(self, prompt: Prompt, attempts: list[Attempt], step: int, ctx: Context) -> Request:

@@ -53,6 +53,11 @@ async def test_it_rewrites_until_the_critique_is_satisfied():
     assert outcome.usage["policy"].calls == 2
 
 
+async def test_a_critique_in_one_line_with_its_verdict_is_heard():
+    _, engine = await refined(["答案：11", "答案：12"], ["7 + 5 不是 11。**[[2]]**"], rounds=1)
+    assert engine.asked[2].prompt.messages[-1].content == "7 + 5 不是 11。\n\n请检查一下，再试一次。"
+
+
 async def test_the_critique_is_asked_for_in_the_prompts_language():
     _, engine = await refined(["答案：12"], ["[[1]]"])
     assert engine.asked[1].prompt.messages[0].content.startswith("你是一道题的一份回答的细心评论者。")
