@@ -66,7 +66,12 @@ async def pool(ask, say, request):
     """Three candidates, of which the last to arrive has id 0 and one failed; a judge chooses."""
     await say.start(request)
     arrived = [
-        candidate("٦ × ٧ = 42", language="ar", params={"temperature": 0.7, "seed": 1}),
+        candidate(
+            "٦ × ٧ = 42",
+            language="ar",
+            params={"temperature": 0.7, "seed": 1},
+            usage={"completion": 12345},
+        ),
         candidate("", error="upstream answered 500", finish="error"),
         candidate("الجواب ٤١", language="ar", params={"temperature": 0.0}, finish="length"),
     ]
@@ -138,7 +143,7 @@ async def test_candidates_arrive_one_after_another_and_stay_where_they_are(tab, 
         await say.candidate(arrived[0])
         await go_on.wait()
         await say.candidate(arrived[1])
-        final = [{**arrived[1], "id": 0}, {**arrived[0], "text": "one\n", "finish": "step", "id": 1}]
+        final = [{**arrived[1], "id": 0}, {**arrived[0], "text": "one\n", "id": 1}]
         await say.finish("two", chosen=0, candidates=final)
 
     server.script = paced
@@ -155,9 +160,55 @@ async def test_candidates_arrive_one_after_another_and_stay_where_they_are(tab, 
     assert await texts(tab, ".card .prose") == ["one", "two"]
     assert await texts(tab, ".card .top > :first-child") == ["#1", "★ #0"]
     assert await tab.js("first === document.querySelector('.card .text')")
-    assert "step" in await text(tab, ".card .facts")
     assert await tab.js("document.querySelectorAll('.card.empty').length") == 0
     assert await tab.js("document.querySelector('.run').hasAttribute('aria-busy')") is False
+
+
+@in_browser
+async def test_steps_of_a_search_end_below_the_answers_that_they_led_to(tab, server):
+    go_on = asyncio.Event()
+    drawn = [candidate("6 × 7", params={"seed": 1}), candidate("7 × 6"), candidate("6 × 7\n= 42")]
+
+    async def search(ask, say, request):
+        await say.start(request)
+        for one in drawn:
+            await say.candidate(one)
+        await go_on.wait()
+        steps = [{**one, "text": one["text"] + "\n", "finish": "step"} for one in drawn[:2]]
+        final = [{**one, "id": i} for i, one in enumerate([*steps, {**drawn[2], "parents": [0]}])]
+        await say.finish(
+            drawn[2]["text"], chosen=2, candidates=final, details={"values": {"0": 0.5, "1": 0.25}}
+        )
+
+    server.script = search
+    await opened(tab, server)
+    await run(tab, "6 × 7?", size="1")
+    await tab.until("document.querySelectorAll('.card:not(.empty)').length === 3")
+    assert await text(tab, ".status span") == "Waiting for candidates · 3"
+    assert "complete" not in str(await texts(tab, ".card"))  # nobody knows yet which are steps
+    await tab.js("window.first = document.querySelector('.card .text')")
+    go_on.set()
+    await tab.until("!running")
+    assert await text(tab, ".status span") == "Done · 1 / 1"
+    assert await texts(tab, ".pool h2") == ["Candidates 1", "Steps 2"]
+    assert await texts(tab, ".card .top > :first-child") == ["★ #2", "#0", "#1"]
+    steps = await texts(tab, ".card.step")
+    assert [("score" in step, "step" in step) for step in steps] == [(True, True)] * 2
+    assert await tab.js("first === document.querySelector('.card.step .text')")
+
+
+@in_browser
+async def test_a_step_that_had_to_be_the_answer_is_shown_as_one(tab, server):
+    async def cut_short(ask, say, request):
+        await say.start(request)
+        step = candidate("6 × 7 =\n", finish="step", id=0)
+        await say.finish("6 × 7 =", chosen=0, stopped="deadline", candidates=[step])
+
+    server.script = cut_short
+    await opened(tab, server)
+    await asked_and_done(tab, "6 × 7?")
+    assert await texts(tab, ".card.won .star") == ["★ #0"]
+    assert await tab.js("document.querySelectorAll('.pool')[1].checkVisibility()") is False
 
 
 @in_browser
@@ -170,7 +221,16 @@ async def test_the_winner_is_marked_and_everything_is_said_about_it(tab, server)
     assert await text(tab, ".answer .star") == "★ #2"
     assert await texts(tab, ".card .top > :first-child") == ["★ #2", "#1", "#0"]
     won = await text(tab, ".card.won")
-    for said in ("winner", "Arabic", "score 0.75", "weight 90%", "T 0.7", "tokens 10", "complete", "mini"):
+    for said in (
+        "winner",
+        "Arabic",
+        "score 0.75",
+        "weight 90%",
+        "T 0.7",
+        "tokens 12,345",
+        "complete",
+        "mini",
+    ):
         assert said in won
     assert await tab.js("document.querySelector('.card.won .bar i').style.inlineSize") == "90%"
     _, failed, cut = await texts(tab, ".card")
@@ -189,6 +249,7 @@ async def test_the_winner_is_marked_and_everything_is_said_about_it(tab, server)
         "Total4120480",
     ]
     assert await texts(tab, ".cost dd") == ["1.3 sec", "3.21 TFLOP", "0.0125", "parallel"]
+    assert await text(tab, ".clock") == "1.3 sec"
     assert await text(tab, ".notes") == "one of three failed"
     assert "winner #2" in await text(tab, "#live")
 
@@ -236,15 +297,59 @@ async def test_games_of_two_and_calls_of_tools_are_shown(tab, server):
             {"a": 1, "b": 0, "verdict": None, "problem": "no verdict"},
         ]
         final = [{**one, "id": 1}, {**one, "tool_calls": [], "id": 0}]
-        await say.finish("", chosen=1, candidates=final, details={"games": games, "more": {"k": [1]}})
+        await say.finish("", chosen=1, candidates=final, details={"games": games, "more": {"k": [[1, 2]]}})
 
     server.script = script
     await opened(tab, server)
     await asked_and_done(tab, "weather?")
-    assert await texts(tab, ".games summary") == ["#1 ≫ #0", "#1 ? #0 no verdict"]
+    assert await texts(tab, ".why .reply summary") == ["#1 ≫ #0", "#1 ? #0 no verdict"]
     assert await texts(tab, ".card.won pre") == ['weather({"city":"القاهرة"})']
     assert await text(tab, ".answer pre") == 'weather({"city":"القاهرة"})'
-    assert await texts(tab, ".tree .tree .tree bdi") == ["1"]
+    assert await texts(tab, ".tree .tree .tree bdi") == ["1, 2"]
+
+
+@in_browser
+async def test_many_games_do_not_push_the_candidates_away(tab, server):
+    async def script(ask, say, request):
+        await say.start(request)
+        players = [candidate(str(i), id=i) for i in range(12)]
+        games = [
+            {"a": i, "b": j, "verdict": "A>B", "reply": "A"} for i in range(12) for j in range(12) if i != j
+        ]
+        await say.finish("0", chosen=0, candidates=players, details={"games": games})
+
+    server.script = script
+    await opened(tab, server)
+    await asked_and_done(tab, "which?")
+    assert await tab.js("document.querySelectorAll('.why summary').length") == 132
+    assert await tab.js("document.querySelector('.answer').offsetHeight < innerHeight")
+
+
+@in_browser
+async def test_what_a_critic_said_keeps_its_lines_and_its_direction(tab, server):
+    critique = "## مراجعة\n- الحساب خطأ\n\n[[2]]"
+
+    async def refining(ask, say, request):
+        await say.start(request)
+        drawn = [candidate("41", id=0), candidate("42", id=1, parents=[0])]
+        critiques = [
+            {"of": 0, "verdict": 2, "reply": critique},
+            {"of": 1, "verdict": None, "problem": "no verdict"},
+        ]
+        details = {"critiques": critiques, "more": "one\ntwo"}
+        await say.finish("42", chosen=1, candidates=drawn, details=details)
+
+    server.script = refining
+    await opened(tab, server)
+    await asked_and_done(tab, ARABIC)
+    assert await texts(tab, ".seen .chip") == ["#0 ✗", "#1"]
+    assert await texts(tab, ".judged h4") == ["مراجعة"]
+    assert await texts(tab, ".judged .item") == ["-الحساب خطأ"]
+    assert await tab.js("getComputedStyle(document.querySelector('.judged .item')).direction") == "rtl"
+    assert await texts(tab, ".judged .bad") == ["no verdict"]
+    assert (
+        await tab.js("getComputedStyle(document.querySelector('.tree p')).whiteSpaceCollapse") == "preserve"
+    )
 
 
 @in_browser
@@ -486,7 +591,9 @@ async def test_earlier_prompts_come_back_with_their_results_and_are_not_kept(tab
     await asked_and_done(tab, ARABIC, size="3")
     await asked_and_done(tab, JAPANESE, size="")
     assert await texts(tab, "#history .head") == [JAPANESE, ARABIC]
+    await tab.js("byId('model').value = 'small@careful'; hint()")
     await tab.js("document.querySelectorAll('#history button')[1].click()")
+    assert await tab.js("[byId('model').value, byId('strategy').placeholder]") == ["small", "parallel"]
     assert await text(tab, ".asked .prose") == ARABIC
     assert await text(tab, ".card.won .star") == "★ #2"
     assert await tab.js("[byId('prompt').value, byId('size').value]") == [ARABIC, "3"]

@@ -158,6 +158,8 @@ async def test_steps_of_a_search_keep_their_cards_and_have_the_verifiers_values(
     ids = await texts(page, ".card .top > :first-child")
     assert sorted(int(re.sub(r"\D", "", i)) for i in ids) == list(range(len(ids)))
     assert any("score" in card for card in await texts(page, ".card.step"))
+    answers, steps = [int(head.split()[-1]) for head in await texts(page, ".pool h2")]
+    assert (answers, answers + steps) == (await page.js("shown.view.nbest.num_candidates"), len(ids))
 
 
 @in_browser

@@ -22,6 +22,9 @@ class View {
       el("div", { class: "card empty", "aria-hidden": "true" }),
     );
     this.list.append(...this.empty);
+    this.stepCount = el("span", { class: "count" });
+    this.stepList = el("div", { class: "cards", role: "list" });
+    this.steps = el("section", { class: "pool", hidden: "" }, el("h2", {}, word("steps"), " ", this.stepCount), this.stepList);
     this.node = el(
       "article",
       { class: "run", "aria-busy": "true" },
@@ -31,6 +34,7 @@ class View {
       el("section", { class: "answer" }, el("h2", {}, word("answer"), " ", this.chips), this.answer, this.why),
       this.cost,
       el("section", { class: "pool" }, el("h2", {}, word("candidates"), " ", this.count), this.list),
+      this.steps,
     );
     this.stage("waiting");
     this.account();
@@ -48,16 +52,16 @@ class View {
   }
 
   tick(passed) {
-    this.clock.textContent = seconds(Math.round(passed * 10) / 10);
+    this.clock.textContent = seconds(this.isOver ? passed : Math.round(passed * 10) / 10);
   }
 
   stage(key) {
     this.key = key;
-    const drawn = this.cards.length;
+    const drawn = this.cards.filter((card) => !this.isStep(card)).length;
     const { size } = this.asked;
     const progress = [
       word(key),
-      size ? `${number(drawn)} / ${number(size)}` : drawn > 0 && number(drawn),
+      size && drawn <= size ? `${number(drawn)} / ${number(size)}` : drawn > 0 && number(drawn),
       ...Object.entries(this.calls).map(([role, k]) => `${word(role)} ${number(k)}`),
     ];
     this.state.textContent = progress.filter(Boolean).join(" · ");
@@ -109,6 +113,7 @@ class View {
     this.nbest = nbest;
     if (nbest.candidates) this.settle(nbest.candidates);
     for (const card of this.cards) this.draw(card);
+    this.sort();
     const won = this.cards.find((c) => c.candidate.id !== null && c.candidate.id === nbest.chosen)?.candidate;
     const text = this.text || won?.text || "";
     const calls = this.tools.length ? this.tools : won?.tool_calls ?? [];
@@ -151,6 +156,19 @@ class View {
     }
   }
 
+  /** On the way to an answer, unless the search had to answer with it. */
+  isStep({ candidate }) {
+    return candidate.finish === "step" && candidate.id !== this.nbest?.chosen;
+  }
+
+  /** Puts the steps of a search, known as such at its end, below the answers that they led to. */
+  sort() {
+    const steps = this.cards.filter((card) => this.isStep(card));
+    this.stepList.append(...steps.map((card) => card.node));
+    this.stepCount.textContent = number(steps.length);
+    this.steps.hidden = steps.length === 0;
+  }
+
   /** Draws a card, or what is new of it: a text that stands stays, with what is selected in it. */
   draw(card) {
     const c = card.candidate;
@@ -160,7 +178,7 @@ class View {
     const score = isFinal ? c.score ?? scores?.[c.id] ?? details?.values?.[c.id] : undefined; // values: of a search's steps
     const weight = isFinal ? c.weight ?? this.nbest.weights?.[c.id] : undefined;
     card.node.classList.toggle("won", hasWon);
-    card.node.classList.toggle("step", c.finish === "step");
+    card.node.classList.toggle("step", this.isStep(card));
     card.text ??= c.error
       ? el("p", { class: "bad" }, `${word("failed")}: `, el("bdi", {}, c.error))
       : el("div", { class: "text", tabindex: 0, role: "group", "aria-label": word("answer") }, prose(c.text, c.language), ...(c.tool_calls ?? []).map(tool));
@@ -181,8 +199,8 @@ class View {
     const temperature = c.params ? (c.params.temperature ?? 1) : undefined; // the default is left out
     const facts = [
       temperature !== undefined && el("abbr", { title: word("temperature") }, `T ${number(temperature)}`),
-      c.usage?.completion && `${word("tokens")} ${number(c.usage.completion)}`,
-      !c.error && c.finish && el("span", { class: c.finish === "length" && "bad" }, word(FINISH[c.finish] ?? "complete")),
+      c.usage?.completion && `${word("tokens")} ${number(c.usage.completion, {})}`,
+      isFinal && !c.error && c.finish && el("span", { class: c.finish === "length" && "bad" }, word(FINISH[c.finish] ?? "complete")),
       c.engine && el("bdi", {}, c.engine),
     ].filter(Boolean);
     const bottom = el("div", { class: "meta" }, measures.length > 0 && el("div", { class: "measures" }, ...measures), bar, el("div", { class: "facts" }, ...facts));
@@ -272,11 +290,12 @@ function explained({ rationale, details, scores, weights, chosen }) {
     (scores?.[chosen] ?? null) !== null && `${word("score")} ${number(scores[chosen])}`,
     (weights?.[chosen] ?? null) !== null && `${word("weight")} ${share(weights[chosen])}`,
   ].filter(Boolean);
-  const others = Object.entries(details ?? {}).filter(([name]) => !["rounds", "games", "values"].includes(name));
+  const others = Object.entries(details ?? {}).filter(([name]) => !["rounds", "critiques", "games", "values"].includes(name));
   const parts = [
     known.length > 0 && el("p", { class: "meta" }, known.join(" · ")),
     rest && prose(rest),
     ...(details?.rounds ?? []).map(judged),
+    ...(details?.critiques ?? []).map(judged),
     details?.games && games(details.games),
     others.length > 0 && el("details", {}, el("summary", {}, word("details")), json(Object.fromEntries(others))),
   ].filter(Boolean);
@@ -285,8 +304,9 @@ function explained({ rationale, details, scores, weights, chosen }) {
 
 const VERDICT = /\s*^\s*\[\[[^[\]\n]*\]\]\s*$(?![^])/m; // the last line: the marked place says it
 
-/** One round of a judge that saw several candidates: its numbers are places in a shuffled order, not ids. */
-function judged({ shown = [], chosen, reply, problem }) {
+/** One reply of a judge: its numbers are places in a shuffled order, not ids. A critic saw the one it is `of`. */
+function judged({ of, verdict, shown = [], chosen, reply, problem }) {
+  const critic = of !== undefined && el("span", { class: "chip" }, tag(of), verdict ? (verdict === 1 ? " ✓" : " ✗") : "");
   return el(
     "div",
     { class: "judged" },
@@ -294,6 +314,7 @@ function judged({ shown = [], chosen, reply, problem }) {
       "p",
       { class: "seen" },
       el("span", { class: "meta" }, `${word("shown_as")} `),
+      critic,
       ...shown.map((id, k) =>
         el("span", { class: id === chosen ? "chip won" : "chip" }, el("bdi", { dir: "ltr" }, `${k + 1} = #${id}${id === chosen ? " ★" : ""}`)),
       ),
@@ -311,12 +332,14 @@ function games(played) {
     const line = el("bdi", { dir: "ltr" }, sign ? `#${first} ${SIGNS[sign]} #${second}` : `#${a} ? #${b}`);
     return el("details", {}, el("summary", {}, line, problem && el("span", { class: "bad" }, ` ${problem}`)), reply && prose(reply));
   });
-  return el("div", { class: "games" }, ...rows);
+  return el("div", { class: "reply", tabindex: 0, role: "group", "aria-label": word("reply") }, ...rows);
 }
 
-/** Whatever else a method tells, as nested lists. */
+/** Whatever else a method tells, as nested lists; a list of ids or numbers is one line. */
 function json(value) {
+  if (typeof value === "string" && value.includes("\n")) return prose(value);
   if (value === null || typeof value !== "object") return el("bdi", {}, String(value));
+  if (Array.isArray(value) && value.every((v) => typeof v === "number")) return el("bdi", { dir: "ltr" }, value.join(", "));
   const entries = Array.isArray(value) ? value.map((v, i) => [`${i + 1}.`, v]) : Object.entries(value);
   return el("ul", { class: "tree" }, ...entries.map(([key, v]) => el("li", {}, el("span", { class: "meta" }, `${key} `), json(v))));
 }
