@@ -138,6 +138,7 @@ function list() {
 
 function fill(form) {
   for (const [id, value] of Object.entries(form)) byId(id).value = value ?? "";
+  hint();
 }
 
 function busy(is) {
