@@ -27,7 +27,7 @@ _ASK_AGAIN_S = 2.0
 def serve(file: str | None, flags: Mapping[str, Any], *, insecure: bool = False) -> None:
     """Runs until SIGTERM or Ctrl-C. Raises `NbestError` for a configuration that cannot work."""
     settings = read(file, flags)
-    check_bind(settings, insecure=insecure)
+    check_bind(settings.serve, insecure=insecure)
     asyncio.run(_Server(settings, file, flags, insecure=insecure).run())
 
 
@@ -38,6 +38,8 @@ class _Server:
         self._settings = settings
         self._file, self._flags, self._insecure = file, flags, insecure
         self._stop = asyncio.Event()
+        self._reading = asyncio.Lock()
+        """The last signal's configuration is the one that stands, however long an earlier one's engine takes."""
         self._background: set[asyncio.Task[object]] = set()
 
     async def run(self) -> None:
@@ -112,22 +114,23 @@ class _Server:
 
     async def _reload(self, service: Service, telling: Telling) -> None:
         """Reads the configuration again; where it is wrong, the old one stands."""
-        gateway = None
-        try:
-            settings = read(self._file, self._flags)
-            check_bind(settings, insecure=self._insecure)
-            gateway = Gateway(settings)
-            await gateway.start()
-        except NbestError as e:
-            log.error("the configuration stays as it was: %s", e)  # noqa: TRY400 (a user's mistake)
-            if gateway:
-                await gateway.aclose()
-            return
-        old = service.gateway
-        service.use(gateway)
-        telling.metrics.add_presets(gateway.presets)
-        service.is_ready = True
-        log.info("the configuration was read again")
+        async with self._reading:
+            gateway = None
+            try:
+                settings = read(self._file, self._flags)
+                check_bind(settings.serve, insecure=self._insecure, host=self._settings.serve.host)
+                gateway = Gateway(settings)
+                await gateway.start()
+            except NbestError as e:
+                log.error("the configuration stays as it was: %s", e)  # noqa: TRY400 (a user's mistake)
+                if gateway:
+                    await gateway.aclose()
+                return
+            old = service.gateway
+            service.use(gateway)
+            telling.use(gateway)
+            service.is_ready = True
+            log.info("the configuration was read again")
         await old.retire()
 
     def _do(self, work: Coroutine[Any, Any, object]) -> None:

@@ -139,10 +139,13 @@ def read(file: str | None, flags: Mapping[str, Any]) -> ServeSettings:
     return chosen
 
 
-def check_bind(settings: ServeSettings, *, insecure: bool) -> None:
-    """Raises `InputError` where anybody on the network could spend what the gateway spends."""
-    host = settings.serve.host
-    if insecure or settings.serve.keys or _is_loopback(host):
+def check_bind(serve: Serve, *, insecure: bool, host: str | None = None) -> None:
+    """Raises `InputError` where anybody on the network could spend what the gateway spends.
+
+    `host` is where it listens already, whatever `serve` says.
+    """
+    host = serve.host if host is None else host
+    if insecure or serve.keys or _is_loopback(host):
         return
     raise InputError(
         f"host {host} lets other machines in and there are no keys: make one with  nbest serve --new-key NAME"

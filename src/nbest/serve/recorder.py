@@ -33,8 +33,8 @@ class Recorder:
     """Appends outcomes to `directory/HOST-PID-TIME-RANDOM`, a run that `nbest eval`, `report` and `select` read.
 
     A process writes to directories of its own, so that replicas may share `directory`, and begins a new
-    one every 100 000 outcomes, every day and after a fault of the disk: each stays small enough to read, and
-    old ones can be removed. Requests never wait: what the disk does not keep up with is dropped and counted.
+    one every 100 000 outcomes, every day, under every configuration and after a fault of the disk: each
+    stays small enough to read, and old ones can be removed. Requests never wait: what the disk does not keep up with is dropped and counted.
     Raises `InputError` where `directory` cannot be written to.
     """
 
@@ -60,6 +60,7 @@ class Recorder:
         self._rotate_outcomes = rotate_outcomes
         self._clock = clock
         self._writer: RunWriter | None = None
+        self._written_under: Mapping[str, Any] = config
         self._num_in_run = 0
         self._opened = 0.0
         self._paused_until = 0.0
@@ -70,6 +71,10 @@ class Recorder:
     def num_dropped(self) -> int:
         """Sampled outcomes that are not on disk."""
         return self._background.num_dropped + self._background.num_failed
+
+    def use(self, config: Mapping[str, Any]) -> None:
+        """What manifests say from now on: a new run is begun where it is another."""
+        self._config = config
 
     def offer(self, outcome: Outcome) -> None:
         """Records it, if its prompt's id is of the sample. Never blocks, never raises."""
@@ -97,15 +102,17 @@ class Recorder:
         now = self._clock()
         if now < self._paused_until:
             raise OSError("the disk refused a moment ago")
-        if self._num_in_run >= self._rotate_outcomes or now - self._opened >= _ROTATE_S:
+        config = self._config
+        is_full = self._num_in_run >= self._rotate_outcomes or now - self._opened >= _ROTATE_S
+        if is_full or config != self._written_under:
             self._finish()
         if self._writer is None:
             try:
-                self._writer = RunWriter(self._directory / run_name(), self._config)
+                self._writer = RunWriter(self._directory / run_name(), config)
             except OSError:
                 self._paused_until = now + _PAUSE_S
                 raise
-            self._num_in_run, self._opened = 0, now
+            self._num_in_run, self._opened, self._written_under = 0, now, config
         return self._writer
 
     def _finish(self) -> None:

@@ -11,6 +11,7 @@ from nbest.language import identify
 from nbest.serve.apis import APIS
 from nbest.serve.app import Service, Visit
 from nbest.serve.background import Background
+from nbest.serve.gateway import Gateway
 from nbest.serve.logs import Logs
 from nbest.serve.metrics import Metrics
 from nbest.serve.recorder import Recorder
@@ -39,6 +40,12 @@ class Telling:
         self._follow()
         service.tell(self._heard.offer)
         service.show_metrics(self.metrics.exposition)
+
+    def use(self, gateway: Gateway) -> None:
+        """Of a configuration that was read again."""
+        self.metrics.add_presets(gateway.presets)
+        if self.recorder:
+            self.recorder.use(gateway.config)
 
     def _write(self, visit: Visit) -> None:
         """Of a request that is over, in a thread of its own: the next one need not wait."""

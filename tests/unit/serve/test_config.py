@@ -144,14 +144,14 @@ def test_hashes_are_not_shown(tmp_path):
 def test_a_public_address_needs_keys(host, tmp_path):
     public = read(None, {"host": host})
     with pytest.raises(InputError, match="--new-key NAME"):
-        check_bind(public, insecure=False)
-    check_bind(public, insecure=True)
-    check_bind(read(written(tmp_path, GOOD), {"host": host}), insecure=False)
+        check_bind(public.serve, insecure=False)
+    check_bind(public.serve, insecure=True)
+    check_bind(read(written(tmp_path, GOOD), {"host": host}).serve, insecure=False)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.1.2.3"])
 def test_this_machine_alone_needs_none(host):
-    check_bind(read(None, {"host": host}), insecure=False)
+    check_bind(read(None, {"host": host}).serve, insecure=False)
 
 
 def test_the_documented_configuration_is_read(tmp_path):

@@ -86,6 +86,19 @@ def test_a_new_directory_every_day(tmp_path):
     assert sorted(len(list(read_outcomes(run))) for run in runs(tmp_path)) == [1, 2]
 
 
+def test_a_new_directory_under_every_configuration(tmp_path):
+    recorder = Recorder(tmp_path, {"strategy": "first"})
+    for i, strategy in enumerate(("first", "vote", "vote", "mbr")):
+        recorder.use({"strategy": strategy})
+        recorder.offer(outcome(i))
+        wait_until(lambda i=i: recorder.num_recorded > i)
+    recorder.close(60)
+    found = {
+        read_manifest(run)["config"]["strategy"]: len(list(read_outcomes(run))) for run in runs(tmp_path)
+    }
+    assert found == {"first": 1, "vote": 2, "mbr": 1}
+
+
 def test_replicas_share_a_directory(tmp_path):
     both = [Recorder(tmp_path, {"replica": k}) for k in range(2)]
     for i in range(10):
