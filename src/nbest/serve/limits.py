@@ -83,8 +83,12 @@ class KeyLimits:
             account.at_work -= 1
 
     def charge(self, key: Key, num_tokens: int) -> None:
-        """What an answer took, known when it is there: the next request waits until it is paid."""
-        if (account := self._account(key)).tokens:
+        """What an answer took, known when it is there: the next request waits until it is paid.
+
+        Whatever the key's limits were when the request came, today's are charged.
+        """
+        account = self._accounts.get(key.name)
+        if account and account.tokens:
             account.tokens.spend(num_tokens)
 
     def _account(self, key: Key) -> _Account:

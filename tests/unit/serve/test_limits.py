@@ -109,6 +109,20 @@ def test_new_limits_count_at_once_and_remember_who_is_in():
         pass
 
 
+def test_a_request_from_before_a_reload_is_charged_to_the_new_limits():
+    limits = KeyLimits(Clock())
+    with limits.hold(key(tokens_per_minute=1000)):
+        with limits.hold(key(tokens_per_minute=600)):
+            limits.charge(key(tokens_per_minute=600), 500)
+        limits.charge(key(tokens_per_minute=1000), 500)
+    with (
+        pytest.raises(RefusalError, match="may spend 600 tokens") as e,
+        limits.hold(key(tokens_per_minute=600)),
+    ):
+        pass
+    assert e.value.retry_after_s == 41
+
+
 class Worker:
     """Requests that work until told to stop."""
 
