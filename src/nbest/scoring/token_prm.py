@@ -73,8 +73,10 @@ class TokenPrm:
             return Score(value=values[-1] if is_last_enough else None)
         return Score(value=aggregate(known, self.reduce), steps=known if self.every else ())
 
-    async def _values(self, prompt: Prompt, prefixes: Sequence[Steps], ctx: Context) -> Mapping[Steps, float]:
-        known: dict[Steps, float] = memory(ctx, self, prompt)
+    async def _values(
+        self, prompt: Prompt, prefixes: Sequence[Steps], ctx: Context
+    ) -> Mapping[Steps, float | None]:
+        known: dict[Steps, float | None] = memory(ctx, self, prompt)
         new = [p for p in prefixes if p not in known]
         if not new:
             return known
@@ -91,7 +93,7 @@ class TokenPrm:
             value = share(completions[0], (self.good,), (self.bad,)) if completions else None
             if value is None:
                 problems.append(self._why(completions))
-            else:
+            if completions and completions[0].error is None:
                 known[prefix] = value
         if problems:
             ctx.note(

@@ -131,6 +131,15 @@ def test_shared_prefixes_are_asked_once_and_remembered():
     assert len(verifier.requests) == 4
 
 
+def test_a_prefix_without_a_value_is_not_asked_about_again_either():
+    verifier = ScriptedJudge(lambda _: token(0.5, 0.5, plus="x", minus="y"))
+    ctx = Context({"policy": Fake(), "verifier": verifier})
+    for text in ("三\n", "三\n四\n"):
+        [s] = asyncio.run(TokenPrm()(PROMPT, [Candidate(id=0, text=text, finish="step")], ctx))
+        assert s.value is None
+    assert len(verifier.requests) == 2
+
+
 def test_the_last_step_alone():
     [s, t], verifier, _ = score(pool_of("3\n9", "3\n4\n5"), TokenPrm(every=False))
     assert (s.value, t.value) == pytest.approx((0.25, 0.75))
