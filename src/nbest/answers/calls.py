@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from nbest.types import Candidate, Json, ToolCall
+from nbest.answers.data import canonical_json
+from nbest.types import Candidate, ToolCall
 
 
 def canonical(call: ToolCall) -> str:
@@ -16,7 +17,7 @@ def canonical(call: ToolCall) -> str:
         arguments = msgspec.json.decode(call.arguments or "{}")
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return f"{call.name}({call.arguments.strip()})"
-    return f"{call.name}({msgspec.json.encode(_plain(arguments), order='sorted').decode()})"
+    return f"{call.name}({canonical_json(arguments)})"
 
 
 def calls_key(candidate: Candidate) -> str | None:
@@ -29,15 +30,3 @@ def said(candidate: Candidate) -> str:
     if not candidate.tool_calls:
         return candidate.text
     return "\n".join(filter(None, (candidate.text.strip(), *map(canonical, candidate.tool_calls))))
-
-
-def _plain(value: Json) -> Json:
-    match value:
-        case {**fields}:
-            return {k: _plain(v) for k, v in fields.items()}
-        case [*items]:
-            return [_plain(v) for v in items]
-        case float() if value.is_integer():
-            return int(value)
-        case _:
-            return value

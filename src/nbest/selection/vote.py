@@ -8,6 +8,7 @@ from math import fsum
 
 from nbest.answers import classes, extract
 from nbest.answers.calls import calls_key
+from nbest.answers.data import data_keys
 from nbest.context import Context
 from nbest.protocols import Scorer
 from nbest.selection.pool import argmax, chosen, usable
@@ -20,6 +21,8 @@ _MAX_SHOWN = 4
 class Vote:
     """Self-consistency (arXiv 2203.11171) over equivalent final answers, in any script; tool calls are
     equivalent by name and canonical arguments.
+
+    JSON objects are equivalent by their fields, but for those that no two candidates agree in (reasoning).
 
     With a scorer, a class weighs the sum of its scores: best-of-N weighted (arXiv 2408.03314, §5).
     With `power` as well, it weighs the sum of (N − r + 1)^power over its members' ranks r by score:
@@ -40,10 +43,12 @@ class Vote:
         pool = usable(candidates)
         scores = await self._scores(prompt, pool, ctx)
         votes = self._votes(scores, ctx)
+        data = data_keys([None if c.tool_calls else c.text for c in pool])
         answers = [
-            None if c.tool_calls else extract(c.text, language=c.language or prompt.language) for c in pool
+            None if c.tool_calls or d else extract(c.text, language=c.language or prompt.language)
+            for c, d in zip(pool, data, strict=True)
         ]
-        keys = [calls_key(c) or key for c, key in zip(pool, classes(answers), strict=True)]
+        keys = [calls_key(c) or d or key for c, d, key in zip(pool, data, classes(answers), strict=True)]
         members: dict[str | int, list[Candidate]] = {}
         for candidate, key in zip(pool, keys, strict=True):
             members.setdefault(candidate.id if key is None else key, []).append(candidate)

@@ -27,6 +27,19 @@ async def test_answers_equal_in_any_script_vote_together():
     assert selection.rationale == "42: 3 · 41: 2"
 
 
+async def test_json_objects_vote_by_their_fields():
+    selection = await vote(
+        '{"город": "Москва", "дней": 2}', '{"город":"東京","дней":2}', '{"дней":2.0,"город":"東京"}', "2"
+    )
+    assert selection.winner.id == 1
+    assert selection.rationale == '{"город":"東京","дней":2}: 2 · 2: 1 · {"город":"Москва","дней":2}: 1'
+
+
+async def test_json_objects_that_reason_vote_by_what_they_conclude():
+    said = ('{"क्यों": "२+२", "उत्तर": 5}', '{"क्यों": "दो और दो", "उत्तर": 4}', '{"क्यों": "४", "उत्तर": 4}')
+    assert (await vote(*said)).winner.id == 1
+
+
 async def test_the_minority_does_not_win_where_peers_let_it():
     # optillm returns the minority answer on these three (FINDINGS §5).
     for texts in (
