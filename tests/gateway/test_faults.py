@@ -12,8 +12,9 @@ from gateway.upstream import running
 from nbest.engines.layers import Breaker
 from nbest.language import identify
 from nbest.serve import streaming
+from nbest.serve.app import Service
 from nbest.serve.config import Serve, ServeSettings
-from nbest.serve.gateway import Gateway
+from nbest.serve.gateway import Gateway, within
 from nbest.serve.telling import breaker_states
 
 
@@ -293,6 +294,27 @@ def test_every_server_has_a_breaker_around_what_asks_again(layer):
     assert not isinstance(
         Gateway(ServeSettings(engine=f"failover(engines=({inner},))")).engines["policy"], Breaker
     )
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "limit(engine=breaker(engine={a}))",
+        "retry(engine=failover(engines=[breaker(engine={a}), breaker(engine={b})]))",
+    ],
+)
+def test_a_breaker_is_seen_wherever_it_stands(spec):
+    a, b = (f"openai(url='http://{host}/v1', model='m')" for host in "ab")
+    gateway = Gateway(ServeSettings(engine=spec.format(a=a, b=b)))
+    service = Service(gateway)
+    breakers = [e for e in within(gateway.engines["policy"]) if isinstance(e, Breaker)]
+    for i, breaker in enumerate(breakers):
+        assert not gateway.is_given_up
+        assert breaker_states(service)[breaker.name] == 0.0
+        for _ in range(breaker.failures):
+            breaker._circuit._learn_ill()
+        assert breaker_states(service)[breaker.name] == 1.0
+        assert gateway.is_given_up == (i == len(breakers) - 1)
 
 
 # ── hedged re-issue ─────────────────────────────────────────────────────────────────────────────────

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import PurePath
@@ -106,7 +106,7 @@ class Gateway:
     def is_given_up(self) -> bool:
         """Whether nothing is asked for now, because all that answers failed too often."""
         policies = self._engine_by_model.values() or (self.engines["policy"],)
-        return all(isinstance(p, Breaker) and p.state == "open" for p in policies)
+        return all(map(_is_given_up, policies))
 
     async def aclose(self) -> None:
         """Closes the engines."""
@@ -241,12 +241,16 @@ def guarded(engine: Engine) -> Engine:
     return Breaker(engine=engine) if inner is not engine and isinstance(inner, OpenAI) else engine
 
 
+def within(engine: Any) -> Iterator[Any]:
+    """An engine, and those in it, in the order in which they are asked."""
+    yield engine
+    for inner in _inner(engine):
+        yield from within(inner)
+
+
 def leaves(engine: Any) -> list[Any]:
     """The engines within all layers, in the order in which they are asked."""
-    if several := getattr(engine, "engines", None):
-        return [leaf for inner in several for leaf in leaves(inner)]
-    inner = getattr(engine, "engine", None)
-    return [engine] if inner is None else leaves(inner)
+    return [e for e in within(engine) if not _inner(e)]
 
 
 def unlayered(engine: Any) -> Any:
@@ -260,6 +264,20 @@ def model_name(engine: Any) -> str:
     if isinstance(model, str):
         return PurePath(model).stem if model.endswith(".gguf") else model
     return engine.name.rpartition("/")[2]
+
+
+def _inner(engine: Any) -> Sequence[Any]:
+    """What is asked by a layer."""
+    one = getattr(engine, "engine", None)
+    return getattr(engine, "engines", () if one is None else (one,))
+
+
+def _is_given_up(engine: Any) -> bool:
+    """Whether every way to an answer is behind an open circuit breaker; `failover` asks for all it has."""
+    if isinstance(engine, Breaker) and engine.state == "open":
+        return True
+    inner = _inner(engine)
+    return bool(inner) and all(map(_is_given_up, inner))
 
 
 async def _served(servers: Sequence[OpenAI]) -> list[str]:

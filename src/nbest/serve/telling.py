@@ -11,7 +11,7 @@ from nbest.language import identify
 from nbest.serve.apis import APIS
 from nbest.serve.app import Service, Visit
 from nbest.serve.background import Background
-from nbest.serve.gateway import Gateway
+from nbest.serve.gateway import Gateway, within
 from nbest.serve.logs import Logs
 from nbest.serve.metrics import Metrics
 from nbest.serve.recorder import Recorder
@@ -106,13 +106,12 @@ class Telling:
 
 
 def breaker_states(service: Service) -> dict[str, float]:
-    """By the name of the engine."""
+    """By the name of the engine; the worst of those with one name."""
     states: dict[str, float] = {}
-    for engine in service.gateway.all_engines:
-        if isinstance(engine, Breaker):
-            states[engine.name] = _STATES[engine.state]
-        elif isinstance(engine, Failover):
-            states |= {name: _STATES[state] for name, state in engine.states.items()}
+    for engine in (e for named in service.gateway.all_engines for e in within(named)):
+        own = {engine.name: engine.state} if isinstance(engine, Breaker) else {}
+        for name, state in (engine.states if isinstance(engine, Failover) else own).items():
+            states[name] = max(states.get(name, 0.0), _STATES[state])
     return states
 
 
