@@ -293,7 +293,7 @@ async def test_games_of_two_and_calls_of_tools_are_shown(tab, server):
         await say.candidate(one)
         await say.candidate({**one, "tool_calls": []})
         games = [
-            {"a": 0, "b": 1, "verdict": "B>>A", "reply": "B"},
+            {"a": 0, "b": 1, "verdict": "B>>A", "reply": "B is better\n\n[[B>>A]]"},
             {"a": 1, "b": 0, "verdict": None, "problem": "no verdict"},
         ]
         final = [{**one, "id": 1}, {**one, "tool_calls": [], "id": 0}]
@@ -303,6 +303,8 @@ async def test_games_of_two_and_calls_of_tools_are_shown(tab, server):
     await opened(tab, server)
     await asked_and_done(tab, "weather?")
     assert await texts(tab, ".why .reply summary") == ["#1 ≫ #0", "#1 ? #0 no verdict"]
+    assert await texts(tab, ".why .reply .chip") == ["A = #0", "B = #1"]
+    assert await texts(tab, ".why .reply .prose") == ["B is better"]
     assert await texts(tab, ".card.won pre") == ['weather({"city":"القاهرة"})']
     assert await text(tab, ".answer pre") == 'weather({"city":"القاهرة"})'
     assert await texts(tab, ".tree .tree .tree bdi") == ["1, 2"]
@@ -495,6 +497,43 @@ async def test_texts_have_their_language_and_direction(tab, server):
     assert await tab.js(langs) == ["ar", "he", "ja", "en"]
     assert await tab.js("getComputedStyle(document.querySelector('.asked .prose p')).direction") == "rtl"
     assert await tab.js("getComputedStyle(byId('prompt')).direction") == "rtl"
+
+
+@in_browser
+@pytest.mark.parametrize("language", ["en", "ar", "hi", "ja", "ko", "th", "zh"])
+async def test_code_keeps_its_columns_in_every_language(tab, server, language):
+    async def coding(ask, say, request):
+        await say.start(request)
+        await say.candidate(candidate("```\niiii\nwwww\n```", language=language))
+        await say.finish("", chosen=None, strategy="parallel(selector=best(scorer=logprob))")
+
+    server.script = coding
+    await opened(tab, server, locale=language)
+    await asked_and_done(tab, ARABIC)
+    fonts = (
+        "[...document.querySelectorAll('.card code, .cost code')].map((n) => getComputedStyle(n).fontFamily)"
+    )
+    assert ["monospace" in font for font in await tab.js(fonts)] == [True, True]
+
+
+@in_browser
+async def test_a_strategy_is_broken_between_its_parts(tab, server):
+    spec = "parallel(selector=best(scorer=reward_model))"
+
+    async def script(ask, say, request):
+        await say.start(request)
+        await say.finish("42", chosen=None, strategy=spec)
+
+    server.script = script
+    await opened(tab, server, width=1280)
+    await asked_and_done(tab, ARABIC)
+    assert await text(tab, ".cost code") == spec
+    lines = """[...document.querySelector(".cost code").childNodes].filter((n) => n.data).map((n) => {
+      const range = document.createRange();
+      range.selectNode(n);
+      return range.getClientRects().length;
+    })"""
+    assert set(await tab.js(lines)) == {1}
 
 
 @in_browser

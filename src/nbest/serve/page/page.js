@@ -94,7 +94,7 @@ function asked(prompt) {
 function facts({ form }) {
   const named = [
     form.model && el("bdi", {}, form.model),
-    form.strategy && el("code", { dir: "ltr" }, form.strategy),
+    form.strategy && spec(form.strategy),
     form.size && el("bdi", { dir: "ltr" }, `n = ${form.size}`),
     form.language && languageName(form.language),
     form.deadline && `${word("deadline")} ${number(form.deadline)}`,

@@ -13,6 +13,9 @@ function el(tag, attributes = {}, ...children) {
 /** An identifier, whatever direction it stands in. */
 const tag = (id) => el("bdi", { dir: "ltr" }, `#${id}`);
 
+/** A strategy's spec, broken into lines between its parts. */
+const spec = (text) => el("code", { dir: "ltr" }, ...text.split(/(?<=[(=,])/).flatMap((part) => [part, el("wbr")]));
+
 /** Text of its own language and direction, its line breaks kept, the commonest Markdown drawn. */
 function prose(text, code) {
   const lang = code ?? scriptLanguage(text);

@@ -224,7 +224,7 @@ class View {
       [word("time"), n?.seconds !== undefined && seconds(n.seconds)],
       [word("compute"), (n?.flops ?? null) !== null && el("bdi", { dir: "ltr" }, flops(n.flops))],
       [word("money"), (n?.cost ?? null) !== null && number(n.cost, { maximumSignificantDigits: 3 })],
-      [word("strategy"), n?.strategy && el("code", { dir: "ltr" }, n.strategy)],
+      [word("strategy"), n?.strategy && spec(n.strategy)],
     ].filter(([, value]) => n && value);
     this.cost.replaceChildren(
       el("h2", {}, word("cost"), " ", el("span", { class: "count" }, word("tokens"))),
@@ -324,13 +324,15 @@ function judged({ of, verdict, shown = [], chosen, reply, problem }) {
   );
 }
 
-/** Games of two. The verdict is about A and B: it is shown with their ids. */
+/** Games of two. The verdict is about A and B: it is shown with their ids, and the reply below who was which. */
 function games(played) {
   const rows = played.map(({ a, b, verdict, reply, problem }) => {
     const [, left, sign] = /^([AB])(>>|>|=)/.exec(verdict ?? "") ?? [];
     const [first, second] = left === "B" ? [b, a] : [a, b];
     const line = el("bdi", { dir: "ltr" }, sign ? `#${first} ${SIGNS[sign]} #${second}` : `#${a} ? #${b}`);
-    return el("details", {}, el("summary", {}, line, problem && el("span", { class: "bad" }, ` ${problem}`)), reply && prose(reply));
+    const seen = [a, b].map((id, k) => el("span", { class: "chip" }, el("bdi", { dir: "ltr" }, `${"AB"[k]} = #${id}`)));
+    const said = reply && [el("p", { class: "seen" }, ...seen), prose(reply.replace(VERDICT, ""))];
+    return el("details", {}, el("summary", {}, line, problem && el("span", { class: "bad" }, ` ${problem}`)), ...(said || []));
   });
   return el("div", { class: "reply", tabindex: 0, role: "group", "aria-label": word("reply") }, ...rows);
 }
