@@ -6,8 +6,7 @@ import asyncio
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import ceil, fsum, prod
-from typing import Literal
+from math import ceil
 
 from nbest.answers.calls import said
 from nbest.context import Context
@@ -15,13 +14,12 @@ from nbest.errors import CapabilityError, EngineError
 from nbest.overrides import misfit
 from nbest.protocols import Scorer, Search, Selector, Utility, logprobs_needed
 from nbest.sampling.steps import Boundary, Steps
+from nbest.scoring.aggregate import Reduce, aggregate
 from nbest.search.beam import Beam
 from nbest.search.machine import Child, Expansion, State
 from nbest.selection.pool import select
 from nbest.selection.vote import Vote
 from nbest.types import Candidate, Prompt, Request, Score, Selection, replace
-
-Aggregate = Literal["last", "min", "product", "mean"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +41,7 @@ class Tree:
     """Scores answers and steps, each text once. A step that it cannot score counts as the worst."""
     selector: Selector | None = None
     """Chooses from the finished answers; none: `vote` weighted by the values of the search."""
-    aggregate: Aggregate = "last"
+    aggregate: Reduce = "last"
     """An answer's value: the verifier's own (`last`), or the least, the product or the mean over its steps,
     which are the scorer's `Score.steps`, or else the values that the steps had when they were drawn."""
     boundary: Boundary = "newline"
@@ -274,13 +272,7 @@ class _Climb:
             if own and own.value is not None:
                 steps.append(own.value)
             at = self._ctx.candidates[at.parents[0]] if at.parents else None
-        match self._tree.aggregate:
-            case "min":
-                return min(steps)
-            case "product":
-                return prod(steps)
-            case "mean":
-                return fsum(steps) / len(steps)
+        return aggregate(steps, self._tree.aggregate)
 
     async def _likeness(self, texts: Sequence[str]) -> list[tuple[float, ...]]:
         """Rows for the search, where it has a use for them."""
