@@ -141,9 +141,12 @@ class Gateway:
                 task=ask.nbest.task,
                 overrides=ask.overrides,
             )
+        except NbestError as e:
+            raise RefusalError(400, str(e), param="n") from None
+        try:
             overrides.check(prompt)
         except NbestError as e:
-            raise RefusalError(400, str(e)) from None
+            raise RefusalError(400, str(e), param="response_format") from None
         if (size := pool_size(strategy)) is not None and size > most:
             raise RefusalError(400, f"n: a pool of {size} is above the limit of {most}", param="n")
         return Job(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from math import inf
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 import msgspec
 
@@ -18,6 +18,8 @@ from nbest.types import Budget, Json, Message, Overrides, Value
 
 Progress = Literal["comments", "events", "reasoning", "none"]
 """What a stream says while candidates arrive."""
+FormatType = Literal["text", "json_object", "json_schema"]
+"""Of answers."""
 
 MAX_N = 1024
 _LONE_SURROGATE = re.compile(rb"\\ud[89ab][0-9a-f]{2}(?!\\ud[c-f])|(?<!\\ud[89ab]..)\\ud[c-f]", re.IGNORECASE)
@@ -217,6 +219,8 @@ _WORDS = {
     "object": "an object",
     "null": "null",
 }
+_CHOICES: Mapping[str, tuple[str, ...]] = {"progress": get_args(Progress), "type": get_args(FormatType)}
+"""By the last name of a place."""
 
 
 def _explained(found: str, outer: str) -> AskError:
@@ -233,7 +237,8 @@ def _explained(found: str, outer: str) -> AskError:
     if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", why, re.DOTALL):
         return refused(f"{at}.{unknown[1]}", f"is not known: there are {_names(NbestAsk)}")
     if wrong := re.fullmatch(r"Invalid enum value (.*)", why, re.DOTALL):
-        return refused(at, f"has no choice {wrong[1]}")
+        known = ", ".join(_CHOICES[at.rpartition(".")[2]])
+        return refused(at, f"has no choice {wrong[1]}: there are {known}")
     return AskError(f"{at}: {why}" if at else why, param=at or None)
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import msgspec
 
 from nbest.types import Json, Message
 from nbest.wire import asks
-from nbest.wire.asks import OWN, Ask, Said, refused
+from nbest.wire.asks import OWN, Ask, FormatType, Said, refused
 
 
 class _Function(msgspec.Struct):
@@ -50,7 +49,7 @@ class _Schema(msgspec.Struct):
 
 
 class _Format(msgspec.Struct):
-    type: Literal["text", "json_object", "json_schema"]
+    type: FormatType
     json_schema: _Schema | None = None
 
 

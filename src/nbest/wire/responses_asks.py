@@ -6,13 +6,12 @@ Nothing is remembered between requests: what refers to an earlier one is refused
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import msgspec
 
 from nbest.types import Json, Message, replace
 from nbest.wire import asks
-from nbest.wire.asks import OWN, Ask, Said, refused
+from nbest.wire.asks import OWN, Ask, FormatType, Said, refused
 from nbest.wire.chat_asks import check_choice
 
 _STATELESS = "is not supported, since nothing is stored: send the whole conversation as input"
@@ -27,7 +26,7 @@ class _Tool(msgspec.Struct, omit_defaults=True):
 
 
 class _Format(msgspec.Struct, omit_defaults=True):
-    type: Literal["text", "json_object", "json_schema"]
+    type: FormatType
     name: str | None = None
     schema: dict[str, Json] | None = None
     description: str | None = None

@@ -232,6 +232,19 @@ async def test_what_cannot_be_served_is_refused_before_anything_is_spent():
     assert engine.seen == []
 
 
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"response_format": {"type": "json_schema", "json_schema": {"name": "数"}}}, "response_format"),
+        ({"nbest": {"strategy": "revise", "n": 3}}, "n"),
+    ],
+)
+async def test_a_refusal_names_the_parameter(body, param):
+    async with serving(Scripted()) as client:
+        status, _, reply = await client.post(**body)
+    assert (status, reply["error"]["param"]) == (400, param), reply
+
+
 async def test_presets_alone_where_the_server_says_so():
     async with serving(
         Scripted(), serve=Serve(strategies_by_clients=False), presets={"p": "parallel"}
@@ -402,6 +415,27 @@ async def test_a_client_that_leaves_cancels_the_work():
         await asyncio.sleep(0.05)
         assert client.service.admission.num_at_work == 0
     assert [v.status for v in visits] == [499, 499]
+
+
+async def test_a_client_that_reads_no_more_gives_its_place_back(monkeypatch):
+    monkeypatch.setattr(streaming, "STALLED_S", 0.2)
+    engine, visits = Scripted(texts=["あ" * 4_000_000]), []
+    async with serving(
+        engine, serve=Serve(concurrency=1), sample="greedy", select="first", visits=visits
+    ) as client:
+        address = client.base.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(*address, limit=1024)
+        body = json.dumps(
+            {"model": "fake", "stream": True, "messages": [{"role": "user", "content": "長く"}]}
+        )
+        head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+        while not engine.seen:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        engine.texts = ["4"]
+        assert (await client.post())[0] == 200
+        assert visits[0].status == 499
+        writer.transport.abort()
 
 
 async def test_beyond_the_queue_clients_are_told_to_come_back():
