@@ -189,12 +189,12 @@ class Service:
             progress=ask.nbest.progress,
             echo=ask.echo,
         )
-        stream = Stream(response, writer, ask.nbest.progress)
+        stream = Stream(request, response, writer, ask.nbest.progress)
         visit.watching = Watching(
             stream.tell, wants_text=ask.n == 1, wants_candidates=ask.nbest.progress in _SHOWING
         )
         try:
-            visit.outcome = await stream.run(request, gateway, job, visit.watching, visit.span)
+            visit.outcome = await stream.run(gateway, job, visit.watching, visit.span)
         except RefusalError as e:
             if not response.prepared:
                 raise
@@ -206,7 +206,7 @@ class Service:
                 raise
             visit.status, visit.error = 500, e
             log.exception("request %s failed", visit.id)
-        await response.write_eof()
+        await stream.end()
         return response
 
     @contextlib.asynccontextmanager

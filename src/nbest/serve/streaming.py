@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -21,6 +21,9 @@ QUIET_S = 2.0
 """How long a stream waits for something to say, so that what fails at once fails with a status of HTTP."""
 KEEP_ALIVE_S = 5.0
 """Proxies give up on silence, mostly after 30 to 60 s."""
+STALLED_S = 60.0
+"""Within which a client takes a piece: one that reads no more would keep its place for ever."""
+_PIECE = 1 << 14
 HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-cache",
@@ -33,7 +36,10 @@ _DONE: _Event = ("done", "")
 class Stream:
     """One client's stream. The response must be sent from one task alone: this one."""
 
-    def __init__(self, response: web.StreamResponse, writer: Any, progress: str) -> None:
+    def __init__(
+        self, request: web.Request, response: web.StreamResponse, writer: Any, progress: str
+    ) -> None:
+        self._request = request
         self._response = response
         self._writer = writer
         self._progress = progress
@@ -46,16 +52,15 @@ class Stream:
 
     async def run(
         self,
-        request: web.Request,
         gateway: Gateway,
         job: Job,
         watching: Watching,
         span: RequestSpan | None = None,
     ) -> Outcome:
-        """Everything from the first byte to the last.
+        """Everything from the first byte to the last but for the end, which is `end`'s.
 
         Raises `RefusalError`, after it was told in the stream where one was begun (`response.prepared`),
-        and `ConnectionError` where the client is gone.
+        and `ConnectionError` where the client is gone, or takes nothing any more.
         """
         task = asyncio.ensure_future(gateway.outcome(job, watching, span))
         task.add_done_callback(lambda _: self._events.put_nowait(_DONE))
@@ -63,7 +68,7 @@ class Stream:
             first = await self._first()
             if first[-1:] == [_DONE]:
                 await task
-            await self._response.prepare(request)
+            await self._response.prepare(self._request)
             await self._send(self._writer.start())
             await self._follow(first)
             outcome = await task
@@ -83,6 +88,10 @@ class Stream:
             with contextlib.suppress(BaseException):
                 await task
         return outcome
+
+    async def end(self) -> None:
+        """The last byte. Raises `ConnectionError`."""
+        await self._in_time(self._response.write_eof())
 
     async def _first(self) -> list[_Event]:
         """What happens until something is drawn, or all is over, or nothing was for a while."""
@@ -125,5 +134,14 @@ class Stream:
                 return b""
 
     async def _send(self, data: bytes) -> None:
-        if data:
-            await self._response.write(data)
+        for at in range(0, len(data), _PIECE):
+            await self._in_time(self._response.write(data[at : at + _PIECE]))
+
+    async def _in_time(self, writing: Awaitable[None]) -> None:
+        try:
+            async with asyncio.timeout(STALLED_S):
+                await writing
+        except TimeoutError:
+            if self._request.transport:
+                self._request.transport.abort()  # closing it would wait for the client
+            raise ConnectionResetError(f"the client took nothing for {STALLED_S:g} s") from None

@@ -424,7 +424,7 @@ async def test_a_client_that_reads_no_more_gives_its_place_back(monkeypatch):
         engine, serve=Serve(concurrency=1), sample="greedy", select="first", visits=visits
     ) as client:
         address = client.base.removeprefix("http://").split(":")
-        reader, writer = await asyncio.open_connection(*address, limit=1024)
+        _, writer = await asyncio.open_connection(*address, limit=1024)
         body = json.dumps(
             {"model": "fake", "stream": True, "messages": [{"role": "user", "content": "長く"}]}
         )
