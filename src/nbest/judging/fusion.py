@@ -25,8 +25,8 @@ def fusion_request(
 ) -> Request:
     """Asks for an answer to `prompt` made from `parents`, shown in the order given.
 
-    System turns of the prompt and its overrides hold for the new answer as well. Raises `InputError` for a template that
-    cannot be used.
+    System and developer turns of the prompt and its overrides hold for the new answer as well. Raises
+    `InputError` for a template that cannot be used.
     """
     request = question(
         name,
@@ -40,6 +40,6 @@ def fusion_request(
         templates=templates,
         read=str,
     ).request
-    system = tuple(m for m in prompt.messages if m.role == "system")
+    system = tuple(m for m in prompt.messages if m.role in {"system", "developer"})
     asked = replace(request.prompt, messages=(*system, *request.prompt.messages), overrides=prompt.overrides)
     return replace(request, prompt=asked, parents=tuple(sorted(c.id for c in parents)))

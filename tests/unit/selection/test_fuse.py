@@ -83,10 +83,11 @@ def test_a_fused_answer_in_another_language_than_its_parents_is_not_taken(texts,
     assert ("not in de" in "".join(ctx.notes)) == (winner is not None)
 
 
-def test_system_turns_hold_for_the_fused_answer():
-    system = Message(role="system", content="Be brief.")
+@pytest.mark.parametrize("role", ["system", "developer"])
+def test_system_turns_hold_for_the_fused_answer(role):
+    system = Message(role=role, content="Be brief.")
     _, fusor, _ = fuse(lambda _: "12", prompt=replace(PROMPT, messages=(system, *PROMPT.messages)))
-    assert [m.role for m in fusor.requests[0].prompt.messages] == ["system", "user"]
+    assert [m.role for m in fusor.requests[0].prompt.messages] == [role, "user"]
 
 
 def test_as_many_candidates_as_fit_are_shown():
