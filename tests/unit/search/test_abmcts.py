@@ -1,3 +1,7 @@
+from functools import partial
+from math import fsum
+from random import Random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,6 +26,78 @@ def test_each_of_n_answers_is_begun_and_followed_to_its_end(seed, n, parallel, d
     assert all(len(b) <= parallel for b in batches)
     assert len(state.memory.answers) == n or death
     assert all(state.nodes[a].fate == "finished" for a in state.memory.answers)
+
+
+def naive_score(values, prior, rng):
+    """The normal posterior is updated by one value after another."""
+    if prior == "beta":
+        return rng.betavariate(0.5 + fsum(values), 0.5 + len(values) - fsum(values))
+    m, kappa, nu, scale = 0.0, 1.0, 1.0, 0.1  # scale: ν·τ²
+    for x in values:
+        scale += kappa / (kappa + 1) * (x - m) ** 2
+        m, kappa, nu = (kappa * m + x) / (kappa + 1), kappa + 1, nu + 1
+    variance = scale / (2 * rng.gammavariate(nu / 2, 1.0))
+    return rng.gauss(m, (variance + variance / kappa) ** 0.5)
+
+
+def naive_place(node, answers, world, score):
+    """`answers`: path and value. Branches in the order in which they were drawn."""
+    branches = {}
+    for path, value in answers:
+        if node in path[:-1] and value is not None:
+            branches.setdefault(path[path.index(node) + 1], []).append(value)
+    first = [values[0] for values in branches.values()]
+    going = {b: values for b, values in branches.items() if not world.is_end(b[0])}
+    if not going or score(first) >= score([v for values in going.values() for v in values]):
+        return node
+    drawn = {b: score(values) for b, values in going.items()}
+    return naive_place(max(drawn, key=lambda b: drawn[b]), answers, world, score)
+
+
+def naive_abmcts(world, n, parallel, prior, seed):
+    """A node is its text and the round that it was drawn in."""
+    root = ("", 0)
+    path_to, answers, rounds, tips, num_begun, num_wishes = {root: [root]}, [], [], [], 0, 0
+    while True:
+        score = partial(naive_score, prior=prior, rng=Random(f"{seed}/{len(rounds)}"))
+        new = min(parallel - len(tips), n - num_begun)
+        num_begun += new
+        tips += [naive_place(root, answers, world, score) for _ in range(new)]
+        if not tips:
+            return rounds
+        rounds.append([(text, 1, False) for text, _ in tips])
+        drawn = [
+            (tip, world.step(tip[0], 0, num_wishes + i if world.is_salted else 0))
+            for i, tip in enumerate(tips)
+        ]
+        num_wishes += len(tips)
+        drawn = [(tip, (text, len(rounds))) for tip, text in drawn if text is not None]
+        for tip, node in drawn:
+            path_to.setdefault(node, [*path_to[tip], node])
+        nodes = [node for _, node in drawn]
+        answers += [(path_to[node], world.value(node[0])) for node in nodes if world.is_end(node[0])]
+        tips = [node for node in nodes if not world.is_end(node[0])]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    world=st.builds(
+        World,
+        seed=st.integers(0, 10**6),
+        branches=st.integers(1, 4),
+        finish_rate=st.sampled_from([0.0, 0.3, 0.7]),
+        death_rate=st.sampled_from([0.0, 0.2]),
+        unscored_rate=st.sampled_from([0.0, 0.2]),
+        is_salted=st.booleans(),
+    ),
+    n=st.integers(1, 12),
+    parallel=st.integers(1, 4),
+    prior=st.sampled_from(["normal", "beta"]),
+    seed=st.integers(0, 99),
+)
+def test_abmcts_is_its_naive_twin(world, n, parallel, prior, seed):
+    search = Abmcts(n=n, parallel=parallel, prior=prior)
+    assert walk(search, world, seed=seed)[0] == naive_abmcts(world, n, parallel, prior, seed)
 
 
 class Good(World):

@@ -1,5 +1,5 @@
 from fractions import Fraction
-from math import exp, isclose
+from math import exp
 
 import pytest
 from hypothesis import given, settings
@@ -21,7 +21,7 @@ WORLDS = st.builds(
 )
 
 
-def naive_rebase(world, n, temperature):
+def naive_rebase(world, n, temperature, uniqueness=lambda draw, draws: 1.0):
     """Over draws, not over nodes: each draw of a text has its own share, and they are added up."""
     beams, num_finished, rounds = [("", n)], 0, []
     while beams:
@@ -30,8 +30,9 @@ def naive_rebase(world, n, temperature):
         num_finished += sum(world.is_end(d) for d in drawn)
         open_ = [d for d in drawn if not world.is_end(d)]
         order = sorted(dict.fromkeys(open_), key=lambda t: -world.value(t))
-        total = sum(exp(world.value(d) / temperature) for d in open_)
-        mass = [open_.count(t) * exp(world.value(t) / temperature) / total for t in order]
+        weights = [(d, exp(world.value(d) / temperature) * uniqueness(d, open_)) for d in open_]
+        total = sum(w for _, w in weights)
+        mass = [sum(w for d, w in weights if d == t) / total for t in order]
         left = n - num_finished
         beams = [(t, m) for t, m in zip(order, naive_deal(left, mass), strict=True) if m] if order else []
     return rounds
@@ -83,6 +84,23 @@ def test_dora_is_rebase_where_all_directions_are_distinct(seed, n, unlike):
     assert dora == walk(Rebase(n=n), world)[0] == walk(Dora(n=n), world)[0]
 
 
+@settings(max_examples=150, deadline=None)
+@given(world=WORLDS, n=st.integers(1, 12), spread=st.sampled_from([0.01, 0.2, 5.0]))
+def test_dora_is_its_naive_twin(world, n, spread):
+    """Whose uniqueness of a draw is the diagonal of the paper's soft clusters, over all draws."""
+
+    def alike(a, b):
+        return 1.0 if a == b else world.rng("alike", *sorted((a, b))).random()
+
+    def uniqueness(draw, draws):
+        row = [exp(alike(draw, other) / spread) for other in draws]
+        return exp(alike(draw, draw) / spread) / sum(row)
+
+    search = Dora(n=n, temperature=0.3, spread=spread)
+    batches, _ = walk(search, world, likeness=lambda a, b: alike(a.text, b.text))
+    assert batches == naive_rebase(world, n, 0.3, uniqueness)
+
+
 def test_dora_counts_a_direction_once_however_often_it_was_drawn():
     """Three wordings of one step and another step, all equally good: half for each direction."""
     nodes = {"x1": 0.5, "x2": 0.5, "x3": 0.5, "y1": 0.5}
@@ -120,12 +138,6 @@ def test_dora_counts_a_step_once_however_often_it_was_drawn():
 
     shares = {s: walk(s, Repeated())[0][1] for s in (Dora(n=8, rounds=2), Rebase(n=8, rounds=2))}
     assert list(shares.values()) == [[("x", 4, False), ("y", 4, False)], [("x", 6, False), ("y", 2, False)]]
-
-
-def test_uniqueness_is_the_diagonal_of_the_papers_soft_clusters():
-    likeness = {("a", "a"): 1.0, ("a", "b"): 0.98, ("b", "b"): 1.0, ("b", "a"): 0.98}
-    row = [exp(likeness["a", x] / 0.01) for x in "ab"]
-    assert isclose(1 / (1 + exp((0.98 - 1.0) / 0.01)), row[0] / sum(row))
 
 
 @pytest.mark.parametrize("spec", ["rebase(temperature=0)", "dora(spread=0)", "dora(temperature=-1)"])
