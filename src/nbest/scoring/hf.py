@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nbest.context import Context
-from nbest.scoring.hf_model import Encoded, HfModel, classify, load
+from nbest.scoring.hf_model import Encoded, HfModel, classify, in_time, load
 from nbest.scoring.rewardwire import class_of, filled
 from nbest.types import Candidate, Prompt, Score
 from nbest.wire import raw_text
@@ -51,7 +51,10 @@ class HfReward:
         if not places:
             return scores
         texts = [candidates[i].text for i in places]
-        model, encoded = await asyncio.to_thread(self._prepared, prompt, texts)
+        prepared = await in_time(asyncio.to_thread(self._prepared, prompt, texts), ctx, self.model)
+        if prepared is None:
+            return scores
+        model, encoded = prepared
         logits = await classify(model, encoded, ctx, batch=self.batch, max_tokens=self.max_tokens)
         for i, row in zip(places, logits, strict=True):
             if row is not None:

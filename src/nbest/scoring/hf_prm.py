@@ -11,7 +11,7 @@ from typing import Any, Literal
 from nbest.context import Context
 from nbest.errors import EngineError, InputError
 from nbest.scoring.aggregate import Reduce, aggregate
-from nbest.scoring.hf_model import Encoded, HfModel, classify, load
+from nbest.scoring.hf_model import Encoded, HfModel, classify, in_time, load
 from nbest.scoring.rewardwire import class_of, filled
 from nbest.scoring.steps import Split, steps_of
 from nbest.types import Candidate, Prompt, Score
@@ -73,7 +73,10 @@ class HfPrm:
         if not places:
             return scores
         asked = [steps[i] for i in places]
-        model, head, bodies, encoded = await asyncio.to_thread(self._prepared, prompt, asked)
+        prepared = await in_time(asyncio.to_thread(self._prepared, prompt, asked), ctx, self.model)
+        if prepared is None:
+            return scores
+        model, head, bodies, encoded = prepared
         rows = await classify(model, encoded, ctx, batch=self.batch, max_tokens=self.max_tokens)
         values = [
             None if row is None else self._read(row, len(head), body)

@@ -11,6 +11,7 @@ from nbest.context import Context
 from nbest.errors import EngineError, InputError, MissingExtraError, SpecError
 from nbest.scoring.hf import HfReward
 from nbest.scoring.hf_model import HfModel, loaded
+from nbest.scoring.hf_prm import HfPrm
 from nbest.types import Budget, Candidate, Message, Prompt
 
 PROMPT = Prompt(
@@ -83,6 +84,15 @@ async def test_at_the_deadline_there_are_no_scores(make_model, monkeypatch):
     assert set(await values(scorer, ctx=ctx)) == {None}
     assert ctx.stopped == "deadline"
     assert "before the deadline" in ctx.notes[0]
+
+
+@pytest.mark.parametrize("scorer", [HfReward(model="m"), HfPrm(model="m", step_mark="x")])
+async def test_a_model_that_loads_is_not_waited_for_beyond_the_deadline(monkeypatch, scorer):
+    monkeypatch.setattr("nbest.scoring.hf_model.loaded", lambda *_, **__: time.sleep(1))
+    ctx = Context({}, budget=Budget(seconds=0.1))
+    assert set(await values(scorer, ctx=ctx)) == {None}
+    assert ctx.stopped == "deadline"
+    assert "m did not answer before the deadline" in ctx.notes[0]
 
 
 @pytest.mark.parametrize("kind", ["Bert", "Llama"])
