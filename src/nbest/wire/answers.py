@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Literal
@@ -11,6 +12,8 @@ from nbest.types import Json, Logprobs, ToolCall, Usage, Value
 ChoiceFinish = Literal["stop", "length", "tool_calls", "content_filter"]
 _LEAST_LOGPROB = -9999.0
 """OpenAI's word for a token that is next to impossible; JSON has no infinity."""
+_IN_BYTES = re.compile(r"bytes:(\\x[0-9a-f]{2})+")
+"""OpenAI's word for a token that is a part of a character."""
 
 
 class Choice(Value, frozen=True, kw_only=True):
@@ -144,7 +147,14 @@ def _chat_choice(index: int, choice: Choice) -> dict[str, Json]:
 
 
 def _token(text: str, logprob: float) -> dict[str, Json]:
-    return {"token": text, "logprob": _finite(logprob), "bytes": list(text.encode())}
+    return {"token": text, "logprob": _finite(logprob), "bytes": _bytes(text)}
+
+
+def _bytes(token: str) -> list[int]:
+    """UTF-8; none of a part of a character of which nobody said which part."""
+    if _IN_BYTES.fullmatch(token):
+        return list(bytes.fromhex(token.removeprefix("bytes:").replace("\\x", "")))
+    return [] if "\ufffd" in token else list(token.encode())
 
 
 def _finite(logprob: float) -> float:

@@ -67,6 +67,21 @@ def test_log_probs_in_the_three_shapes():
 
 
 @pytest.mark.parametrize(
+    ("token", "raw"),
+    [
+        ("東", [230, 157, 177]),
+        (r"bytes:\xe6\x9d", [230, 157]),
+        ("\ufffd", []),
+        (r"bytes:\x", list(rb"bytes:\x")),
+    ],
+)
+def test_a_token_that_is_a_part_of_a_character_has_its_own_bytes_or_none(token, raw):
+    choice = wire.Choice(text="東", logprobs=Logprobs(tokens=(token,), values=(-0.5,)))
+    (row,) = wire.chat_reply(reply(choice))["choices"][0]["logprobs"]["content"]
+    assert (row["token"], row["bytes"]) == (token, raw)
+
+
+@pytest.mark.parametrize(
     ("finish", "status", "reason"),
     [
         ("stop", "completed", None),
