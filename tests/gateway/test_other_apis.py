@@ -35,6 +35,17 @@ def test_a_response(client, upstream, question):
     assert body["max_tokens"] == 9
 
 
+def test_an_answer_that_a_search_did_not_finish_says_so(fake):
+    got = fake.responses.create(
+        model="fake",
+        input="2足す2は？",
+        extra_body={"nbest": {"strategy": "beam(n=2, width=2, verifier=logprob)", "budget": {"samples": 2}}},
+    )
+    assert got.nbest["num_candidates"] == 0
+    assert (got.status, got.incomplete_details.reason) == ("incomplete", "max_output_tokens")
+    assert got.output_text.endswith("\n")
+
+
 @pytest.mark.parametrize("model", ["m", "m@single"])
 def test_a_stream_of_a_response(client, upstream, model, question):
     upstream.will("раз два три")

@@ -61,9 +61,10 @@ def ranked(outcome: Outcome) -> list[Candidate]:
 
 
 def _choice(candidate: Candidate, *, has_logprobs: bool) -> Choice:
+    is_cut = candidate.finish in {"length", "step"}  # the best step, where a search finished no answer
     return Choice(
         text=candidate.text,
-        finish="length" if candidate.finish == "length" else "tool_calls" if candidate.tool_calls else "stop",
+        finish="length" if is_cut else "tool_calls" if candidate.tool_calls else "stop",
         tool_calls=candidate.tool_calls,
         logprobs=candidate.logprobs if has_logprobs else None,
     )
