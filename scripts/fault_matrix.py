@@ -114,6 +114,7 @@ In all {num} cases the next healthy requests are answered, nothing is left at wo
 | fault | what comes |
 |---|---|
 | the client leaves, streaming or not | the upstream's calls are cancelled within a second |
+| the client reads no more of its stream | cut off once it has taken nothing for 60 s; its place is free |
 | `n` ignored, capped or refused | the rest is asked for: five candidates |
 | the first of two upstreams fails (`failover`) | the second answers, no candidate fails; the first is asked again after `cool_down_s` |
 | all upstreams fail | what helps the client first: 400, then 429 with `Retry-After`, then 503, then 504, then 502 |
