@@ -11,7 +11,7 @@ import msgspec
 
 from nbest.context import Context
 from nbest.errors import EngineProtocolError
-from nbest.scoring.endpoint import Endpoint, count_call
+from nbest.scoring.endpoint import Endpoint, before_deadline, count_call, in_time
 from nbest.scoring.kept import kept
 from nbest.scoring.worker import Worker
 from nbest.types import Candidate, Prompt, Score
@@ -62,8 +62,7 @@ class CometAt:
                 ]
             )
             worker = await kept(("worker", command), lambda: Worker(command))
-            left = ctx.seconds_left
-            scores = await worker.scores(rows, self.timeout_s if left is None else min(left, self.timeout_s))
+            scores = await before_deadline(worker.scores(rows, self.timeout_s), ctx, command)
         count_call(ctx)
         return scores
 
@@ -82,8 +81,9 @@ class CometQuality(CometAt):
     ) -> Sequence[Score]:
         source = self.source_of(prompt)
         texts = list(dict.fromkeys(c.text for c in candidates if c.is_usable))
-        scores = await self.ask([{"src": source, "mt": t} for t in texts], ctx) if texts else []
-        score_by_text = dict(zip(texts, scores, strict=True))
+        rows = [{"src": source, "mt": t} for t in texts]
+        scores = await in_time(self.ask(rows, ctx), ctx, "comet_quality") if rows else None
+        score_by_text = dict(zip(texts, scores or [None] * len(texts), strict=True))
         return [Score(value=score_by_text[c.text] if c.is_usable else None) for c in candidates]
 
 

@@ -86,6 +86,17 @@ async def before_deadline(work: Awaitable[T], ctx: Context, who: str) -> T:
         raise EngineTimeoutError(f"{who} did not answer before the deadline") from None
 
 
+async def in_time(work: Awaitable[T], ctx: Context, name: str) -> T | None:
+    """What `work` gives; None and a note at the prompt's deadline. Raises `EngineError`."""
+    try:
+        return await before_deadline(work, ctx, name)
+    except EngineTimeoutError as e:
+        if ctx.stopped != "deadline":
+            raise
+        ctx.note(f"no scores: {e}")
+        return None
+
+
 def count_call(ctx: Context, prompt_tokens: int = 0, calls: int = 1) -> None:
     """Verifier calls, and the tokens that they read where the server says so."""
     ctx.meter.count("verifier", [Completion(text="", usage=Usage(prompt=prompt_tokens, calls=calls))])

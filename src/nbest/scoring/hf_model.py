@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from threading import Lock
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from nbest.context import Context
-from nbest.errors import EngineError, EngineTimeoutError, InputError, NbestError
-from nbest.scoring.endpoint import before_deadline, count_call
+from nbest.errors import EngineError, InputError, NbestError
+from nbest.scoring.endpoint import count_call, in_time
 from nbest.scoring.extras import optional
 from nbest.scoring.kept import kept
 from nbest.scoring.merge import Merger
 
-T = TypeVar("T")
 Head = Literal["sequence", "token"]
 """Whether a model classifies whole texts or each token."""
 Encoded = Mapping[str, Sequence[int]]
@@ -144,15 +143,6 @@ async def classify(
     if num_broken := sum(rows[i] is None for i in places):
         ctx.note(f"{num_broken} of {len(encoded)} candidates overflow the numbers of {model.name}: no score")
     return rows
-
-
-async def in_time(work: Awaitable[T], ctx: Context, name: str) -> T | None:
-    """What `work` gives; None and a note at the prompt's deadline."""
-    try:
-        return await before_deadline(work, ctx, name)
-    except EngineTimeoutError as e:
-        ctx.note(f"no scores: {e}")
-        return None
 
 
 async def _in_thread(model: HfModel, batch: int, texts: Sequence[Encoded]) -> list[Any]:

@@ -11,7 +11,8 @@ from typing import Any, Literal
 from nbest.context import Context
 from nbest.errors import EngineError, InputError
 from nbest.scoring.aggregate import Reduce, aggregate
-from nbest.scoring.hf_model import Encoded, HfModel, classify, in_time, load
+from nbest.scoring.endpoint import in_time
+from nbest.scoring.hf_model import Encoded, HfModel, classify, load
 from nbest.scoring.rewardwire import class_of, filled
 from nbest.scoring.steps import Split, steps_of
 from nbest.types import Candidate, Prompt, Score

@@ -143,6 +143,15 @@ async def test_the_deadline_holds_and_a_late_answer_is_not_the_next_ones(tmp_pat
     assert (await utility(["ab"], ["x"], Context({}))).tolist() == [[2.0]]
 
 
+async def test_at_the_deadline_candidates_have_no_quality():
+    ctx = Context({}, budget=Budget(seconds=0.2))
+    silent = f"{sys.executable} -c 'import time; time.sleep(5)'"
+    found = await CometQuality(command=silent)(PROMPT, [Candidate(id=0, text="红苹果")], ctx)
+    assert [s.value for s in found] == [None]
+    assert ctx.stopped == "deadline"
+    assert "before the deadline" in ctx.notes[0]
+
+
 async def test_over_http(reward_server):
     from aiohttp import web
 
