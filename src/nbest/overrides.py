@@ -15,16 +15,24 @@ from nbest.types import Candidate, Completion, Json, Prompt, Request, replace
 def applied(requests: Sequence[Request]) -> list[Request]:
     """`requests` as the clients of their prompts want them, those of other prompts as they are.
 
-    A temperature replaces that of stochastic draws where all of them share one; 0 replaces nothing, for
-    a pool of equal texts is no pool.
+    A temperature replaces that of stochastic draws where all of them share one; 0 only that of one whole
+    text, for a pool of equal texts is no pool.
     """
     warm = {r.params.temperature for r in requests if r.role == "policy" and r.params.temperature > 0}
-    return [_applied(r, is_ladder=len(warm) > 1) if r.prompt.overrides else r for r in requests]
+    is_pool = [(r.n, r.is_part) for r in requests] != [(1, False)]
+    return [
+        _applied(r, is_ladder=len(warm) > 1, is_pool=is_pool) if r.prompt.overrides else r for r in requests
+    ]
 
 
 def check(prompt: Prompt) -> None:
     """Raises `InputError` for a `response_format` that no answer can be held against."""
     _schema_of(prompt)
+
+
+def has_format(prompt: Prompt) -> bool:
+    """Whether `response_format` demands anything."""
+    return _schema_of(prompt) is not None
 
 
 def misfit(prompt: Prompt, completion: Completion | Candidate) -> str | None:
@@ -42,7 +50,7 @@ def misfit(prompt: Prompt, completion: Completion | Candidate) -> str | None:
     return None if problem is None else f"does not fit response_format: {problem.message[:200]}"
 
 
-def _applied(request: Request, *, is_ladder: bool) -> Request:
+def _applied(request: Request, *, is_ladder: bool, is_pool: bool) -> Request:
     said = request.prompt.overrides
     assert said
     p = request.params
@@ -56,7 +64,7 @@ def _applied(request: Request, *, is_ladder: bool) -> Request:
             changes["logprobs"] = max(said.logprobs, p.logprobs or 0)
         if p.temperature > 0:
             changes |= {k: v for k in ("top_p", "top_k", "min_p") if (v := getattr(said, k)) is not None}
-            if said.temperature and not is_ladder:
+            if said.temperature is not None and not is_ladder and (said.temperature > 0 or not is_pool):
                 changes["temperature"] = said.temperature
     return replace(request, params=replace(p, **changes)) if changes else request
 

@@ -50,7 +50,7 @@ class Overrides(Value, frozen=True, kw_only=True):
 
     temperature: float | None = None
     """Of stochastic draws that share one temperature: a greedy draw stays greedy, a ladder keeps its rungs,
-    and 0 does not flatten the schedule."""
+    and 0 does not flatten a pool."""
     top_p: float | None = None
     top_k: int | None = None
     min_p: float | None = None

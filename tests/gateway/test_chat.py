@@ -171,6 +171,8 @@ def test_temperature_0_does_not_make_all_draws_equal(client, upstream):
     assert sum(b.get("n", 1) for b in upstream.bodies) == 4
     got = client.chat.completions.create(**ask("?"), temperature=0.3)
     assert got.nbest["temperatures"] == [0.3]
+    got = client.chat.completions.create(**ask("?"), temperature=0, extra_body={"nbest": {"n": 1}})
+    assert got.nbest["temperatures"] == [0.0]
 
 
 def test_a_seed_repeats_the_answer(fake, question):

@@ -14,6 +14,7 @@ from nbest.types import (
     Request,
     SamplingParams,
     ToolCall,
+    replace,
 )
 
 SCHEMA = {
@@ -39,8 +40,14 @@ def test_a_temperature_warms_stochastic_draws_and_leaves_greedy_ones():
 
 
 def test_a_temperature_of_zero_does_not_flatten_the_schedule():
+    asked = request(0.7, temperature=0.0)
+    for pool in ([asked, asked], [replace(asked, n=2)], [replace(asked, is_part=True)]):
+        assert {r.params.temperature for r in overrides.applied(pool)} == {0.7}
+
+
+def test_a_temperature_of_zero_holds_for_a_single_draw():
     [drawn] = overrides.applied([request(0.7, temperature=0.0)])
-    assert drawn.params.temperature == 0.7
+    assert drawn.params.temperature == 0.0
 
 
 def test_a_ladder_keeps_its_rungs():
