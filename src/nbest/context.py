@@ -135,12 +135,13 @@ class Context:
         its worst case as spent.
 
         `is_answer` says of one draw that nothing else can be the answer if it is drawn well: whoever
-        watches hears it while it is written.
+        watches hears it while it is written, unless it may not fit the client's `response_format`, and others
+        are there to take its place.
         """
         granted = [g for r in overrides.applied(requests) if (g := self._grant(r))]
         if enough is not None:
             drawn = await self._draw_quorum(granted, enough, linger)
-        elif is_answer and self._watch and self._watch.wants_text and [r.n for r in granted] == [1]:
+        elif is_answer and self._watch and self._watch.wants_text and self._is_final(granted):
             drawn = [await self._draw_aloud(granted[0], self._watch)]
         else:
             drawn = await self._draw_all(granted)
@@ -151,6 +152,11 @@ class Context:
                 new.append(self._candidate(len(self.candidates) + len(new), request, i, completion, engine))
         self.candidates.extend(new)
         return new
+
+    def _is_final(self, requests: Sequence[Request]) -> bool:
+        """Whether what is drawn will not be set aside once it was heard."""
+        is_alone = [r.n for r in requests] == [1]
+        return is_alone and not (self.candidates and overrides.has_format(requests[0].prompt))
 
     async def complete(self, requests: Sequence[Request]) -> list[list[Completion]]:
         """Draws text that is no candidate (a judge's verdict), one list per request.

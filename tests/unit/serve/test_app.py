@@ -311,6 +311,23 @@ async def test_a_tool_call_streams_as_one_delta():
     assert chunks[-1]["choices"][0]["finish_reason"] == "tool_calls"
 
 
+async def test_a_fusion_that_does_not_fit_the_schema_is_set_aside_in_a_stream_too():
+    engine = Scripted(texts=['{"一": 1}', '{"二": 2}', '{"三": 3}'])
+
+    async def generate(request, on_text=None):
+        if request.role != "fusor":
+            return await Scripted.generate(engine, request, on_text)
+        for word in ("دمج ", "سيئ") if on_text else ():
+            on_text(word)
+        return [Completion(text="دمج سيئ")]
+
+    engine.generate = generate
+    async with serving(engine, select="fuse(fallback=first)") as client:
+        chunks, _ = await client.stream(response_format={"type": "json_object"})
+    said = "".join(c["choices"][0]["delta"].get("content", "") for c in chunks)
+    assert (said, chunks[-1]["choices"][0]["finish_reason"]) == ('{"一": 1}', "stop")
+
+
 class Breaking(Scripted):
     """Says the first of its texts, and fails."""
 
@@ -463,6 +480,20 @@ async def test_without_keys_other_names_of_this_machine_are_refused():
     async with serving(Scripted()) as client:
         assert (await client.get("/v1/models", headers={"Host": "evil.example"}))[0] == 403
         assert (await client.get("/v1/models", headers={"Host": "localhost:1"}))[0] == 200
+
+
+async def test_a_body_that_is_not_encoded_as_it_says_is_the_clients_fault():
+    visits = []
+    async with serving(Scripted(), visits=visits) as client:
+        reader, writer = await asyncio.open_connection(*client.base.removeprefix("http://").split(":"))
+        head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        writer.write(f"{head}Content-Encoding: gzip\r\nContent-Length: 4\r\n\r\n".encode())
+        await asyncio.sleep(0.05)  # so that the gateway reads already
+        writer.write(b"{}{}")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
+        writer.close()
+        assert [v.status for v in visits] == [400]
+        assert (await client.post())[0] == 200
 
 
 async def test_a_request_that_is_too_large_is_refused():
