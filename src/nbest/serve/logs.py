@@ -17,6 +17,8 @@ from nbest.serve.background import Background
 from nbest.types import Json, Outcome
 
 _QUEUE = 10_000
+_OF_HEADERS = frozenset({"aiohttp.server"})
+"""Whose errors repeat a malformed request's head, where keys stand."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -33,7 +35,8 @@ class Logs:
 
     @property
     def num_dropped(self) -> int:
-        return self._background.num_dropped
+        """Lines that were not written."""
+        return self._background.num_dropped + self._background.num_failed
 
     def request(
         self,
@@ -118,7 +121,7 @@ class _Handler(logging.Handler):
             line["at"] = [
                 f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)
             ]
-            if self._prompts:
+            if self._prompts and record.name not in _OF_HEADERS:
                 line["error_message"] = str(error)
         self._background.offer(line)
 

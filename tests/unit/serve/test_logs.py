@@ -129,6 +129,23 @@ def test_a_reader_that_is_gone_costs_no_request():
     logs = Logs(Gone())
     request(logs)
     assert logs.close(60)
+    assert logs.num_dropped >= 1
+
+
+def test_a_malformed_request_is_not_repeated_for_its_key_may_be_in_it():
+    def work(logs):
+        logger = logging.getLogger("aiohttp.server")
+        logger.addHandler(handler := logs.handler())
+        try:
+            int(f"Invalid header value: b'Authorization: Bearer {SECRET}\x01'")
+        except ValueError:
+            logger.exception("Error handling request from 127.0.0.1")
+        finally:
+            logger.removeHandler(handler)
+
+    (line,), text = lines(True, work)
+    assert line["error"] == "ValueError"
+    assert SECRET not in text
 
 
 def test_a_line_says_when_its_request_ended_however_late_it_is_written(monkeypatch):
