@@ -164,6 +164,8 @@ class Service:
             raise RefusalError(400, str(e), param=e.param) from None
         except web.HTTPRequestEntityTooLarge as e:
             raise RefusalError(413, f"the request is too large: {e.text}") from None
+        except web.RequestPayloadError:
+            raise RefusalError(400, "the request's body is cut, or not encoded as its headers say") from None
         with self.limits.hold(visit.key), gateway.hold():
             job = visit.job = gateway.job(ask, id_=visit.id, key=visit.key)
             if ask.nbest.candidates or ask.nbest.progress in _SHOWING:
