@@ -104,7 +104,7 @@ class Steps:
         """`n` continuations of `parent` to the end of the answer."""
         room = max(1, self.max_tokens - spent)
         params = self._params(seed=seed, is_greedy=is_greedy, max_tokens=room)
-        return self._request(prompt, parent, n, params)
+        return replace(self._request(prompt, parent, n, params), is_part=parent is not None)
 
     def read(self, drawn: Candidate, parent: Candidate | None) -> Candidate:
         """What a draw of `next` or `rest` is: a step (finish "step"), an answer ("stop"), or one cut off.

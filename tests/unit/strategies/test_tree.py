@@ -295,6 +295,14 @@ def test_steps_that_never_end_are_finished_in_the_end():
     assert outcome.stopped == "done"
 
 
+def test_the_clients_max_tokens_is_that_of_steps_and_rest_together():
+    engine = Scripted(lines=("…",) * 50)
+    prompt = replace(PROMPT, overrides=Overrides(max_tokens=12))
+    tree = Tree(search=Beam(n=2, width=1, rounds=2), verifier=Counting())
+    asyncio.run(answer(prompt, tree, {"policy": engine}))
+    assert [(r.n, r.params.max_tokens) for r in engine.requests] == [(2, 12), (1, 7), (1, 7), (1, 2)]
+
+
 def test_an_answer_too_long_is_cut_off_and_does_not_win():
     tree = Tree(search=Beam(n=2, width=1), verifier=Counting(), max_tokens=10)
     outcome = solve(Scripted(lines=("…",) * 50), tree)
