@@ -341,6 +341,9 @@ async def test_slow_calls_that_are_made_again_cut_the_tail(is_reissued):
     [
         "parallel(sampler=iid(n=3), selector=best(scorer={verifier}))",
         "tree(search=beam(n=3, width=1), verifier={verifier})",
+        "revise(sequential=2, parallel=2, verifier={verifier})",
+        "self_refine(rounds=1, selector=best(scorer={verifier}))",
+        "rsa(sampler=iid(n=3), steps=1, subset=2, selector=best(scorer={verifier}))",
     ],
 )
 async def test_a_verifier_that_is_not_there_costs_the_choice_and_no_answer(strategy):

@@ -27,12 +27,15 @@ from nbest.serve.replies import Job, reply_of
 from nbest.serve.tracing import RequestSpan
 from nbest.serve.watching import Watching
 from nbest.strategies.parallel import Parallel
+from nbest.strategies.revise import Revise
+from nbest.strategies.rsa import Rsa
+from nbest.strategies.self_refine import SelfRefine
 from nbest.strategies.tree import Tree
 from nbest.types import Budget, Candidate, Json, Outcome, Prompt, Selection, Stopped
 from nbest.wire import Ask, Reply
 
 _AT = "@"
-_OF_ANSWERS = Parallel | Tree
+_OF_ANSWERS = Parallel | Tree | Revise | SelfRefine | Rsa
 """Strategies of which every finished candidate is an answer to the prompt as it was asked."""
 
 
