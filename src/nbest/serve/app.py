@@ -173,7 +173,7 @@ class Service:
             async with self._admitted(job) as job:
                 if ask.stream:
                     return await self._stream(request, api, gateway, visit, job)
-                visit.outcome = await gateway.outcome(job, visit.watching, visit.span)
+                visit.outcome = await self._outcome(gateway, job, visit)
                 response = json_response(api.reply(gateway.reply(job, visit.outcome)))
                 response.headers["X-Request-Id"] = visit.id
                 return response
@@ -196,7 +196,8 @@ class Service:
             stream.tell, wants_text=ask.n == 1, wants_candidates=ask.nbest.progress in _SHOWING
         )
         try:
-            visit.outcome = await stream.run(gateway, job, visit.watching, visit.span)
+            work = self._outcome(gateway, job, visit)
+            visit.outcome = await stream.run(work, lambda outcome: gateway.reply(job, outcome))
         except RefusalError as e:
             if not response.prepared:
                 raise
@@ -210,6 +211,10 @@ class Service:
             log.exception("request %s failed", visit.id)
         await stream.end()
         return response
+
+    async def _outcome(self, gateway: Gateway, job: Job, visit: Visit) -> Outcome:
+        with self.admission.stoppable():
+            return await gateway.outcome(job, visit.watching, visit.span)
 
     @contextlib.asynccontextmanager
     async def _admitted(self, job: Job) -> AsyncGenerator[Job]:

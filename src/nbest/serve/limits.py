@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from nbest.serve.config import Key
 from nbest.serve.refused import RefusalError
@@ -121,6 +122,8 @@ class Admission:
         self._service_s: float | None = None
         self._idle = asyncio.Event()
         self._idle.set()
+        self._stoppable: set[asyncio.Task[Any]] = set()
+        self._is_over = False
         self.is_draining = False
 
     @property
@@ -160,6 +163,21 @@ class Admission:
             self._service_s = before + _NEW_SHARE * (took - before)
             self._give_back()
 
+    @contextmanager
+    def stoppable(self) -> Generator[None]:
+        """Around what this task does for a request: the end of a drain cancels it, and raises `RefusalError` (503)."""
+        task = asyncio.current_task()
+        assert task
+        self._stoppable.add(task)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if self._is_over and not task.uncancel():
+                raise _stopping() from None
+            raise
+        finally:
+            self._stoppable.discard(task)
+
     def resize(self, *, concurrency: int, queue: int) -> None:
         """Other limits from now on; nobody who is in is sent away."""
         self._concurrency, self._queue = concurrency, queue
@@ -168,7 +186,7 @@ class Admission:
     async def drain(self, seconds: float) -> int:
         """Lets nobody in and waits for those who are; how many were not done in time.
 
-        After `seconds` those who still wait for their turn are refused; those at work are the caller's to end.
+        After `seconds` those who still wait for their turn are refused, and those at work stopped.
         """
         self.is_draining = True
         try:
@@ -180,6 +198,9 @@ class Admission:
                 if not turn.done():
                     turn.set_exception(_stopping())
             self._waiting.clear()
+            self._is_over = True
+            for task in self._stoppable:
+                task.cancel()
             return left
         return 0
 

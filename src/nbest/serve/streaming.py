@@ -5,17 +5,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
 from aiohttp import web
 
-from nbest.serve.gateway import Gateway
 from nbest.serve.refused import RefusalError
-from nbest.serve.replies import Job
-from nbest.serve.tracing import RequestSpan
-from nbest.serve.watching import Watching
 from nbest.types import Json, Outcome
+from nbest.wire import Reply
 
 QUIET_S = 2.0
 """How long a stream waits for something to say, so that what fails at once fails with a status of HTTP."""
@@ -50,19 +47,13 @@ class Stream:
         """As `watching.Tell`."""
         self._events.put_nowait((kind, what))
 
-    async def run(
-        self,
-        gateway: Gateway,
-        job: Job,
-        watching: Watching,
-        span: RequestSpan | None = None,
-    ) -> Outcome:
-        """Everything from the first byte to the last but for the end, which is `end`'s.
+    async def run(self, work: Coroutine[Any, Any, Outcome], reply_of: Callable[[Outcome], Reply]) -> Outcome:
+        """Everything from the first byte to the last but for the end, which is `end`'s; `work` tells it what happens.
 
         Raises `RefusalError`, after it was told in the stream where one was begun (`response.prepared`),
         and `ConnectionError` where the client is gone, or takes nothing any more.
         """
-        task = asyncio.ensure_future(gateway.outcome(job, watching, span))
+        task = asyncio.ensure_future(work)
         task.add_done_callback(lambda _: self._events.put_nowait(_DONE))
         try:
             first = await self._first()
@@ -72,7 +63,7 @@ class Stream:
             await self._send(self._writer.start())
             await self._follow(first)
             outcome = await task
-            await self._send(self._writer.finish(gateway.reply(job, outcome), already="".join(self._said)))
+            await self._send(self._writer.finish(reply_of(outcome), already="".join(self._said)))
         except RefusalError as e:
             if self._response.prepared:
                 await self._send(self._writer.error(str(e), e.kind, e.code))

@@ -455,6 +455,22 @@ async def test_a_client_that_reads_no_more_gives_its_place_back(monkeypatch):
         writer.transport.abort()
 
 
+async def test_who_is_not_done_when_a_drain_ends_is_told(monkeypatch):
+    monkeypatch.setattr(streaming, "QUIET_S", 0.01)
+    engine, visits = Scripted(delay_s=60), []
+    async with serving(engine, visits=visits) as client:
+        asked = [asyncio.ensure_future(a) for a in (client.post(), client.stream())]
+        while client.service.admission.num_at_work < 2 or len(engine.seen) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        assert await client.service.admission.drain(0.01) == 2
+        (status, headers, reply), (chunks, _) = await asyncio.gather(*asked)
+        assert (status, reply["error"]["code"], headers["Retry-After"]) == (503, "stopping", "1")
+        assert "stopping" in chunks[-1]["error"]["message"]
+        assert engine.cancelled == 2
+    assert [v.status for v in visits] == [503, 503]
+
+
 async def test_beyond_the_queue_clients_are_told_to_come_back():
     async with serving(Scripted(delay_s=0.3), serve=Serve(concurrency=1, queue=1)) as client:
         replies = await asyncio.gather(*(client.post() for _ in range(4)))
