@@ -22,6 +22,43 @@ FLAGS = (
     "--hide-scrollbars",
 )
 
+TOO_FAINT = """(() => {
+  const parts = (colour) => {
+    const scale = colour.startsWith("color(") ? 255 : 1; // of a color-mix()
+    return colour.match(/[\\d.]+/g).map((part, i) => (i < 3 ? part * scale : Number(part)));
+  };
+  const light = (colour) => {
+    const [r, g, b] = colour.map((v) => (v <= 10.31 ? v / 3294.6 : ((v / 255 + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const around = (node) => {
+    for (; node; node = node.parentElement) {
+      const [r, g, b, alpha = 1] = parts(getComputedStyle(node).backgroundColor);
+      if (alpha) return [r, g, b];
+    }
+  };
+  const contrast = (colour, opacity, back) => {
+    const seen = parts(colour).slice(0, 3).map((v, i) => v * opacity + back[i] * (1 - opacity));
+    const [dark, bright] = [light(seen), light(back)].sort((a, b) => a - b);
+    return (bright + 0.05) / (dark + 0.05);
+  };
+  const low = [];
+  const check = (name, style, node, least, colour = style.color) => {
+    const ratio = contrast(colour, Number(style.opacity), around(node));
+    if (!(ratio >= least)) low.push(`${name} ${ratio.toFixed(2)}`);
+  };
+  for (const node of document.querySelectorAll("body *")) {
+    const hasText = [...node.childNodes].some((n) => n.nodeType === Node.TEXT_NODE && n.data.trim());
+    if (!node.checkVisibility() || node.matches("script, option, optgroup, :disabled, :disabled *")) continue;
+    if (hasText) check(`${node.localName}.${node.className}`, getComputedStyle(node), node, 4.5);
+    if (!node.matches("input, select, textarea")) continue;
+    check(`${node.id} border`, getComputedStyle(node), node.parentElement, 3, getComputedStyle(node).borderTopColor);
+    if (node.placeholder) check(`${node.id} placeholder`, getComputedStyle(node, "::placeholder"), node, 4.5);
+  }
+  return low;
+})()"""
+"""What falls short of WCAG 2.2 AA: 4.5 for texts (1.4.3), 3 for the outlines of fields (1.4.11)."""
+
 
 def executable():
     """The browser's path; skips the test, saying why, where there is none."""

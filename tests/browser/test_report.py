@@ -72,6 +72,30 @@ async def test_texts_have_their_language_and_direction(page):
 
 
 @in_browser
+async def test_a_line_of_digits_stands_with_the_text_that_it_ends(page):
+    await page.open(page.path, "#prompt=1-ar")
+    last = """[...document.querySelectorAll("#pool .card .text")].map((text) => {
+      const range = document.createRange();
+      range.selectNodeContents(text.lastElementChild);
+      const [line, around] = [range.getBoundingClientRect(), text.getBoundingClientRect()];
+      return Math.round(around.right - line.right);
+    })"""
+    assert await page.js(last) == [0, 0, 0, 0]
+    lines = "[...document.querySelectorAll('#pool .card .text')].at(-1).innerText"
+    assert (await page.js(lines)).splitlines() == ["كم المجموع؟ 3", runs.HOSTILE, "41"]
+
+
+@in_browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_everything_can_be_read_in_both_schemes(page, scheme):
+    await page.look(scheme=scheme)
+    await page.open(page.path, "#prompt=90-ar")
+    too_faint = await page.js(chromium.TOO_FAINT)
+    await page.look()
+    assert too_faint == []
+
+
+@in_browser
 async def test_search_looks_into_prompts_and_candidates(page):
     await page.open(page.path)
     await page.js(SEARCH.format("合計は"))

@@ -145,3 +145,13 @@ async def test_a_wide_tree_scrolls_within_a_telephone(page):
     assert await page.js("document.documentElement.scrollWidth") == 400
     assert await page.js("document.querySelector('.frame').scrollWidth > 400")
     await page.look()
+
+
+@in_browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_nodes_of_every_value_can_be_read_in_both_schemes(page, scheme):
+    await page.look(scheme=scheme)
+    await page.open(page.path, "#prompt=s-hi")
+    too_faint = await page.js(chromium.TOO_FAINT)
+    await page.look()
+    assert too_faint == []

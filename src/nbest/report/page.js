@@ -14,9 +14,14 @@ function el(tag, attributes = {}, ...children) {
   return node;
 }
 
-/** Text in its own language and direction, with what was searched for marked. */
-function written(text, language, cls = "text") {
-  return el("div", { class: cls, dir: "auto", lang: language }, ...marked(text));
+/** Text in its own language, each line in its own direction, with what was searched for marked. */
+function written(text, language) {
+  const lines = text.split(/\r\n|\n|\r/).map((line) => {
+    // A line without letters, such as the last one of many answers, goes with the whole text.
+    const hasLetters = /\p{L}/u.test(line);
+    return el("div", { class: hasLetters && "line" }, ...(line ? marked(line) : ["\n"]));
+  });
+  return el("div", { class: "text", dir: "auto", lang: language }, ...lines);
 }
 
 const folded = (text) => text.normalize("NFKC").toLocaleLowerCase();
@@ -97,7 +102,7 @@ function list() {
         "li",
         { role: "option", id: `row-${start + i}`, "data-at": start + i, "aria-selected": "false" },
         el("div", { class: "id" }, el("bdi", {}, id), el("span", {}, language ?? "")),
-        written(head, language, "head"),
+        el("div", { class: "head", dir: "auto", lang: language }, ...marked(head)),
       ),
     ),
   );
@@ -205,7 +210,7 @@ function explained(choice) {
 
 /** Recorded JSON as nested lists. */
 function json(value) {
-  if (value === null || typeof value !== "object") return written(String(value), undefined, "text");
+  if (value === null || typeof value !== "object") return written(String(value));
   const entries = Array.isArray(value) ? value.map((v, i) => [`${i + 1}.`, v]) : Object.entries(value);
   return el(
     "ul",
