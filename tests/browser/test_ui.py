@@ -31,8 +31,8 @@ async def server():
         yield server
 
 
-async def opened(tab, server, *, locale="en", width=1200):
-    await tab.look(width=width)
+async def opened(tab, server, *, locale="en", width=1200, height=900):
+    await tab.look(width=width, height=height)
     agent = await tab.js("navigator.userAgent")
     await tab.call("Emulation.setUserAgentOverride", userAgent=agent, acceptLanguage=locale)
     await tab.call("Page.navigate", url="about:blank")
@@ -409,6 +409,23 @@ async def test_stop_cancels_the_work_and_keeps_what_is_there(tab, server):
     assert (await text(tab, ".status span")).startswith("Stopped")
     assert await texts(tab, ".card .prose") == ["one"]
     assert await tab.js("document.querySelector('.run > .problem').hidden")
+
+
+@in_browser
+async def test_on_a_telephone_a_run_and_what_stops_it_are_in_sight_together(tab, server):
+    async def endless(ask, say, request):
+        await say.start(request)
+        await asyncio.sleep(60)
+
+    server.script = endless
+    await opened(tab, server, width=360, height=640)
+    await run(tab, "word " * 9999)
+    await tab.until("!!document.querySelector('.status')")
+    for place in ("#stop", ".status"):
+        box = f"document.querySelector({place!r}).getBoundingClientRect()"
+        assert await tab.js(f"{box}.top >= 0 && {box}.bottom <= innerHeight")
+    await tab.js("byId('stop').click()")
+    await tab.until("!running")
 
 
 @in_browser

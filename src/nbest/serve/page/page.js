@@ -47,7 +47,7 @@ async function go(run) {
   runs.push(run);
   running.run = run;
   show(run);
-  if (byId("stage").getBoundingClientRect().top > innerHeight / 2) byId("stage").scrollIntoView();
+  if (byId("stage").getBoundingClientRect().top > innerHeight / 2) byId("stop").scrollIntoView();
   try {
     const headers = { "Content-Type": "application/json" };
     const body = JSON.stringify(run.asked.body);

@@ -25,10 +25,11 @@ class View {
     this.stepCount = el("span", { class: "count" });
     this.stepList = el("div", { class: "cards", role: "list" });
     this.steps = el("section", { class: "pool", hidden: "" }, el("h2", {}, word("steps"), " ", this.stepCount), this.stepList);
+    const prompt = { class: "long", tabindex: 0, role: "group", "aria-label": word("prompt") };
     this.node = el(
       "article",
       { class: "run", "aria-busy": "true" },
-      el("div", { class: "asked" }, prose(asked.prompt, asked.language), el("p", { class: "meta" }, ...asked.facts)),
+      el("div", { class: "asked" }, el("div", prompt, prose(asked.prompt, asked.language)), el("p", { class: "meta" }, ...asked.facts)),
       this.status,
       this.problem,
       el("section", { class: "answer" }, el("h2", {}, word("answer"), " ", this.chips), this.answer, this.why),
