@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The clients and harnesses that people have, unchanged, against the gateway: OpenAI's JavaScript client, LangChain,
-# LiteLLM, lm-evaluation-harness, inspect_ai. Everything lives in .venv-clients (1.5 GB, made once, and again where
+# LiteLLM, lm-evaluation-harness, inspect_ai. Everything lives in .venv-clients (1.3 GB, made once, and again where
 # what is pinned in tests/gateway/clients changes).
 #   PYTHON=…        the interpreter that has nbest and its test tools (default: .venv/bin/python)
 #   CLIENTS_VENV=…  where the environments of the clients are (default: .venv-clients)
