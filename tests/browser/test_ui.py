@@ -517,6 +517,19 @@ async def test_texts_have_their_language_and_direction(tab, server):
 
 
 @in_browser
+@pytest.mark.parametrize(("locale", "direction"), [("ar", "rtl"), ("ja", "ltr")])
+async def test_a_tally_reads_as_the_labels_around_it(tab, server, locale, direction):
+    async def voting(ask, say, request):
+        await say.start(request)
+        await say.finish("42", chosen=None, rationale="42: 5 · 41: 1")
+
+    server.script = voting
+    await opened(tab, server, locale=locale)
+    await asked_and_done(tab, ARABIC)
+    assert await tab.js("getComputedStyle(document.querySelector('.why .prose p')).direction") == direction
+
+
+@in_browser
 @pytest.mark.parametrize("language", ["en", "ar", "hi", "ja", "ko", "th", "zh"])
 async def test_code_keeps_its_columns_in_every_language(tab, server, language):
     async def coding(ask, say, request):

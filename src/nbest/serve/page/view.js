@@ -294,7 +294,7 @@ function explained({ rationale, details, scores, weights, chosen }) {
   const others = Object.entries(details ?? {}).filter(([name]) => !["rounds", "critiques", "games", "values"].includes(name));
   const parts = [
     known.length > 0 && el("p", { class: "meta" }, known.join(" · ")),
-    rest && prose(rest),
+    rest && prose(rest, /\p{L}/u.test(rest) ? undefined : language), // a tally reads as the labels around it do
     ...(details?.rounds ?? []).map(judged),
     ...(details?.critiques ?? []).map(judged),
     details?.games && games(details.games),
