@@ -245,11 +245,10 @@ class Context:
             return (await self._draw_all([request]))[0]
 
         def wrote(text: str) -> None:
-            self.written += text
-            watch.wrote(text)
+            said = request.prefix[len(self.written) :] + text  # a call that fails at once has said nothing
+            self.written += said
+            watch.wrote(said)
 
-        if missing := request.prefix[len(self.written) :]:
-            wrote(missing)
         into: list[Completion | None] = [None]
         await self._draw_before_deadline(request, into, wrote)
         if into[0] is None and (own := self.written[len(request.prefix) :]):

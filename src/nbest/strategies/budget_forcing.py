@@ -69,7 +69,8 @@ class BudgetForcing:
                     ending = self._answering(last.text, prompt, ctx)
                     pool += await ctx.sample([_continued(prompt, last, ending, params)], is_answer=True)
                 break
-        whole = [c for c in pool if c.is_usable and c.finish != "length"]
+        # What was heard while it was written stands.
+        whole = [c for c in pool if c.is_usable and (c.finish != "length" or ctx.written)]
         return chosen((whole or usable(pool))[-1])
 
     def _longer(self, text: str, prompt: Prompt, ctx: Context) -> str:

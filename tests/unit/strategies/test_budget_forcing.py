@@ -12,6 +12,22 @@ from nbest.types import Completion, Message, Prompt, Usage
 AR = Prompt(id="p", messages=(Message(role="user", content="كم ٧ + ٥؟"),), language="ar")
 
 
+class Listener:
+    wants_text = True
+
+    def __init__(self):
+        self.heard = ""
+
+    def drew(self, *_):
+        pass
+
+    def failed(self, *_):
+        pass
+
+    def wrote(self, text):
+        self.heard += text
+
+
 @dataclass
 class Thinker:
     says: list
@@ -21,12 +37,15 @@ class Thinker:
     async def capabilities(self):
         return Capabilities()
 
-    async def generate(self, request):
+    async def generate(self, request, on_text=None):
         self.asked.append(request)
         said = self.says.pop(0)
         if isinstance(said, Exception):
             raise said
-        return [said if isinstance(said, Completion) else Completion(text=said, usage=Usage(completion=2))]
+        drawn = said if isinstance(said, Completion) else Completion(text=said, usage=Usage(completion=2))
+        if on_text:
+            on_text(drawn.text)
+        return [drawn]
 
 
 def cut(text):
@@ -53,6 +72,20 @@ async def test_a_text_that_ends_goes_on_after_a_word_of_its_language():
 async def test_of_a_reasoning_model_the_thinking_goes_on():
     _, engine = await forced("<think>٧ + ٥\n</think>\n١١", "…", waits=1, word="مهلا")
     assert engine.asked[1].prefix == "<think>٧ + ٥\nمهلا"
+
+
+@pytest.mark.parametrize(
+    ("last", "text"),
+    [
+        ([cut(" ٧ + ٥"), cut(" ١٢")], "١١\nلحظة، ٧ + ٥\nالجواب: ١٢"),
+        ([EngineError("down")], "١١"),
+    ],
+)
+async def test_what_was_heard_while_it_was_written_is_the_answer(last, text):
+    listener = Listener()
+    outcome = await answer(AR, BudgetForcing(waits=1), {"policy": Thinker(["١١", *last])}, watch=listener)
+    assert outcome.text == text
+    assert listener.heard in {text, ""}
 
 
 async def test_a_text_that_is_cut_off_is_made_to_answer():
