@@ -135,7 +135,8 @@ class Gateway:
         n = max(ask.n, ask.nbest.n or 0)
         most = min(serve.max_n, key.max_n or serve.max_n)
         try:
-            if n and (ask.nbest.n or n > (pool_size(strategy) or 1)):
+            size = pool_size(strategy)  # None where parameters multiply, as in revise: it gives what it has
+            if ask.nbest.n or (size is not None and n > size):
                 strategy = with_n(strategy, n)
             prompt = Prompt(
                 id=id_ if ask.seed is None else f"seeded-{_digest(ask)}",

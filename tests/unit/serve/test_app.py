@@ -245,6 +245,13 @@ async def test_a_refusal_names_the_parameter(body, param):
     assert (status, reply["error"]["param"]) == (400, param), reply
 
 
+async def test_several_answers_of_a_strategy_whose_size_is_not_one_number():
+    async with serving(Scripted(texts=["4", "5"])) as client:
+        _, _, reply = await client.post(model="fake@revise(sequential=1, parallel=4)", n=3)
+    assert [c["index"] for c in reply["choices"]] == [0, 1, 2]
+    assert reply["nbest"]["num_candidates"] == 4
+
+
 async def test_presets_alone_where_the_server_says_so():
     async with serving(
         Scripted(), serve=Serve(strategies_by_clients=False), presets={"p": "parallel"}
