@@ -86,10 +86,12 @@ class RunWriter:
     def close(self) -> None:
         """May be called twice."""
         if self._lock >= 0:
-            os.fsync(self._file)
-            os.close(self._file)
-            os.close(self._lock)
-            self._lock = -1
+            try:
+                os.fsync(self._file)
+            finally:  # a disk that refuses keeps no files open
+                os.close(self._file)
+                os.close(self._lock)
+                self._lock = -1
 
     def __enter__(self) -> Self:
         return self

@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import secrets
+import shutil
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -107,10 +108,12 @@ class Recorder:
         if is_full or config != self._written_under:
             self._finish()
         if self._writer is None:
+            path = self._directory / run_name()
             try:
-                self._writer = RunWriter(self._directory / run_name(), config)
+                self._writer = RunWriter(path, config)
             except OSError:
                 self._paused_until = now + _PAUSE_S
+                shutil.rmtree(path, ignore_errors=True)  # half of a run, which no command reads
                 raise
             self._num_in_run, self._opened, self._written_under = 0, now, config
         return self._writer

@@ -135,6 +135,29 @@ def test_a_disk_that_refuses_costs_what_came_while_it_did(tmp_path, monkeypatch)
     assert [o.prompt.id for o in read_outcomes(second)] == ["req-3"]
 
 
+@pytest.mark.parametrize("call", ["write", "fsync"])
+def test_a_full_disk_leaves_no_halves_of_runs_and_no_open_files(tmp_path, monkeypatch, call):
+    now = 0.0
+    recorder = Recorder(tmp_path, {}, clock=lambda: now)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    monkeypatch.setattr(records.os, call, full)
+    for i in range(5):
+        now += 11.0
+        recorder.use({"config": i})
+        recorder.offer(outcome(i))
+        wait_until(lambda i=i: recorder.num_dropped + recorder.num_recorded == i + 1)
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 2
+    monkeypatch.undo()
+    now += 11.0
+    recorder.offer(outcome(5))
+    assert recorder.close(60)
+    assert "req-5" in [o.prompt.id for run in runs(tmp_path) for o in read_outcomes(run)]
+
+
 def test_a_request_never_waits_for_the_disk(tmp_path, monkeypatch):
     may_write = threading.Event()
     monkeypatch.setattr(module.RunWriter, "append", lambda self, o: may_write.wait(60))
