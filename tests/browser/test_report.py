@@ -131,6 +131,15 @@ async def test_the_winner_its_scores_and_what_it_was_made_from(page):
 
 
 @in_browser
+async def test_many_games_do_not_push_the_candidates_away(page):
+    await page.open(page.path, "#prompt=1-ar")
+    games = "Array.from({ length: 500 }, (_, a) => ({ a, b: a + 1, verdict: 'A>B' }))"
+    await page.js(f"document.querySelector('.why').replaceWith(explained({{ d: {{ games: {games} }} }}))")
+    assert (await page.js("document.querySelector('.why').textContent")).count("verdict") == 500
+    assert await page.js("document.querySelector('.why').offsetHeight < innerHeight")
+
+
+@in_browser
 async def test_everything_can_be_done_from_the_keyboard(page):
     await page.open(page.path)
     chosen = "document.querySelector('#list [aria-selected=true]').id"
