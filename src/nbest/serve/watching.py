@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from nbest.errors import EngineError
 from nbest.language import identify
 from nbest.types import Candidate, Completion, Json, Request, SamplingParams, ToolCall
+from nbest.wire.replies import BYTES_PER_TOKEN
 
 Tell = Callable[[str, str | Mapping[str, Json]], object]
 """Hears ("event", what happened), ("failure", a candidate that is none) and ("text", a piece of the answer)."""
@@ -21,8 +22,9 @@ class Watching:
     ) -> None:
         self.wants_text = wants_text
         self._wants_candidates = wants_candidates
-        self.num_tokens = 0
-        """Read and drawn so far, over all calls."""
+        self._num_counted = 0
+        self._num_bytes = 0
+        """Heard of a text whose call has not come back."""
         self.errors: list[EngineError] = []
         self.first_s: float | None = None
         """Until the first text was drawn."""
@@ -35,11 +37,18 @@ class Watching:
         self._num_drawn = 0
         self._started = time.monotonic()
 
+    @property
+    def num_tokens(self) -> int:
+        """Read and drawn so far, over all calls; of a text that was heard and broken off, by its length."""
+        return self._num_counted - (-self._num_bytes // BYTES_PER_TOKEN)
+
     def drew(self, request: Request, completions: Sequence[Completion]) -> None:
         now = time.monotonic() - self._started
         if self.first_s is None:
             self.first_s = now
-        self.num_tokens += sum(c.usage.prompt + c.usage.completion for c in completions)
+        if spent := sum(c.usage.prompt + c.usage.completion for c in completions):
+            self._num_counted += spent
+            self._num_bytes = 0
         if request.role == "policy":
             self._drawn_s = now
             self._num_drawn += len(completions)
@@ -65,6 +74,7 @@ class Watching:
 
     def wrote(self, text: str) -> None:
         self.has_written = True
+        self._num_bytes += len(text.encode(errors="replace"))
         if self._tell is not None:
             self._tell("text", text)
 

@@ -11,7 +11,7 @@ from nbest.errors import EngineProtocolError
 from nbest.types import Completion, Finish, Json, Logprobs, SamplingParams, ToolCall, Usage, replace
 from nbest.wire.calls import tool_calls
 
-_BYTES_PER_TOKEN = 4
+BYTES_PER_TOKEN = 4
 """Of UTF-8, roughly: used only where a server reports no token counts at all."""
 _MAX_ERROR = 300
 _T = TypeVar("_T")
@@ -319,7 +319,7 @@ def _shares(
     is_known = len(known) == len(drawn)
     num_bytes = [len(d.text.encode()) for d in drawn]
     if total is None:
-        return known if is_known else [-(-b // _BYTES_PER_TOKEN) for b in num_bytes]
+        return known if is_known else [-(-b // BYTES_PER_TOKEN) for b in num_bytes]
     if counts_first:
         rest = known[1:] if is_known else [-(-total * b // max(1, num_bytes[0])) for b in num_bytes[1:]]
         return [total, *rest]

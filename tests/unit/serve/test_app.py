@@ -499,6 +499,30 @@ async def test_keys_open_and_limit():
         assert (status, reply["error"]["code"]) == (429, "rate_limit_exceeded")
 
 
+class Endless(Scripted):
+    """Writes, and does not end."""
+
+    async def generate(self, request, on_text=None):
+        on_text("二加二等于四。" * 100)
+        await asyncio.sleep(60)
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+async def test_what_was_heard_is_charged_though_its_call_never_ends(leaves):
+    key = Key(name="ana", sha256=hash_of("k"), tokens_per_minute=300)
+    async with serving(Endless(), serve=Serve(keys=(key,)), sample="greedy", select="first") as client:
+        body = {"model": "fake", "messages": [{"role": "user", "content": "二加二？"}], "stream": True}
+        body |= {} if leaves else {"nbest": {"deadline": 0.1}}
+        headers = {"Authorization": "Bearer k"}
+        path = client.base + "/v1/chat/completions"
+        async with client.session.post(path, json=body, headers=headers) as reply:
+            await (reply.content.readany() if leaves else reply.read())
+        while client.service.admission.num_at_work:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        status, _, refused = await client.post(headers=headers)
+    assert (status, refused["error"]["code"]) == (429, "rate_limit_exceeded")
+
+
 async def test_without_keys_other_names_of_this_machine_are_refused():
     async with serving(Scripted()) as client:
         assert (await client.get("/v1/models", headers={"Host": "evil.example"}))[0] == 403
