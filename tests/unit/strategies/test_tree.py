@@ -310,6 +310,24 @@ def test_an_answer_too_long_is_cut_off_and_does_not_win():
     assert outcome.selection.winner.finish == "stop"
 
 
+def test_an_answer_that_was_cut_off_takes_no_place_among_the_finished():
+    @dataclass
+    class Long(Scripted):
+        def _one(self, request, i):
+            is_long = not request.prefix and i == 0
+            return replace(super()._one(request, i), usage=Usage(completion=20 if is_long else 5))
+
+    engine = Long()
+    outcome = solve(engine, Tree(search=Beam(n=2, width=1), verifier=Counting(), max_tokens=20))
+    assert [c.finish for c in outcome.candidates] == ["length"] + ["step"] * 3 + ["stop"] * 2
+    assert [(r.prefix, r.n) for r in engine.requests[:2]] == [("", 2), ("ตัวเลข: ๓ (1)\n", 2)]
+
+
+def test_of_unfinished_answers_that_are_worth_the_same_the_longest_is_chosen():
+    tree = Tree(search=Beam(n=4, width=2), verifier=Counting(unscored=True))
+    assert solve(Scripted(), tree, budget=Budget(samples=8)).text.count("\n") == 2
+
+
 def test_a_failing_call_costs_its_branch_only():
     engine = Scripted(fail=lambda r: "(3)" in r.prefix)
     outcome = solve(engine, Tree(search=Beam(n=4, width=2), verifier=Counting()))
