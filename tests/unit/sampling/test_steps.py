@@ -19,7 +19,8 @@ def test_the_next_step_continues_its_parent_in_one_request():
     assert (request.prefix, request.n, request.parents) == (PARENT.text, 3, (4,))
     assert request.params.stop == ("\n", "</step>")
     assert (request.params.max_tokens, request.params.seed) == (20, 7)
-    assert Steps().next(PROMPT, None, 1, seed=0, spent=0, is_greedy=True).params.temperature == 0
+    likeliest = Steps(top_p=0.5).next(PROMPT, None, 1, seed=0, spent=0, is_greedy=True).params
+    assert (likeliest.temperature, likeliest.top_p) == (0, 1)
 
 
 PARAMS = SamplingParams(stop=("\n", "</s>"))

@@ -118,6 +118,48 @@ def test_from_an_engine_that_does_not_say_what_ended_a_text_steps_are_cut_here()
     assert any("does not say what ended a text" in note for note in outcome.notes)
 
 
+def test_what_was_drawn_beyond_a_steps_end_does_not_count_against_max_tokens():
+    engine = Scripted(names_stop=False)
+    tree = Tree(search=Beam(n=1, width=1), verifier=Counting(), step_tokens=20, max_tokens=20)
+    solve(engine, tree)
+    assert 20 - 5 < engine.requests[1].params.max_tokens < 20
+
+
+def test_the_same_words_as_a_step_and_as_an_answer_are_two_texts():
+    @dataclass
+    class Both(Scripted):
+        def _one(self, request, i):
+            return Completion(text="" if request.prefix else "四", finish=("length", "stop")[i % 2])
+
+    async def verifier(prompt, candidates, ctx):
+        return [Score(value=float(c.finish == "stop")) for c in candidates]
+
+    outcome = solve(Both(), Tree(search=Beam(n=2, width=2, rounds=1), verifier=verifier))
+    assert outcome.selection.details["values"] == {"0": 0.0, "1": 1.0}
+
+
+def test_a_deadline_that_passes_in_the_verifier_ends_the_search():
+    async def verifier(prompt, candidates, ctx):
+        await asyncio.sleep(0.3)
+        return [Score(value=1.0) for _ in candidates]
+
+    engine = Scripted()
+    tree = Tree(search=Beam(n=2, width=2), verifier=verifier)
+    outcome = solve(engine, tree, budget=Budget(seconds=0.2))
+    assert (outcome.stopped, len(engine.requests)) == ("deadline", 1)
+
+
+def test_dora_compares_the_last_steps_alone():
+    compared = []
+
+    async def similarity(hypotheses, references, ctx):
+        compared.append(set(hypotheses))
+        return [[float(a == b) for b in references] for a in hypotheses]
+
+    solve(Scripted(), Tree(search=Dora(n=2, similarity=similarity), verifier=Counting()))
+    assert compared[1] <= {f"ขั้น ๒ ({i})\n" for i in range(2)}
+
+
 def test_an_engine_that_continues_nothing_is_refused_before_anything_is_drawn():
     class Deaf(Scripted):
         async def capabilities(self):
@@ -267,6 +309,7 @@ def test_what_is_left_finishes_different_steps():
     tree = Tree(search=Beam(n=4, width=1), verifier=Counting())
     outcome = solve(engine, tree, budget=Budget(samples=12))
     assert [r.prefix for r in engine.requests[-2:]] == ["ตัวเลข: ๓ (1)\n", "ตัวเลข: ๓ (0)\n"]
+    assert {r.params.temperature for r in engine.requests[-2:]} == {0.0}
     assert len(outcome.candidates) == 4 + 4 + 2
 
 
