@@ -204,6 +204,7 @@ def _start(config: ServerConfig, key: str) -> Any:
     params.api_keys = [key]
     params.ui = False
     params.endpoint_slots = False
+    params.endpoint_metrics = True  # asked once, below
     params.cache_ram_mib = 0  # keeps memory flat
     params.verbosity = -1
     params.warmup = False
@@ -211,8 +212,12 @@ def _start(config: ServerConfig, key: str) -> Any:
         params.load_mode = x.llama_load_mode.LLAMA_LOAD_MODE_NONE
     try:
         with _starting:
-            return x.Server(params)
+            server = x.Server(params)
     except RuntimeError as e:
         raise InputError(
             f"{config.path}: llama.cpp cannot load this model ({str(e).splitlines()[0]})"
         ) from None
+    # The thread that draws may begin later than this one goes on, and a server that is freed before it has
+    # begun never ends. This question passes through its queue.
+    server.handle_metrics()
+    return server

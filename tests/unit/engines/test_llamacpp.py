@@ -3,6 +3,9 @@
 import asyncio
 import os
 import struct
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -150,3 +153,21 @@ class TestRefusals:
 
     def test_other_refusals_keep_their_words(self):
         assert "temperature" in str(_refusal(b'{"error": {"message": "temperature is odd"}}'))
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="needs a system that pins processes to a core"
+)
+def test_an_engine_that_drew_nothing_closes():
+    """On a core that somebody else keeps busy the thread that draws begins late; freed before it had begun,
+    llama.cpp never ended."""
+    code = (
+        "import os, subprocess, sys\n"
+        "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        "busy = subprocess.Popen([sys.executable, '-c', 'import time\\nwhile time.time() < %f: pass'])\n"
+        "from nbest.engines.llamacpp import LlamaCpp\n"
+        "from nbest.engines.llamaserver import LlamaServer\n"
+        "for _ in range(15): LlamaServer(LlamaCpp(slots=1).config()).close()\n"
+        "busy.kill()\n"
+    )
+    subprocess.run([sys.executable, "-c", code % (time.time() + 60)], check=True, timeout=60)
