@@ -8,7 +8,7 @@ from typing import Generic, NamedTuple, TypeVar
 from nbest.context import Context
 from nbest.judging.sections import images_of, shown_candidates, shown_prompt, texts_of, unused_tag
 from nbest.judging.templates import TemplateLanguage, fill, language_name, language_words, template_for
-from nbest.judging.verdicts import NoVerdictError
+from nbest.judging.verdicts import NoVerdictError, without_thought
 from nbest.types import Completion, Json, Message, Prompt, Request, Role, SamplingParams, replace
 
 V = TypeVar("V")
@@ -35,6 +35,8 @@ class Reply(NamedTuple, Generic[V]):
     """Whether it took a second turn."""
     is_answered: bool = True
     """False where the judge failed or was not asked: the same question may have a verdict another time."""
+    said: str = ""
+    """`text` without what a reasoning model thought."""
 
     @property
     def record(self) -> dict[str, Json]:
@@ -106,8 +108,12 @@ async def ask(questions: Sequence[Question[V]], ctx: Context) -> list[Reply[V]]:
     for i, completions in zip(again, await ctx.complete(repairs), strict=True):
         first, second = replies[i], _reply(completions, questions[i].read)
         problem = None if second.problem is None else f"{first.problem}; when asked again: {second.problem}"
-        text = f"{first.text}\n\n{second.text}".strip()
-        replies[i] = Reply(second.verdict, text, problem, is_repaired=True, is_answered=second.is_answered)
+        replies[i] = second._replace(
+            text=f"{first.text}\n\n{second.text}".strip(),
+            said=f"{first.said}\n\n{second.said}".strip(),
+            problem=problem,
+            is_repaired=True,
+        )
     return replies
 
 
@@ -117,12 +123,13 @@ def _reply(completions: Sequence[Completion], read: Callable[[str], V]) -> Reply
     completion = completions[0]
     if completion.error is not None:
         return Reply(None, completion.text, f"the judge failed: {completion.error}", is_answered=False)
+    text, said = completion.text, without_thought(completion.text)
     if completion.finish == "length":
-        return Reply(None, completion.text, "the reply was cut off at max_tokens")
+        return Reply(None, text, "the reply was cut off at max_tokens", said=said)
     try:
-        return Reply(read(completion.text), completion.text)
+        return Reply(read(text), text, said=said)
     except NoVerdictError as e:
-        return Reply(None, completion.text, str(e))
+        return Reply(None, text, str(e), said=said)
 
 
 def _was_answered(completions: Sequence[Completion]) -> bool:

@@ -83,10 +83,16 @@ def grade(reply: str) -> Grade:
     return last
 
 
+def without_thought(reply: str) -> str:
+    """What stands after a reasoning model's thoughts; the empty string where it ends within one."""
+    text = _THOUGHT.split(reply)[-1]
+    return "" if _UNFINISHED_THOUGHT.match(text) else text
+
+
 def _final_text(reply: str) -> str:
     """What stands after a reasoning model's thoughts, in one spelling, without code fences."""
-    text = _THOUGHT.split(reply)[-1]
-    if _UNFINISHED_THOUGHT.match(text):
+    text = without_thought(reply)
+    if reply.strip() and not text:
         raise NoVerdictError("the reply ends within a thought")
     text = unicodedata.normalize("NFKC", text.translate(_BRACKETS))
     text = "".join(_ascii_digit(c) for c in text if unicodedata.category(c) != "Cf")

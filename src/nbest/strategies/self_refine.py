@@ -31,9 +31,9 @@ class SelfRefine:
     turn, with the earlier rounds before them. At most `rounds` rewrites. The last answer wins, or what
     `selector` chooses among all of them.
 
-    The critique is asked for with a template (`critique.txt`) and metered as the verifier's; its engine
-    is the one called "verifier", else the policy itself. A critique without a readable verdict counts as one that is
-    not satisfied; one that failed ends the loop, with a note. An answer that fails is drawn again in the next
+    The critique is asked for with a template (`critique.txt`) and metered as the verifier's; what a
+    reasoning model thinks first is not shown to the rewrite. Its engine is the one called "verifier", else
+    the policy itself. A critique without a readable verdict counts as one that is not satisfied; one that failed ends the loop, with a note. An answer that fails is drawn again in the next
     round, and one that is cut off never replaces a whole one.
     """
 
@@ -84,7 +84,7 @@ class SelfRefine:
                 break
             if reply.verdict == _GOOD:
                 break
-            attempts.append(Attempt(answer, self._turn(reply.text, prompt, ctx)))
+            attempts.append(Attempt(answer, self._turn(reply.said, prompt, ctx)))
         return replace(await self._chosen(prompt, pool, best, ctx), details={"critiques": critiques})
 
     async def _chosen(

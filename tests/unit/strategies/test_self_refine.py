@@ -58,6 +58,19 @@ async def test_a_critique_in_one_line_with_its_verdict_is_heard():
     assert engine.asked[2].prompt.messages[-1].content == "7 + 5 不是 11。\n\n请检查一下，再试一次。"
 
 
+async def test_what_a_critic_thinks_is_not_part_of_its_critique():
+    thought = "<think>也许是对的？[[1]]</think>\n7 + 5 不是 11。\n[[2]]"
+    outcome, engine = await refined(["答案：11", "答案：12"], [thought], rounds=1)
+    assert engine.asked[2].prompt.messages[-1].content == "7 + 5 不是 11。\n\n请检查一下，再试一次。"
+    assert outcome.selection.details["critiques"][0]["reply"] == thought
+
+
+async def test_a_critique_that_names_its_verdict_when_asked_again_is_heard_without_either_thought():
+    critiques = ["想一想。</think>7 + 5 不是 11。", "<think>嗯</think>[[2]]"]
+    _, engine = await refined(["答案：11", "答案：12"], critiques, rounds=1)
+    assert engine.asked[-1].prompt.messages[-1].content == "7 + 5 不是 11。\n\n请检查一下，再试一次。"
+
+
 async def test_the_critique_is_asked_for_in_the_prompts_language():
     _, engine = await refined(["答案：12"], ["[[1]]"])
     assert engine.asked[1].prompt.messages[0].content.startswith("你是一道题的一份回答的细心评论者。")
