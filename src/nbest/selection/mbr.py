@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from dataclasses import replace as replace_fields
 from math import fsum
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbest.context import Context
-from nbest.errors import CapabilityError, SelectionError
+from nbest.errors import CapabilityError, EngineTimeoutError, SelectionError
 from nbest.protocols import Utility
 from nbest.registry import spec_of
 from nbest.selection.pool import argmax, chosen, usable
@@ -56,7 +56,7 @@ class Mbr:
     as it is. Sums are exact (`fsum`): neither the order of the pool nor rounding decides a tie, the lowest
     id does. Kumar and Byrne 2004; Eikema and Aziz 2020 (arXiv 2005.10283).
 
-    Raises `SelectionError` where a utility returns anything but N×M finite numbers, and `CapabilityError`
+    Where a utility is not there at the deadline the first candidate wins, with a note. Raises `SelectionError` where a utility returns anything but N×M finite numbers, and `CapabilityError`
     for `aggregate` with a utility that has no such form.
     """
 
@@ -78,10 +78,10 @@ class Mbr:
             raise ValueError("first_references and num_resamples must be at least 1")
 
     async def __call__(self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context) -> Selection:
+        told = self
         if isinstance(self.utility, NeedsPrompt):
             told = replace_fields(self, utility=self.utility.for_prompt(prompt))
-            return await told.choose(candidates, ctx)
-        return await self.choose(candidates, ctx)
+        return await in_time(told.choose(candidates, ctx), candidates, ctx)
 
     async def choose(self, candidates: Sequence[Candidate], ctx: Context) -> Selection:
         """The choice, once the utility knows the prompt."""
@@ -163,6 +163,20 @@ class Mbr:
         self, hypotheses: Sequence[str], references: Sequence[str], ctx: Context
     ) -> NDArray[np.float64]:
         return await utilities(self.utility, hypotheses, references, ctx)
+
+
+async def in_time(choice: Awaitable[Selection], candidates: Sequence[Candidate], ctx: Context) -> Selection:
+    """The choice; the first of `candidates` and a note where a utility is late for the prompt's deadline.
+
+    Raises `EngineError` for whatever else a utility fails of.
+    """
+    try:
+        return await choice
+    except EngineTimeoutError as e:
+        if ctx.stopped != "deadline":
+            raise
+        ctx.note(f"no utilities, so the first candidate was chosen: {e}")
+        return chosen(usable(candidates)[0])
 
 
 async def utilities(

@@ -12,7 +12,7 @@ from nbest.errors import SelectionError
 from nbest.language import primary_subtag
 from nbest.protocols import Utility
 from nbest.registry import spec_of
-from nbest.selection.mbr import NeedsPrompt, row_means, utilities
+from nbest.selection.mbr import NeedsPrompt, in_time, row_means, utilities
 from nbest.selection.pool import argmax, chosen, usable
 from nbest.types import Candidate, Prompt, Selection
 
@@ -28,7 +28,7 @@ class Xmbr:
 
     `utility` has to compare across languages: `embedding` or `comet`. One that does not say so, such as
     chrF, sees little more than names and digits across languages; that is allowed, and noted. Without
-    evidence the choice is that of `mbr`. Raises `SelectionError` where no candidate may win.
+    evidence the choice is that of `mbr`. Where the utility is late, the first candidate wins, as there. Raises `SelectionError` where no candidate may win.
     """
 
     utility: Utility
@@ -41,13 +41,9 @@ class Xmbr:
             raise ValueError(f"evidence={self.evidence} must be weights of at least 0")
 
     async def __call__(self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context) -> Selection:
+        told = self
         if isinstance(self.utility, NeedsPrompt):
             told = replace_fields(self, utility=self.utility.for_prompt(prompt))
-            return await told.choose(prompt, candidates, ctx)
-        return await self.choose(prompt, candidates, ctx)
-
-    async def choose(self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context) -> Selection:
-        """The choice, once the utility knows the prompt."""
         pool = usable(candidates)
         own = [
             c
@@ -59,6 +55,10 @@ class Xmbr:
                 f"no candidate in the prompt's language ({prompt.language or 'not known'}) is usable: the"
                 f" {len(pool)} others are evidence only"
             )
+        return await in_time(told.choose(pool, own, ctx), own, ctx)
+
+    async def choose(self, pool: Sequence[Candidate], own: Sequence[Candidate], ctx: Context) -> Selection:
+        """The choice among `own`, once the utility knows the prompt."""
         weight_by_id = {c.id: 1.0 for c in own}
         for c in pool:
             weight_by_id.setdefault(c.id, self._weight(c.language))

@@ -152,6 +152,29 @@ async def test_at_the_deadline_candidates_have_no_quality():
     assert "before the deadline" in ctx.notes[0]
 
 
+@pytest.mark.parametrize("selector", [Mbr, Xmbr])
+async def test_at_the_deadline_the_first_candidate_is_the_answer(selector):
+    ctx = Context({}, budget=Budget(seconds=0.2))
+    silent = f"{sys.executable} -c 'import time; time.sleep(5)'"
+    pool = [
+        Candidate(id=0, text="", error="down"),
+        Candidate(id=1, text="roter Apfel", language="de"),
+        Candidate(id=2, text="grüner Apfel", language="de"),
+    ]
+    found = await selector(utility=Comet(command=silent))(PROMPT, pool, ctx)
+    assert found.winner.id == 1
+    assert found.scores == {}
+    assert ctx.stopped == "deadline"
+    assert ctx.notes[0].startswith("no utilities, so the first candidate was chosen: ")
+
+
+async def test_a_utility_that_fails_in_time_is_an_error():
+    gone = f"{sys.executable} -c 'raise SystemExit(3)'"
+    pool = [Candidate(id=i, text=t) for i, t in enumerate("ab")]
+    with pytest.raises(EngineError):
+        await Mbr(utility=Comet(command=gone))(PROMPT, pool, Context({}))
+
+
 async def test_over_http(reward_server):
     from aiohttp import web
 
