@@ -19,7 +19,8 @@ def dealt(total: int, weights: Sequence[float]) -> list[int]:
         weights, all_weight = [1.0] * len(weights), float(len(weights))
     shares = [total * (w / all_weight) for w in weights]
     parts = [int(s) for s in shares]
-    by_remainder = sorted(range(len(parts)), key=lambda i: (parts[i] - shares[i], i))
+    # Equal remainders differ in their last bits where the parts differ: 8 · 4/6 and 8 · 1/6.
+    by_remainder = sorted(range(len(parts)), key=lambda i: (round(parts[i] - shares[i], 9), i))
     for i in by_remainder[: max(0, total - sum(parts))]:
         parts[i] += 1
     return parts

@@ -41,7 +41,7 @@ def naive_rebase(world, n, temperature, uniqueness=lambda draw, draws: 1.0):
 def naive_deal(total, shares):
     parts = [int(total * s) for s in shares]
     while sum(parts) < total:
-        i = max(range(len(parts)), key=lambda j: (total * shares[j] - parts[j], -j))
+        i = max(range(len(parts)), key=lambda j: (round(total * shares[j] - parts[j], 9), -j))
         parts[i] += 1
     return parts
 
@@ -65,6 +65,7 @@ def test_parts_sum_up_and_are_within_one_of_their_share(total, weights):
 def test_a_share_of_nothing():
     assert dealt(5, []) == []
     assert dealt(5, [0.0, 0.0]) == [3, 2]
+    assert dealt(8, [4.0, 1.0, 1.0]) == [6, 1, 1]  # three equal remainders: the earliest has what is over
     assert softmax([None, None], 1.0) == [0.5, 0.5]
     assert softmax([None, 3.0], 1.0) == [0.0, 1.0]
     assert softmax([1e300, 0.0], 1e-9) == [1.0, 0.0]
