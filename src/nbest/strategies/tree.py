@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from math import ceil
 
 from nbest.answers.calls import said
@@ -106,11 +107,12 @@ class _Climb:
         self._names_stop = await self._can_name_stop()
         state = search.start(self._rng.getrandbits(62))
         while wishes := search.ask(state):
-            requests = [self._wanted(w, state) for w in wishes]
+            together = _by_text(wishes, state)
+            requests = [self._wanted(same, state) for same in together]
             if not ctx.can_grant(requests):
                 ctx.stopped = "deadline" if ctx.seconds_left == 0 else "budget"
                 break
-            for child in await self._children(wishes, requests):
+            for child in await self._children(together, requests):
                 state = search.tell(state, child)
             if ctx.stopped != "done":
                 break
@@ -142,15 +144,17 @@ class _Climb:
         value, spent = self._values.get(candidate.id), self._num_spent.get(candidate.id, 0)
         return value is None, -(value or 0.0), -spent, candidate.id
 
-    def _wanted(self, wish: Expansion, state: State) -> Request:
-        parent = self._step_by_text.get(state.nodes[wish.node].text)
+    def _wanted(self, same: Sequence[Expansion], state: State) -> Request:
+        """All that is wished for of one text, in one request, so that it is read once."""
+        parent = self._step_by_text.get(state.nodes[same[0].node].text)
+        n = sum(w.n for w in same)
         return self._steps.next(
             self._prompt,
             parent,
-            wish.n,
-            seed=self._next_seed(wish.n),
+            n,
+            seed=self._next_seed(n),
             spent=self._spent(parent),
-            is_greedy=wish.is_greedy,
+            is_greedy=same[0].is_greedy,
             names_stop=self._names_stop,
         )
 
@@ -162,14 +166,17 @@ class _Climb:
     def _spent(self, candidate: Candidate | None) -> int:
         return self._num_spent[candidate.id] if candidate else 0
 
-    async def _children(self, wishes: Sequence[Expansion], requests: Sequence[Request]) -> list[Child]:
+    async def _children(
+        self, together: Sequence[Sequence[Expansion]], requests: Sequence[Request]
+    ) -> list[Child]:
         """One for each draw that was wished for, those that the deadline kept back included."""
         by_seed = {_seed(c): c for c in await self._sample(requests, are_steps=True)}
         slots = [
-            (wish, i, request, by_seed.get((request.params.seed or 0) + i))
-            for wish, request in zip(wishes, requests, strict=True)
-            for i in range(wish.n)
+            (wish, i, request, by_seed.get(seed))
+            for same, request in zip(together, requests, strict=True)
+            for (wish, i), seed in zip(_draws(same), count(request.params.seed or 0), strict=False)
         ]
+        slots.sort(key=lambda slot: (slot[0].id, slot[1]))  # as `Child.likeness` has them
         await self._score([c for w, _, _, c in slots if c and (w.is_scored or c.finish != "step")])
         likeness = await self._likeness([c.text[len(r.prefix) :] if c else "" for _, _, r, c in slots])
         return [self._child(w, i, c, row) for (w, i, _, c), row in zip(slots, likeness, strict=True)]
@@ -299,6 +306,18 @@ class _Known:
         self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
     ) -> Sequence[Score]:
         return [Score(value=self.values.get(c.id)) for c in candidates]
+
+
+def _by_text(wishes: Sequence[Expansion], state: State) -> list[list[Expansion]]:
+    """Wishes for the same continuations: of nodes that are told apart by where they stand, or of one node."""
+    together: dict[tuple[str, bool], list[Expansion]] = {}
+    for wish in wishes:
+        together.setdefault((state.nodes[wish.node].text, wish.is_greedy), []).append(wish)
+    return list(together.values())
+
+
+def _draws(same: Sequence[Expansion]) -> Iterator[tuple[Expansion, int]]:
+    return ((wish, i) for wish in same for i in range(wish.n))
 
 
 def _text(candidate: Candidate) -> tuple[str, bool]:

@@ -11,9 +11,11 @@ from nbest.meter import total
 from nbest.protocols import Capabilities
 from nbest.run import answer
 from nbest.scoring.confidence import Logprob
+from nbest.search.abmcts import Abmcts
 from nbest.search.beam import Beam
 from nbest.search.dora import Dora
 from nbest.search.draw import to_dot
+from nbest.search.dvts import Dvts
 from nbest.search.rebase import Rebase
 from nbest.selection.baselines import First
 from nbest.selection.best import Best
@@ -99,6 +101,17 @@ def test_each_text_is_scored_once_and_each_round_in_one_batch():
     texts = [t for batch in verifier.shown for t in batch]
     assert len(verifier.shown) == 3
     assert len(texts) == len(set(texts))
+
+
+@pytest.mark.parametrize("search", [Dvts(n=8, width=2), Abmcts(n=4, parallel=4)], ids=["dvts", "abmcts"])
+def test_what_is_wished_for_of_one_text_is_one_request(search):
+    engine = Scripted()
+    outcome = solve(engine, Tree(search=search, verifier=Counting()))
+    asked = [(r.prefix, r.params.temperature) for r in engine.requests]
+    assert asked[0][0] == ""
+    assert engine.requests[0].n == search.n
+    assert len(asked) == len(set(asked))
+    assert len([c for c in outcome.candidates if c.finish == "stop"]) == search.n
 
 
 def test_seeds_of_all_draws_differ():
