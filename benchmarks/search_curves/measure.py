@@ -23,7 +23,7 @@ from nbest.records import read_outcomes
 from nbest.types import Outcome, Usage
 
 BLOCKS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-LEVELS = (20, 15, 10, 7, 5, 4, 3)
+LEVELS = (20, 15, 10, 8, 5, 3)
 """Prompts per language."""
 VERIFIERS = (*(str(auc) for auc in AUCS), *REAL)
 
@@ -170,25 +170,18 @@ class Study:
         return Result(right, tokens, drawn)
 
     def on_all(self, own: Result, pair: Result, base: Result) -> Result:
-        """Per prompt, values whose mean is that of `base`, which is of all prompts, plus the mean difference
-        of `own` from `pair` on those that `own` has: what `own` would be on all of them, without the luck of
-        which were taken."""
+        """On all prompts: correctness of `base`, which is of all, plus the mean difference of `own` from `pair`
+        on those that `own` has, without the luck of which were taken; a prompt that took no part costs
+        what the others do."""
         has = ~np.isnan(own.right)
-        return Result(
-            *(
-                b + np.where(has, o - p, 0) * (self.size / has.sum())
-                for o, p, b in zip(own, pair, base, strict=True)
-            )
-        )
+        right = base.right + np.where(has, own.right - pair.right, 0) * (self.size / has.sum())
+        return Result(right, *(np.where(has, cost, np.nanmean(cost)) for cost in own[1:]))
 
     def best_of(self, n: int, by: str, how: str = "weighted") -> Result:
         """On all prompts; beyond the pool of all prompts, estimated as in `on_all`."""
         found = self.sampled(how, by, n)
-        if n <= 64:
-            return found
-        base = self.sampled(how, by, 64)
-        scaled = Result(base.right, base.tokens * n / 64, base.drawn * n / 64)
-        return self.on_all(found, scaled, scaled)
+        base = self.sampled(how, by, min(n, 64))
+        return found if n <= 64 else self.on_all(found, base, base)
 
     # Intervals
 
