@@ -121,6 +121,7 @@ class Context:
         *,
         enough: int | None = None,
         linger: float = 0.0,
+        cut_count: bool = True,
         is_answer: bool = False,
     ) -> list[Candidate]:
         """Draws candidates, all requests at once, and appends them to the trace in request order.
@@ -128,8 +129,8 @@ class Context:
         Draws that the budget forbids are left out (`stopped` says so). A draw that fails, is not there at
         the deadline, or is not what the client's `response_format` demands, is a candidate with `error`.
 
-        `enough` is a quorum: once that many draws are there without an error, the others have `linger`
-        times as long as it took until then; what is not there after that is cancelled, and is a candidate
+        `enough` is a quorum: once that many draws are there without an error (and not cut at `max_tokens`,
+        unless `cut_count`), the others have `linger` times as long as it took until then; what is not there after that is cancelled, and is a candidate
         with `error` too. Each draw is then a call of its own, so that it can end by
         itself. What a cancelled call had drawn is not metered, for nobody says; the token budget keeps
         its worst case as spent.
@@ -140,7 +141,7 @@ class Context:
         """
         granted = [g for r in overrides.applied(requests) if (g := self._grant(r))]
         if enough is not None:
-            drawn = await self._draw_quorum(granted, enough, linger)
+            drawn = await self._draw_quorum(granted, enough, linger, cut_count=cut_count)
         elif is_answer and self._watch and self._watch.wants_text and self._is_final(granted):
             drawn = [await self._draw_aloud(granted[0], self._watch)]
         else:
@@ -256,7 +257,7 @@ class Context:
         return [into[0] or Completion.failed(_TOO_LATE)]
 
     async def _draw_quorum(
-        self, requests: Sequence[Request], enough: int, linger: float
+        self, requests: Sequence[Request], enough: int, linger: float, *, cut_count: bool
     ) -> list[list[Completion]]:
         """As `_draw_all`, until `enough` draws are there; those that come at the same moment are all kept."""
         slots: list[list[list[Completion | None]]] = [[[None] for _ in range(r.n)] for r in requests]
@@ -268,8 +269,12 @@ class Context:
             for request, of_request in zip(requests, slots, strict=True)
         ]
         flat = [slot for of_request in slots for slot in of_request]
+
+        def counts(c: Completion | None) -> bool:
+            return c is not None and c.error is None and (cut_count or c.finish != "length")
+
         await _until(
-            lambda: sum(c is not None and c.error is None for slot in flat for c in slot) >= enough,
+            lambda: sum(counts(c) for slot in flat for c in slot) >= enough,
             [task for of_request in tasks for task in of_request],
             linger,
         )

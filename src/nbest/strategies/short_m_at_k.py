@@ -20,8 +20,8 @@ def _eight() -> Sampler:
 class ShortMAtK:
     """short-m@k (Hassid et al. 2025, arXiv 2505.17813): of k draws at once, the m that end first vote.
 
-    k is the sampler's size. Once m draws are there the others are cancelled, and are recorded as candidates
-    that say so. Of those that are there, the m shortest vote (tokens drawn; of equal ones the lowest id),
+    k is the sampler's size. Once m draws have ended by themselves the others are cancelled, and are recorded
+    as candidates that say so; one that `max_tokens` cut has not finished thinking, and is none of the m. Of those that are there, the m shortest vote (tokens drawn; of equal ones the lowest id),
     those that `max_tokens` cut only where there are fewer than m others. Of equal classes the one with the
     shortest answer wins, as in the paper.
 
@@ -38,7 +38,7 @@ class ShortMAtK:
             raise ValueError(f"m must be at least 1, got {self.m}")
 
     async def __call__(self, prompt: Prompt, ctx: Context) -> Selection:
-        pool = await ctx.sample(self.sampler(prompt, ctx.random("sample")), enough=self.m)
+        pool = await ctx.sample(self.sampler(prompt, ctx.random("sample")), enough=self.m, cut_count=False)
         voters = sorted(usable(pool), key=_length)[: self.m]
         # Vote settles ties by the lowest id: for the length of the vote, ids are places by length.
         by_place = dict(enumerate(voters))

@@ -14,6 +14,15 @@ from nbest.types import Budget, Completion, Finish, Message, Prompt, Usage
 TH = Prompt(id="p", messages=(Message(role="user", content="๗ + ๕ เท่ากับเท่าไร"),), language="th")
 
 
+class Late(tuple):
+    """A text and its length, after the others."""
+
+    __slots__ = ()
+
+    def __new__(cls, *said):
+        return super().__new__(cls, said)
+
+
 @dataclass
 class Racer:
     """Draw i says `says[i]`: a text and its length; None never ends."""
@@ -40,6 +49,8 @@ class Racer:
                 raise
         if isinstance(said, Exception):
             raise said
+        if isinstance(said, Late):
+            await asyncio.sleep(0.02)
         text, length, *finish = said
         return [
             Completion(
@@ -79,6 +90,19 @@ async def test_of_equal_classes_the_shortest_answer_wins():
 async def test_what_was_cut_off_votes_last():
     outcome, _ = await raced([("คำตอบ: 7", 2, "length"), ("คำตอบ: 12", 9), ("คำตอบ: 12", 9)], m=1)
     assert outcome.selection.winner.id == 1
+
+
+async def test_what_was_cut_off_is_none_of_the_first_m():
+    says = [("คำตอบ: 7", 2, "length"), ("คำตอบ: 8", 2, "length"), Late("คำตอบ: 12", 9), None]
+    outcome, engine = await raced(says, m=1)
+    assert outcome.selection.winner.id == 2
+    assert engine.cancelled == [3]
+
+
+async def test_where_everything_is_cut_off_the_shortest_vote():
+    outcome, _ = await raced([("คำตอบ: 7", 9, "length"), ("คำตอบ: 12", 2, "length")], m=1)
+    assert outcome.selection.winner.id == 1
+    assert outcome.stopped == "done"
 
 
 async def test_failures_are_waited_past():
