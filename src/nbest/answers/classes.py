@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from nbest.answers.answer import Answer
+from nbest.answers.calls import calls_key
+from nbest.answers.data import data_keys
 from nbest.answers.equivalence import equivalent
+from nbest.types import Candidate
 
 _MAX_COMPARED: Final = 64
 """How many distinct answers are compared as mathematics; that costs time per pair."""
+
+
+def answer_keys(
+    candidates: Sequence[Candidate], read: Callable[[Candidate], Answer | None]
+) -> list[str | None]:
+    """For each candidate what names the class of its answer; None for one without an answer.
+
+    Calls of tools are equal by name and canonical arguments, JSON objects by their fields (`data_keys`),
+    everything else by the final answer that `read` finds (`classes`).
+    """
+    calls = [calls_key(c) for c in candidates]
+    data = data_keys([None if key else c.text for c, key in zip(candidates, calls, strict=True)])
+    named = [key or of_data for key, of_data in zip(calls, data, strict=True)]
+    answers = [None if key else read(c) for c, key in zip(candidates, named, strict=True)]
+    return [key or answer for key, answer in zip(named, classes(answers), strict=True)]
 
 
 def classes(answers: Sequence[Answer | None]) -> list[str | None]:

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from nbest import registry
-from nbest.answers import Answer, classes, equivalent, extract, extract_marked
+from nbest.answers import Answer, answer_keys, equivalent, extract, extract_marked
 from nbest.evaluate.estimators import best_at_k, majority_at_k, max_at_k
 from nbest.evaluate.intervals import Floats, Ints, codes
 from nbest.evaluate.scores import ACCURACY, scores_of
@@ -89,7 +89,9 @@ def row_of(outcome: Outcome, *, reads_language: bool = True) -> Row:
 
 
 def _without_trace(c: Candidate, id_: int) -> Candidate:
-    return Candidate(id=id_, text=c.text, error=c.error, language=c.language, meta=c.meta)
+    return Candidate(
+        id=id_, text=c.text, error=c.error, language=c.language, meta=c.meta, tool_calls=c.tool_calls
+    )
 
 
 def measure(rows: Sequence[Row], scorer: str | None, costs: Costs) -> Columns:
@@ -105,7 +107,7 @@ def measure(rows: Sequence[Row], scorer: str | None, costs: Costs) -> Columns:
     for at, (row, answers, scores) in enumerate(zip(rows, parsed, scored, strict=True)):
         for name, value in (*_spent(row, costs), *_language(row)):
             columns[name][at] = value
-        keys = classes(answers) if answers is not None else _texts(row)
+        keys = _texts(row) if answers is None else _classes(row, answers)
         draws = row.draws
         columns["distinct"][at] = float(len({keys[i] for i in draws} - {None}))
         if scores is None:
@@ -157,6 +159,13 @@ def _answers(row: Row) -> list[Answer | None]:
     texts = _texts(row)
     read = {text: final_answer(text, language=language) for text in set(texts) if text is not None}
     return [None if text is None else read[text] for text in texts]
+
+
+def _classes(row: Row, answers: Sequence[Answer | None]) -> list[str | None]:
+    """What a vote would count as one answer; None for failed candidates."""
+    there = [c for c in row.pool.candidates if c.is_usable]
+    key_by_id = dict(zip((c.id for c in there), answer_keys(there, lambda c: answers[c.id]), strict=True))
+    return [key_by_id.get(c.id) for c in row.pool.candidates]
 
 
 def _texts(row: Row) -> list[str | None]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import fsum
 from typing import Literal
 
-from nbest.answers import classes, extract
+from nbest.answers import answer_keys, extract
 from nbest.context import Context
 from nbest.errors import CapabilityError
 from nbest.scoring.aggregate import Reduce, aggregate
@@ -62,9 +62,8 @@ class Rollouts:
         rolled = await self.roll(prompt, begun, ctx)
         # What a candidate may end in: itself where it is finished.
         ends = [rolled.get(c.text, ()) if is_partial(c) else [c.text] for c in pool]
-        texts = list(dict.fromkeys(t for ts in (*ends, *rolled.values()) for t in ts))
-        named = classes([extract(t, language=prompt.language) for t in texts])
-        class_by_text = dict(zip(texts, named, strict=True))
+        finished = [c.text for c in pool if not is_partial(c)]
+        class_by_text = _classes([*finished, *(t for ts in rolled.values() for t in ts)], prompt.language)
         weights = self._weights([[class_by_text[t] for t in ts] for ts in ends])
 
         def value(of_step: Sequence[str]) -> float | None:
@@ -147,6 +146,12 @@ class Rollouts:
 def is_partial(candidate: Candidate) -> bool:
     """Whether a candidate is a beginning that search has not finished."""
     return candidate.finish == "step"
+
+
+def _classes(texts: Sequence[str], language: str | None) -> dict[str, str | None]:
+    """The class of each text's answer, as a vote would find it."""
+    whole = [Candidate(id=i, text=t) for i, t in enumerate(texts)]
+    return dict(zip(texts, answer_keys(whole, lambda c: extract(c.text, language=language)), strict=True))
 
 
 def _mean(values: Sequence[float]) -> float | None:

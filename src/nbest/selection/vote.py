@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
 
-from nbest.answers import classes, extract
-from nbest.answers.calls import calls_key
-from nbest.answers.data import data_keys
+from nbest.answers import answer_keys, extract
 from nbest.context import Context
 from nbest.protocols import Scorer
 from nbest.selection.pool import argmax, chosen, usable
@@ -43,12 +41,7 @@ class Vote:
         pool = usable(candidates)
         scores = await self._scores(prompt, pool, ctx)
         votes = self._votes(scores, ctx)
-        data = data_keys([None if c.tool_calls else c.text for c in pool])
-        answers = [
-            None if c.tool_calls or d else extract(c.text, language=c.language or prompt.language)
-            for c, d in zip(pool, data, strict=True)
-        ]
-        keys = [calls_key(c) or d or key for c, d, key in zip(pool, data, classes(answers), strict=True)]
+        keys = answer_keys(pool, lambda c: extract(c.text, language=c.language or prompt.language))
         members: dict[str | int, list[Candidate]] = {}
         for candidate, key in zip(pool, keys, strict=True):
             members.setdefault(candidate.id if key is None else key, []).append(candidate)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from nbest.answers import extract
 from nbest.evaluate.measures import Costs, final_answer, measure, row_of
 from nbest.meter import ModelSize, Price, inference_flops, money, training_flops
-from nbest.types import Candidate, Message, Outcome, Prompt, SamplingParams, Selection, Usage
+from nbest.types import Candidate, Message, Outcome, Prompt, SamplingParams, Selection, ToolCall, Usage
 
 GREEDY = SamplingParams(temperature=0)
 
@@ -49,6 +49,17 @@ def test_a_pool_of_answers():
     assert found["best@4"] == 0
     assert found["best@1"] == pytest.approx(0.5)
     assert found["distinct"] == 2
+
+
+def test_json_objects_are_one_answer_by_their_fields_as_in_a_vote():
+    texts = ['{"مدينة": "فاس", "n": 3}', '{"n": 3.0, "مدينة": "فاس"}', '{"مدينة": "مكة", "n": 3}']
+    assert measured(outcome(texts))["distinct"] == 2
+
+
+def test_calls_of_tools_are_answers_as_in_a_vote():
+    calls = [ToolCall(id=str(i), name="f", arguments=a) for i, a in enumerate(['{"x":1}', '{"x": 1.0}'])]
+    pool = tuple(Candidate(id=i, text="", tool_calls=(call,)) for i, call in enumerate(calls))
+    assert measured(outcome(["", ""], candidates=pool))["distinct"] == 1
 
 
 def test_a_failed_prompt_is_wrong_and_has_no_pool():

@@ -20,6 +20,7 @@ class Completer:
 
     ends: dict
     asked: list = field(default_factory=list)
+    mark: str = "答案："
     name: str = "completer"
     prefix: bool = True
 
@@ -32,7 +33,7 @@ class Completer:
         if isinstance(said, Exception):
             raise said
         return [
-            Completion(text=f"答案：{said[i % len(said)]}", usage=Usage(completion=3, calls=1))
+            Completion(text=f"{self.mark}{said[i % len(said)]}", usage=Usage(completion=3, calls=1))
             for i in range(request.n)
         ]
 
@@ -41,8 +42,8 @@ def begun(*texts):
     return [Candidate(id=i, text=t, finish="step") for i, t in enumerate(texts)]
 
 
-def score(ends, pool, scorer, gold=None, **how):
-    engine = Completer(ends)
+def score(ends, pool, scorer, gold=None, mark="答案：", **how):
+    engine = Completer(ends, mark=mark)
     ctx = Context({"policy": engine}, gold=gold, prompt_id="p", **how)
     return asyncio.run(scorer(PROMPT, pool, ctx)), engine, ctx
 
@@ -71,6 +72,18 @@ def test_finished_candidates_cost_nothing_and_get_their_share_of_the_vote():
     assert engine.asked == []
     scores, _, _ = score({}, pool, Rollouts())
     assert [s.value for s in scores] == [1.0, 0.0, 1.0, 0.0]
+
+
+def test_json_counts_by_its_fields_as_in_a_vote():
+    pool = pool_of('{"城市":"京都","n":3}', '{"城市":"奈良","n":3}', '{"n": 3.0, "城市": "京都"}')
+    scores, _, _ = score({}, pool, Rollouts(value="share"))
+    assert [s.value for s in scores] == [pytest.approx(2 / 3), pytest.approx(1 / 3), pytest.approx(2 / 3)]
+
+
+def test_json_that_was_rolled_out_counts_each_rollout_once():
+    ends = {'{"t":': ('1,"n":2}', '5,"n":2}', '7,"n":2}')}
+    scores, _, _ = score(ends, begun('{"t":'), Rollouts(k=3), mark="")
+    assert [s.value for s in scores] == [1.0]  # `t` is worded in three ways: no field to tell answers by
 
 
 def test_of_equal_classes_the_one_reached_first_counts_whatever_the_order():
