@@ -13,6 +13,7 @@ from nbest.errors import InputError
 from nbest.types import Candidate, Finish, Json, Logprobs, Message, Prompt, SamplingParams, Usage
 
 _SAYS_SOMETHING = {"content", "parts", "fields"}
+_POOL = 'a pool is  {"prompt": …, "candidates": [{"text": …}]}'
 _PROMPT_KEYS = {"id", "prompt", "messages", "language", "task"}
 _CANDIDATE_KEYS = {
     "id",
@@ -73,17 +74,18 @@ def read_pools(path: str) -> Iterator[Pool]:
         yield from (Pool(o.prompt, o.gold, tuple(o.candidates)) for o in read_outcomes(path))
         return
     seen: dict[str, int] = {}
+    number = 0
     for number, row in _rows(path):
         where = f"{path}, line {number}"
         raw = row.pop("candidates", None)
         if not isinstance(raw, list):
-            raise InputError(
-                f'{where}: no "candidates" list; a pool is {{"prompt": …, "candidates": [{{"text": …}}]}}'
-            )
+            raise InputError(f'{where}: no "candidates" list; {_POOL}')
         item = item_of(row, where, default_id=str(number))
         _check_new(item.prompt.id, number, seen, where)
         candidates = tuple(_candidate(c, i, where) for i, c in enumerate(raw))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
         yield Pool(item.prompt, item.gold, candidates)
+    if not number:
+        raise InputError(f"{path} holds no pool: {_POOL}")
 
 
 def single(prompt: str | Prompt | Iterable[Message], *, language: str | None = None) -> Prompt:
@@ -119,8 +121,10 @@ def _rows(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
 def _object(line: bytes, where: str) -> dict[str, Any]:
     try:
         row = msgspec.json.decode(line.removeprefix(b"\xef\xbb\xbf"))
-    except (msgspec.DecodeError, UnicodeDecodeError) as e:
-        raise InputError(f"{where}: not valid JSON ({e})") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+        raise InputError(
+            f'{where}: not valid JSON ({e}); write one object a line, in UTF-8, such as  {{"prompt": "…"}}'
+        ) from None
     if not isinstance(row, dict):
         raise InputError(f'{where}: not a JSON object; write  {{"prompt": "…"}}')
     return row  # pyright: ignore[reportUnknownVariableType]
@@ -136,7 +140,7 @@ def item_of(row: Mapping[str, Any], where: str, *, default_id: str) -> Item:
         raise InputError(f'{where}: needs "prompt" (text) or "messages" (a conversation), has {has}')
     id_ = row.get("id", default_id)
     fields = {
-        "id": str(id_) if isinstance(id_, int) else id_,
+        "id": str(id_) if type(id_) is int else id_,
         "messages": messages,
         "language": row.get("language"),
         "task": row.get("task"),

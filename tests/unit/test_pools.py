@@ -34,7 +34,9 @@ def test_prompts_and_conversations(tmp_path):
         ('{"messages": [{"role": "user"}]}', "missing required field `content`"),
         ('{"prompt": "x", "language": 3}', "expected `str | null`, got `int` - at `$.language`"),
         ('{"prompt": "x", "id": "a"}', "line 2: id 'a' already stands in line 1"),
-        (b'{"prompt": "\xff"}', "line 2: not valid JSON"),
+        ('{"prompt": "x", "id": true}', "expected `str`, got `bool` - at `$.id`"),
+        ('{"prompt": "x", "y": ' + "[" * 9999 + "]" * 9999 + "}", "line 2: not valid JSON"),
+        (b'{"prompt": "\xff"}', "in UTF-8"),
     ],
 )
 def test_a_bad_row_is_named_with_its_line(tmp_path, row, says):
