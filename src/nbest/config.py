@@ -83,7 +83,7 @@ class AnswerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 class Settings(AnswerSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that decides what a run does."""
 
-    concurrency: int = 64
+    concurrency: Annotated[int, Meta(ge=1)] = 64
     """Prompts at work at the same time."""
 
 

@@ -33,6 +33,7 @@ def refusal(tmp_path, text, flags=None):
         ("[engine]\njudge = 'fake'", "line 1: no engine answers: name one  policy  (named: judge)"),
         ("[budget]\nsample = 3", "line 2: unknown key 'sample' in budget; did you mean 'samples'?"),
         ("[budget]\nsamples = -1", "line 2: budget.samples: expected `int` >= 0"),
+        ("concurrency = 0", "line 1: concurrency: expected `int` >= 1"),
         ("engine = 1", "line 1: engine: expected `str | object`, got `int`"),
     ],
 )
