@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TypeVar
 
 import typer
 
@@ -79,14 +79,19 @@ def main() -> None:
     try:
         app()
     except NbestError as e:
-        from rich.console import Console  # noqa: PLC0415
-
-        message = " ".join(str(e).split())
-        Console(stderr=True, soft_wrap=True, highlight=False).print("error:", style="bold red", end=" ")
-        print(message, file=sys.stderr)
-        sys.exit(2)
+        _fail(str(e))
     except BrokenPipeError:
         sys.exit(141)
+    except OSError as e:  # a file or directory that cannot be read or written
+        _fail(f"{e.filename}: {e.strerror}" if e.filename is not None else str(e))
+
+
+def _fail(message: str) -> NoReturn:
+    from rich.console import Console  # noqa: PLC0415
+
+    Console(stderr=True, soft_wrap=True, highlight=False).print("error:", style="bold red", end=" ")
+    print(" ".join(message.split()), file=sys.stderr)
+    sys.exit(2)
 
 
 @app.command()
@@ -111,8 +116,13 @@ def ask(
     from nbest.pools import single  # noqa: PLC0415
 
     chosen = _settings(locals())
-    text = sys.stdin.read().strip() if question == "-" else question
-    if not text:
+    try:
+        typed = sys.stdin.buffer.read() if question == "-" else question.encode()
+        text = typed.decode("utf-8-sig")
+    except UnicodeError as e:
+        raise InputError(f"the prompt is not UTF-8 ({e})") from None
+    text = text.strip() if question == "-" else text
+    if not text.strip():
         raise InputError("the prompt is empty")
 
     async def work() -> Outcome:
@@ -123,7 +133,7 @@ def ask(
     outcome = asyncio.run(work())
     display.answer(outcome, pool=show, as_json=as_json)
     if outcome.selection is None:
-        raise NbestError(f"no answer: {outcome.error}")
+        raise NbestError(f"no answer: {display.why_no_answer(outcome)}")
 
 
 @app.command()
@@ -596,8 +606,13 @@ def _engine_table(engines: list[str] | None) -> str | dict[str, str] | None:
     table: dict[str, str] = {}
     for given in engines:
         name, equals, spec = given.partition("=")
-        named = bool(equals) and name.isidentifier()
-        table[name if named else "policy"] = spec if named else given
+        name, spec = (name, spec) if equals and name.isidentifier() else ("policy", given)
+        if name in table:
+            raise InputError(
+                f"--engine names two for {name}: {table[name]} and {spec}. One of them, or both in"
+                " failover(engines=[…])"
+            )
+        table[name] = spec
     return table
 
 

@@ -56,6 +56,12 @@ def answer(outcome: Outcome, *, pool: bool, as_json: bool) -> None:
         )
 
 
+def why_no_answer(outcome: Outcome) -> str:
+    """What an outcome without a selection says, and what cut it short."""
+    why = outcome.error or "nothing was chosen"
+    return f"{why} (the {outcome.stopped} ended it)" if outcome.stopped in {"budget", "deadline"} else why
+
+
 @contextmanager
 def progress(num_items: int, writer: RunWriter) -> Generator[Callable[[Outcome], None]]:
     """A bar on standard error, with tokens per second and failures; begins where the run was left."""
@@ -98,7 +104,7 @@ def summary(run: Path, *, as_json: bool) -> int:
         num_candidates += len(outcome.candidates)
         num_failed_candidates += sum(not c.is_usable for c in outcome.candidates)
         if outcome.selection is None:
-            errors.append((outcome.prompt.id, outcome.error or outcome.stopped))
+            errors.append((outcome.prompt.id, why_no_answer(outcome)))
         for role, spent in outcome.usage.items():
             usage[role] = usage.get(role, Usage()) + spent
     if as_json:

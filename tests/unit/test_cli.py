@@ -127,7 +127,11 @@ def test_a_short_strategy_is_recorded_in_full(tmp_path, short, long):
         (("ask", "x", "--engine", "fake", "--select", "frist"), "did you mean 'first'"),
         (("ask", "x", "--engine", "fake", "--sample", "hedged(m=3)"), "hedged has no parameter 'm'"),
         (("ask", "x", "--engine", "fkae"), "did you mean 'fake'"),
-        (("ask", "", "--engine", "fake"), "the prompt is empty"),
+        (("ask", " ", "--engine", "fake"), "the prompt is empty"),
+        (("ask", "caf\udce9", "--engine", "fake", "--json"), "the prompt is not UTF-8"),
+        (("ask", "x", "--engine", "fake", "--engine", "fake(error_rate=1)"), "--engine names two for policy"),
+        (("ask", "x", "--engine", "fake", "--deadline", "0"), "the deadline ended it"),
+        (("ask", "x", "--engine", "fake", "--max-samples", "0"), "the budget ended it"),
         (("ask", "x", "--engine", "fake", "--model", "m"), "--model means nothing"),
         (("ask", "x", "--engine", "fake", "--strategy", "parallel", "--select", "vote"), "leave out"),
         (("ask", "x", "--engine", "llamacpp:none.gguf"), "none.gguf"),
@@ -138,6 +142,11 @@ def test_a_short_strategy_is_recorded_in_full(tmp_path, short, long):
         (("run", "{tmp}/bad.jsonl", "--out", "{tmp}/r", "--engine", "fake"), "line 2: not valid JSON"),
         (("run", "{tmp}/bad.jsonl", "--out", "{tmp}/bad.jsonl"), "line 2"),
         (("run", "{prompts}", "--out", "{prompts}", "--engine", "fake"), "needs a directory"),
+        (
+            ("run", "{prompts}", "--out", "{prompts}/r", "--engine", "fake"),
+            "prompts.jsonl/r: Not a directory",
+        ),
+        (("select", "{tmp}/empty.jsonl", "--select", "vote", "--out", "{tmp}/r"), "holds no pool"),
         (("select", "{tmp}", "--select", "vote", "--out", "{tmp}/r"), "no run directory"),
         (("select", "{prompts}", "--select", "vote", "--out", "{tmp}/r"), 'no "candidates" list'),
         (("list", "sampler"), "did you mean 'samplers'"),
@@ -149,6 +158,7 @@ def test_a_short_strategy_is_recorded_in_full(tmp_path, short, long):
 )
 def test_a_mistake_is_one_line_and_exit_code_2(arguments, says, prompts, tmp_path):
     (tmp_path / "bad.jsonl").write_text('{"prompt": "ok"}\n{"prompt": \n')
+    (tmp_path / "empty.jsonl").touch()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
