@@ -96,6 +96,7 @@ class Said(msgspec.Struct, kw_only=True):
     top_k: int | None = None
     min_p: float | None = None
     n: int | None = None
+    best_of: int | None = None
     seed: int | None = None
     stop: str | list[str] | None = None
     stream: bool | None = None
@@ -179,7 +180,12 @@ def nbest(said: Mapping[str, Json], read: Said) -> NbestAsk:
 def overrides(
     read: Said, *, max_tokens: int | None, logprobs: int | None, body: Mapping[str, Json]
 ) -> Overrides:
-    """What the client says about every draw; top_k=-1 is vLLM's word for all tokens."""
+    """What the client says about every draw; top_k=-1 is vLLM's word for all tokens.
+
+    Raises `AskError` for a pool of the engine's own making, which would be neither counted nor limited.
+    """
+    if read.best_of is not None and read.best_of != (read.n or 1):
+        raise refused("best_of", 'is not supported: say "nbest": {"n": …} to choose from more answers')
     stop = [read.stop] if isinstance(read.stop, str) else read.stop or []
     return Overrides(
         temperature=read.temperature,

@@ -46,8 +46,11 @@ def text_body(request: Request, model: str) -> dict[str, Json]:
     return body
 
 
-_NOT_OWN = frozenset({"model", "messages", "prompt", "n", "stream", "stream_options"})
-"""What a request says by itself."""
+_NOT_OWN = frozenset(
+    {"model", "messages", "prompt", "n", "best_of", "stream", "stream_options"}
+    | {"max_tokens", "max_completion_tokens", "n_predict"}
+)
+"""What a request says by itself, whatever servers call it: how much is drawn is counted and limited here."""
 _OF_ANY_ROLE = frozenset({"response_format", "tools", "tool_choice", "parallel_tool_calls"})
 """What holds for every call that may write the answer: a fusor's is one."""
 

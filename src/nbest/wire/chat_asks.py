@@ -79,7 +79,6 @@ class _Completion(Said, kw_only=True):
     logprobs: int | None = None
     echo: bool | None = None
     suffix: str | None = None
-    best_of: int | None = None
     stream_options: _StreamOptions | None = None
 
 
@@ -148,8 +147,6 @@ def read_completion(raw: bytes) -> Ask:
         raise refused("echo", "is not supported: the prompt is not given back")
     if read.suffix:
         raise refused("suffix", "is not supported: answers are not inserted into texts")
-    if read.best_of is not None and read.best_of != (read.n or 1):
-        raise refused("best_of", 'is not supported: say "nbest": {"n": …} to choose from more answers')
     return Ask(
         model=asks.model(read),
         messages=(Message(role="user", content=prompts[0]),),

@@ -270,6 +270,27 @@ def test_what_an_engine_sends_a_gateway_reads():
     assert ask == wire.Ask(model="m", messages=messages, overrides=Overrides(**said, logprobs=2), n=4, seed=3)
 
 
+@pytest.mark.parametrize(
+    ("read", "key"),
+    [(wire.read_chat, "messages"), (wire.read_responses, "input"), (wire.read_completion, "prompt")],
+)
+def test_no_api_lets_the_engine_draw_more_than_is_counted(read, key):
+    said = {"model": "m", key: VALID[key]}
+    with pytest.raises(wire.AskError, match="best_of is not supported") as refused:
+        read(msgspec.json.encode({**said, "best_of": 64}))
+    assert refused.value.param == "best_of"
+    assert "best_of" not in read(msgspec.json.encode({**said, "best_of": 1})).overrides.body
+
+
+@pytest.mark.parametrize("body", [wire.chat_body, wire.text_body])
+def test_a_clients_other_words_for_how_much_is_drawn_do_not_reach_the_engine(body):
+    own = {"best_of": 9, "max_completion_tokens": 99_999, "n_predict": -1, "logit_bias": {"1": 1}}
+    prompt = Prompt(id="p", messages=(Message(role="user", content="?"),), overrides=Overrides(body=own))
+    sent = body(Request(prompt=prompt, params=SamplingParams(max_tokens=7)), "m")
+    assert sent["max_tokens"] == 7
+    assert own.keys() & sent.keys() == {"logit_bias"}
+
+
 @pytest.mark.parametrize("prompt", TEXTS)
 def test_a_legacy_prompt_is_a_user_turn(prompt):
     ask = completion(prompt=[prompt], logprobs=2, n=2, best_of=2, echo=False, suffix="", logit_bias={"1": 1})
