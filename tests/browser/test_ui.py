@@ -198,6 +198,29 @@ async def test_steps_of_a_search_end_below_the_answers_that_they_led_to(tab, ser
 
 
 @in_browser
+async def test_a_step_is_shown_as_one_when_it_arrives(tab, server):
+    go_on = asyncio.Event()
+    step = candidate("6 × 7 =\n", finish="step")
+
+    async def search(ask, say, request):
+        await say.start(request)
+        await say.candidate(step)
+        await go_on.wait()
+        await say.finish("6 × 7 =", chosen=0, stopped="deadline", candidates=[{**step, "id": 0}])
+
+    server.script = search
+    await opened(tab, server)
+    await run(tab, "6 × 7?", size="1")
+    await tab.until("document.querySelectorAll('.card.step').length === 1")
+    assert await texts(tab, ".pool h2") == ["Candidates ", "Steps 1"]
+    assert await tab.js("document.querySelectorAll('.card.empty').length") == 1
+    go_on.set()
+    await tab.until("!running")
+    assert await texts(tab, ".card.won .star") == ["★ #0"]  # the search had nothing else to answer with
+    assert await tab.js("document.querySelectorAll('.pool')[1].checkVisibility()") is False
+
+
+@in_browser
 async def test_a_step_that_had_to_be_the_answer_is_shown_as_one(tab, server):
     async def cut_short(ask, say, request):
         await say.start(request)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from nbest.errors import EngineError
 from nbest.language import identify
-from nbest.types import Candidate, Completion, Json, Request, SamplingParams, ToolCall
+from nbest.types import Candidate, Completion, Finish, Json, Request, SamplingParams, ToolCall
 from nbest.wire.replies import BYTES_PER_TOKEN
 
 Tell = Callable[[str, str | Mapping[str, Json]], object]
@@ -110,7 +110,7 @@ def params_shown(params: SamplingParams) -> dict[str, Json]:
 def _completion(request: Request, c: Completion) -> dict[str, Json]:
     return {
         "text": request.prefix + c.text,
-        "finish": c.finish,
+        "finish": _finish(request, c),
         "language": _language(c.text),
         "error": c.error,
         "engine": c.engine,
@@ -118,6 +118,14 @@ def _completion(request: Request, c: Completion) -> dict[str, Json]:
         "usage": {"completion": c.usage.completion},
         "tool_calls": [_call(call) for call in c.tool_calls],
     }
+
+
+def _finish(request: Request, c: Completion) -> Finish:
+    """As a search will read it (`Steps.read`), as far as one call tells: a part may be the answer's last."""
+    said = request.prompt.overrides
+    ends = {*request.params.stop} - {*(said.stop if said else ())}
+    goes_on = c.stopped_by in ends or (c.finish == "length" and bool(c.text))
+    return "step" if request.is_part and c.error is None and goes_on else c.finish
 
 
 def _call(call: ToolCall) -> dict[str, Json]:

@@ -268,6 +268,18 @@ async def test_a_single_sample_streams_its_text():
     assert chunks[-2]["nbest"]["stopped"] == "done"
 
 
+async def test_progress_of_a_search_tells_steps_from_answers():
+    strategy = "tree(search=beam(n=3, width=1), verifier=logprob, boundary=newline)"
+    async with serving(Fake()) as client:
+        events, _ = await client.stream(
+            nbest={"progress": "events", "candidates": True, "strategy": strategy}
+        )
+    told = [e["nbest"]["candidate"] for e in events if e.get("nbest", {}).get("event") == "candidate"]
+    final = events[-1]["nbest"]["candidates"]
+    assert sorted(c["finish"] for c in told) == sorted(c["finish"] for c in final)
+    assert {c["finish"] for c in told} == {"step", "stop"}
+
+
 async def test_a_pool_streams_its_progress_then_the_answer():
     async with serving(Scripted(texts=["4", "5", "5"])) as client:
         chunks, comments = await client.stream()

@@ -74,9 +74,7 @@ class View {
     const card = { candidate, node: el("div", { class: "card", role: "listitem" }) };
     this.cards.push(card);
     this.draw(card);
-    const place = this.empty.shift();
-    if (place) place.replaceWith(card.node);
-    else this.list.append(card.node);
+    this.sort();
     this.written[role] = (this.written[role] ?? 0) + (candidate.usage?.completion ?? 0);
     this.account();
     this.stage(this.key);
@@ -153,7 +151,6 @@ class View {
     for (const candidate of unmatched) {
       const card = { candidate, node: el("div", { class: "card", role: "listitem" }) };
       this.cards.push(card);
-      this.list.append(card.node);
     }
   }
 
@@ -162,12 +159,18 @@ class View {
     return candidate.finish === "step" && candidate.id !== this.nbest?.chosen;
   }
 
-  /** Puts the steps of a search, known as such at its end, below the answers that they led to. */
+  /** Puts the steps of a search, of which some are known as such at its end only, below the answers that they led to. */
   sort() {
-    const steps = this.cards.filter((card) => this.isStep(card));
-    this.stepList.append(...steps.map((card) => card.node));
-    this.stepCount.textContent = number(steps.length);
-    this.steps.hidden = steps.length === 0;
+    for (const card of this.cards) {
+      const list = this.isStep(card) ? this.stepList : this.list;
+      if (card.node.parentNode === list) continue;
+      const place = list === this.list ? this.empty.shift() : undefined;
+      if (place) place.replaceWith(card.node);
+      else list.append(card.node);
+    }
+    const { length } = this.stepList.children;
+    this.stepCount.textContent = number(length);
+    this.steps.hidden = length === 0;
   }
 
   /** Draws a card, or what is new of it: a text that stands stays, with what is selected in it. */
