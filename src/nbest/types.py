@@ -17,10 +17,11 @@ Json = Any
 Role = Literal["policy", "verifier", "judge", "fusor"]
 """Whose work a call is: the model that answers, scores, judges or fuses."""
 
-Finish = Literal["stop", "length", "error", "step"]
+Finish = Literal["stop", "length", "error", "step", "refused", "filtered"]
 """Why a text ended: by itself (or at a stop string), cut at `max_tokens`, or not at all.
 
-"step" is said of candidates only: a part of an answer that a search may continue."""
+"refused" and "filtered" are said of failed draws: the text is the model's refusal, or what a server's content
+filter left of it. "step" is said of candidates only: a part of an answer that a search may continue."""
 
 Stopped = Literal["done", "quorum", "budget", "deadline", "error"]
 """Why an `Outcome` ended; "quorum": enough draws were there, and the stragglers were left behind."""

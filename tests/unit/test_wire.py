@@ -79,14 +79,23 @@ def test_choices_come_in_order_of_index():
         ("tool_calls", "stop"),
         ("length", "length"),
         ("max_tokens", "length"),
-        ("content_filter", "error"),
+        ("content_filter", "filtered"),
         ("abort", "error"),
     ],
 )
 def test_finish_reasons(reason, finish):
     (completion,) = wire.completions(reply(chat("a", finish_reason=reason)), PLAIN)
     assert completion.finish == finish
-    assert (completion.error is None) == (finish != "error")
+    assert (completion.error is None) == (finish in {"stop", "length"})
+
+
+@pytest.mark.parametrize("content", [None, ""])
+def test_a_refusal_is_a_failed_draw_in_the_models_words(content):
+    message = {"role": "assistant", "content": content, "refusal": "Не могу помочь."}
+    raw = reply({"index": 0, "message": message, "finish_reason": "stop"})
+    (completion,) = wire.completions(raw, PLAIN)
+    assert (completion.text, completion.finish) == ("Не могу помочь.", "refused")
+    assert completion.error == "the model refused: Не могу помочь."
 
 
 def test_log_probs_in_the_shape_of_chat():

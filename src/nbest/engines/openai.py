@@ -91,7 +91,8 @@ class OpenAI:
             return await self._draw(request, dialect)
         voice = Voice(on_text, echo=request.prefix if dialect.echoes else "")
         drawn = await self._draw(request, dialect, voice)
-        voice.say_the_rest(drawn[0].text)
+        if drawn[0].finish != "refused":  # its text is no answer
+            voice.say_the_rest(drawn[0].text)
         return drawn
 
     async def logprobs(self, prompt: Prompt, text: str) -> Logprobs:

@@ -180,6 +180,11 @@ class Gateway:
         if found.selection is None and (misfit := _misfits(found)):
             note = "no candidate fits response_format: this is the first that was drawn"
             found = _with_first(found, misfit, note, stopped="done")
+        elif found.selection is None and (
+            refused := [c for c in found.candidates if c.finish in {"refused", "filtered"}]
+        ):
+            note = "no candidate is an answer: this is the first that the model refused or a filter cut"
+            found = _with_first(found, refused, note, stopped="done")
         elif found.selection is None and not watching.has_written and isinstance(job.strategy, _OF_ANSWERS):
             note = f"the choice failed ({found.error}): this is the first that was drawn"
             answers = [c for c in found.candidates if c.is_usable and c.finish != "step"]
@@ -312,7 +317,7 @@ def _with_first(
 
 
 def _misfits(outcome: Outcome) -> list[Candidate]:
-    return [c for c in outcome.candidates if c.error and c.finish != "error" and c.text]
+    return [c for c in outcome.candidates if c.error and c.finish in {"stop", "length"} and c.text]
 
 
 def _digest(ask: Ask) -> str:

@@ -61,6 +61,10 @@ def ranked(outcome: Outcome) -> list[Candidate]:
 
 
 def _choice(candidate: Candidate, *, has_logprobs: bool) -> Choice:
+    if candidate.finish == "refused":
+        return Choice(text="", refusal=candidate.text)
+    if candidate.finish == "filtered":
+        return Choice(text=candidate.text, finish="content_filter")
     is_cut = candidate.finish in {"length", "step"}  # the best step, where a search finished no answer
     return Choice(
         text=candidate.text,

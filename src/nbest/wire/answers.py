@@ -23,6 +23,8 @@ class Choice(Value, frozen=True, kw_only=True):
     finish: ChoiceFinish = "stop"
     tool_calls: tuple[ToolCall, ...] = ()
     logprobs: Logprobs | None = None
+    refusal: str | None = None
+    """The model's words for not answering, instead of a text."""
 
 
 class Reply(Value, frozen=True, kw_only=True):
@@ -130,14 +132,18 @@ def text_logprobs(found: Logprobs) -> dict[str, Json]:
 
 
 def text_finish(choice: Choice) -> str:
-    """The same without tool calls."""
+    """The same without tool calls and refusals, which legacy completions cannot say."""
+    if choice.refusal:
+        return "content_filter"
     return "stop" if choice.finish == "tool_calls" else choice.finish
 
 
 def _chat_choice(index: int, choice: Choice) -> dict[str, Json]:
-    message: dict[str, Json] = {"role": "assistant", "content": choice.text, "refusal": None}
+    message: dict[str, Json] = {"role": "assistant", "content": choice.text, "refusal": choice.refusal}
+    if choice.tool_calls or choice.refusal:
+        message["content"] = choice.text or None
     if choice.tool_calls:
-        message |= {"content": choice.text or None, "tool_calls": tool_calls(choice.tool_calls)}
+        message["tool_calls"] = tool_calls(choice.tool_calls)
     return {
         "index": index,
         "message": message,

@@ -20,7 +20,7 @@ _FINISH: Mapping[str | None, Finish] = {
     "length": "length",
     "max_tokens": "length",
     "model_length": "length",
-    "content_filter": "error",
+    "content_filter": "filtered",
     "abort": "error",
     "error": "error",
 }
@@ -110,8 +110,8 @@ def completions(raw: bytes, params: SamplingParams, *, counts_first: bool = Fals
 
     `counts_first`: the server's `completion_tokens` are those of the first choice only (llama.cpp).
 
-    A choice without text that says why (length: it all went into reasoning; a content filter) is a
-    failed completion with its usage, and so is one with a malformed call. Raises `EngineProtocolError` for no choices, for choices that
+    A choice without text that says why (length: it all went into reasoning) is a failed completion with
+    its usage, and so is a refusal, what a content filter cut, and one with a malformed call. Raises `EngineProtocolError` for no choices, for choices that
     are all empty without a reason, and for anything that is not the shape OpenAI documents.
     """
     reply = decode(_reply, raw)
@@ -206,11 +206,15 @@ def _completion(choice: ServerChoice, params: SamplingParams) -> Completion:
     """One choice, without its usage."""
     calls, text, why = _said_by(choice)
     finish = _FINISH.get(choice.finish_reason, "stop")
-    if finish == "error" and why is None:
+    if refusal := _refusal(choice):
+        text, finish, why = refusal, "refused", f"the model refused: {refusal}"
+    elif finish == "filtered" or (finish == "error" and why is None):
         why = f"the server cut the text: {choice.finish_reason}"
+    elif why:
+        finish = "error"
     return Completion(
         text=text or "",
-        finish="error" if why else finish,
+        finish=finish,
         logprobs=_logprobs(choice.logprobs, params) if params.logprobs is not None else None,
         error=why,
         stopped_by=_stopped_by(choice),
@@ -220,8 +224,17 @@ def _completion(choice: ServerChoice, params: SamplingParams) -> Completion:
 
 def _is_silent(choice: ServerChoice) -> bool:
     """Whether it has nothing, and no reason for it."""
-    has_calls = choice.message and (choice.message.tool_calls or choice.message.function_call)
+    said = choice.message
+    has_calls = said and (said.tool_calls or said.function_call or said.refusal)
     return not has_calls and choice.finish_reason in {None, "stop"}
+
+
+def _refusal(choice: ServerChoice) -> str | None:
+    """The model's words for not answering, where it says nothing else."""
+    said = choice.message
+    return (
+        said.refusal if said and not (plain(said.content) or said.tool_calls or said.function_call) else None
+    )
 
 
 def _stopped_by(choice: ServerChoice) -> str | None:
@@ -252,8 +265,6 @@ def plain(content: str | list[dict[str, Json]] | None) -> str | None:
 
 
 def _why_no_text(choice: ServerChoice) -> str:
-    if choice.message and choice.message.refusal:
-        return f"the server refused: {choice.message.refusal}"
     if choice.finish_reason == "length":
         return "no text: every token went into reasoning; raise max_tokens"
     return f"no text (finish_reason {choice.finish_reason or 'null'})"

@@ -87,7 +87,7 @@ class ResponsesWriter(Writer):
             return self.error(CHANGED)
         said = self.text(text)
         if self._is_writing or not choice.tool_calls:
-            said += self._begin() + self._end_text(choice)
+            said += self._begin(refuses=choice.refusal is not None) + self._end_text(choice)
         said += self._end_thinking()
         response = _final(reply, reasoning=self._reasoning, has_text=self._is_writing)
         start = len(response["output"]) - len(choice.tool_calls)
@@ -102,20 +102,25 @@ class ResponsesWriter(Writer):
         said = self._event("error", code=code or kind, message=message, param=None)
         return said + self._event("response.failed", response=failed)
 
-    def _begin(self) -> bytes:
+    def _begin(self, *, refuses: bool = False) -> bytes:
         if self._is_writing:
             return b""
         said = self._end_thinking()
         self._is_writing = True
         said += self._item("added", self._place(), _message(self._id, None))
-        return said + self._event("response.content_part.added", **self._writing(), part=_text(None))
+        part = _part(Choice(text="", refusal="" if refuses else None))
+        return said + self._event("response.content_part.added", **self._writing(), part=part)
 
     def _end_text(self, choice: Choice) -> bytes:
-        part = _text(choice)
-        said = self._event(
-            "response.output_text.done", **self._writing(), text=choice.text, logprobs=part["logprobs"]
-        )
-        said += self._event("response.content_part.done", **self._writing(), part=part)
+        part, where = _part(choice), self._writing()
+        if choice.refusal is None:
+            said = self._event(
+                "response.output_text.done", **where, text=choice.text, logprobs=part["logprobs"]
+            )
+        else:
+            said = self._event("response.refusal.delta", **where, delta=choice.refusal)
+            said += self._event("response.refusal.done", **where, refusal=choice.refusal)
+        said += self._event("response.content_part.done", **where, part=part)
         return said + self._item("done", self._place(), _message(self._id, choice))
 
     def _end_thinking(self) -> bytes:
@@ -223,13 +228,16 @@ def _message(response_id: str, choice: Choice | None) -> dict[str, Json]:
         "type": "message",
         "status": status,
         "role": "assistant",
-        "content": [] if choice is None else [_text(choice)],
+        "content": [] if choice is None else [_part(choice)],
     }
 
 
-def _text(choice: Choice | None) -> dict[str, Json]:
-    rows = token_rows(choice.logprobs) if choice and choice.logprobs else []
-    return {"type": "output_text", "text": choice.text if choice else "", "annotations": [], "logprobs": rows}
+def _part(choice: Choice) -> dict[str, Json]:
+    """What a message holds."""
+    if choice.refusal is not None:
+        return {"type": "refusal", "refusal": choice.refusal}
+    rows = token_rows(choice.logprobs) if choice.logprobs else []
+    return {"type": "output_text", "text": choice.text, "annotations": [], "logprobs": rows}
 
 
 def _reasoning(response_id: str, text: str | None) -> dict[str, Json]:

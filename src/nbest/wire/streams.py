@@ -133,6 +133,8 @@ class ChatWriter(_ChunkWriter):
     def _choice(self, index: int, choice: Choice, text: str) -> bytes:
         first = {"role": "assistant"} if index else {}
         said = self._delta(index, {**first, "content": text}) if text or first else b""
+        if choice.refusal:
+            said += self._delta(index, {"refusal": choice.refusal})
         for i, call in enumerate(tool_calls(choice.tool_calls)):
             said += self._delta(index, {"tool_calls": [{"index": i, **call}]})
         return said

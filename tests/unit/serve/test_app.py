@@ -290,6 +290,69 @@ async def test_a_pool_streams_its_progress_then_the_answer():
     assert told == ["4", "5", "5"]
 
 
+class Refusing(Scripted):
+    """Draws whose text is "" are refused, as `wire.completions` reads a refusal."""
+
+    refusal = Completion(
+        text="لا أستطيع.", finish="refused", error="the model refused", usage=Usage(completion=3)
+    )
+
+    async def generate(self, request, on_text=None):
+        drawn = await super().generate(request, on_text)
+        return [c if c.text else self.refusal for c in drawn]
+
+
+async def test_a_refused_candidate_is_set_aside_where_others_answer():
+    async with serving(Refusing(texts=["", "4", ""])) as client:
+        _, _, reply = await client.post()
+    assert reply["choices"][0]["message"] == {"role": "assistant", "content": "4", "refusal": None}
+    assert (reply["nbest"]["chosen"], reply["nbest"]["num_failed"]) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    ["parallel(sampler=greedy, selector=first)", "best_of_n(n=3)", "self_refine", "tree(verifier=logprob)"],
+)
+async def test_where_every_candidate_is_refused_the_refusal_is_the_answer(strategy):
+    async with serving(Refusing(texts=[""])) as client:
+        nbest = {"strategy": strategy}
+        _, _, reply = await client.post(nbest=nbest)
+        chunks, _ = await client.stream(nbest=nbest)
+        _, _, response = await client.post("/v1/responses", input="?", messages=None, nbest=nbest)
+    said = reply["choices"][0]
+    assert said["message"] == {"role": "assistant", "content": None, "refusal": Refusing.refusal.text}
+    assert said["finish_reason"] == "stop"
+    assert reply["usage"]["completion_tokens"] >= 3
+    assert "refused" in reply["nbest"]["notes"][-1]
+    deltas = [c["choices"][0]["delta"] for c in chunks if c["choices"]]
+    assert "".join(d.get("refusal") or "" for d in deltas) == Refusing.refusal.text
+    assert not any(d.get("content") for d in deltas)
+    assert chunks[-1]["choices"][0]["finish_reason"] == "stop"
+    assert response["status"] == "completed"
+    assert response["output"][0]["content"] == [{"type": "refusal", "refusal": Refusing.refusal.text}]
+
+
+async def test_what_a_content_filter_cut_is_given_with_its_finish_reason():
+    class Filtering(Refusing):
+        refusal = Completion(text="да", finish="filtered", error="the server cut the text")
+
+        async def generate(self, request, on_text=None):
+            if on_text:
+                on_text("да")
+            return await super().generate(request)
+
+    async with serving(Filtering(texts=[""]), sample="greedy", select="first") as client:
+        _, _, reply = await client.post()
+        chunks, _ = await client.stream()
+        _, _, response = await client.post("/v1/responses", input="?", messages=None)
+    said = reply["choices"][0]
+    assert (said["message"]["content"], said["finish_reason"]) == ("да", "content_filter")
+    assert "".join(c["choices"][0]["delta"].get("content", "") for c in chunks) == "да"
+    assert chunks[-1]["choices"][0]["finish_reason"] == "content_filter"
+    assert response["status"] == "incomplete"
+    assert response["incomplete_details"] == {"reason": "content_filter"}
+
+
 class Fusing(Scripted):
     """Drafts differ; the fusor writes word by word, and waits to be heard before it goes on."""
 

@@ -117,12 +117,13 @@ def test_reasoning_alone_is_none():
 
 def test_a_refusal_in_pieces():
     chunks = [delta(refusal="I "), delta(refusal="cannot"), delta("content_filter")]
-    assert "I cannot" in stream(*chunks)[1].error
+    heard, drawn = stream(*chunks)
+    assert (heard, drawn.text, drawn.finish) == ([], "I cannot", "refused")
 
 
 def test_a_content_filter_fails_what_was_heard():
     heard, drawn = stream(delta(content="да"), delta("content_filter"))
-    assert (heard, drawn.finish) == (["да"], "error")
+    assert (heard, drawn.text, drawn.finish) == (["да"], "да", "filtered")
 
 
 def test_content_in_parts():

@@ -22,6 +22,7 @@ CHOICES = {
     "logprobs": wire.Choice(text="日本", logprobs=LOGPROBS),
     "cut": wire.Choice(text="ไทย", finish="length"),
     "filtered": wire.Choice(text="", finish="content_filter"),
+    "refused": wire.Choice(text="", refusal="Không thể trả lời."),
     "calls": wire.Choice(text="", finish="tool_calls", tool_calls=CALLS),
     "both": wire.Choice(text="हाँ", finish="tool_calls", tool_calls=CALLS),
 }
@@ -135,6 +136,7 @@ def test_chat(client, choice):
     client.choices = (choice, CHOICES["text"])
     got = client.chat.completions.create(**ASK, n=2, temperature=0.5, extra_body={"nbest": {"n": 4}})
     assert [c.message.content or "" for c in got.choices] == [choice.text, "مرحبا 👋"]
+    assert [c.message.refusal for c in got.choices] == [choice.refusal, None]
     assert [c.id for c in got.choices[0].message.tool_calls or ()] == [c.id for c in choice.tool_calls]
     assert (got.usage.prompt_tokens_details.cached_tokens, got.nbest) == (4, {"n": 2})
     assert (client.asks[0].nbest.n, client.asks[0].n, client.asks[0].overrides.temperature) == (4, 2, 0.5)
@@ -155,6 +157,7 @@ def test_a_stream_of_chat_adds_up_to_the_whole(client, choice, progress):
             return
     message = final.choices[0].message
     assert message.content or choice.text == ""
+    assert message.refusal == choice.refusal
     assert [(c.id, c.function.arguments) for c in message.tool_calls or ()] == [
         (c.id, c.arguments) for c in choice.tool_calls
     ]
@@ -205,7 +208,7 @@ def test_responses(client, choice):
     assert again.output_text == choice.text
     turns = client.asks[1].messages
     assert [t.role for t in turns] == ["user", "assistant"]
-    assert turns[1].content == choice.text
+    assert turns[1].content == (choice.refusal or choice.text)
     assert [c["id"] for c in turns[1].fields.get("tool_calls", ())] == [c.id for c in choice.tool_calls]
 
 
@@ -221,6 +224,8 @@ def test_a_stream_of_a_response_adds_up_to_the_whole(client, choice, progress):
         text = "".join(e.delta for e in events if e.type == "response.output_text.delta")
         whole = {"length": "incomplete", "content_filter": "incomplete"}.get(choice.finish, "completed")
         assert (text, events[-1].type) == (choice.text, f"response.{whole}")
+        refusal = "".join(e.delta for e in events if e.type == "response.refusal.delta")
+        assert refusal == (choice.refusal or "")
         if whole == "completed":
             final = stream.get_final_response()
             assert final.output_text == choice.text

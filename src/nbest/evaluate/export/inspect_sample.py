@@ -9,7 +9,12 @@ from nbest.meter import total
 from nbest.types import Candidate, Finish, Message, Outcome, Usage
 
 _ROLES: Final = frozenset({"system", "user", "assistant", "tool"})
-_STOPPED_BY: Final[dict[Finish, str]] = {"stop": "stop", "length": "max_tokens"}
+_STOPPED_BY: Final[dict[Finish, str]] = {
+    "stop": "stop",
+    "length": "max_tokens",
+    "refused": "content_filter",
+    "filtered": "content_filter",
+}
 
 
 def sample(outcome: Outcome, *, model: str, graded: Grade | None) -> dict[str, Any]:
