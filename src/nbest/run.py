@@ -51,13 +51,15 @@ async def select(
     """Chooses from a recorded pool as `parallel` would have: the same seed gives the same choice.
 
     `engines` is for selectors that ask a judge; without it nothing is asked of any model. The usage is
-    what the pool cost when it was drawn, and what the choice cost now.
+    what the pool cost when it was drawn, and what the choice cost now. Steps of a search do not compete
+    with whole answers.
     """
     ctx = Context(engines or {}, seed=seed, prompt_id=pool.prompt.id, gold=pool.gold, budget=budget)
     ctx.candidates = list(pool.candidates)
     ctx.meter.count("policy", pool.candidates)
     started = time.monotonic()
-    selection, error = await _attempt(chosen_by(selector, pool.prompt, pool.candidates, ctx))
+    answers = [c for c in pool.candidates if c.finish != "step"] or pool.candidates
+    selection, error = await _attempt(chosen_by(selector, pool.prompt, answers, ctx))
     return _outcome(ctx, pool.prompt, registry.spec_of(selector), seed, selection, error, started)
 
 

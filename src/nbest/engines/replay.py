@@ -13,7 +13,7 @@ from nbest.types import Candidate, Completion, Logprobs, Prompt, Request, Sampli
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
-    """Answers from a run directory or a JSONL file of pools, each candidate once.
+    """Answers from a run directory or a JSONL file of pools, each candidate once; steps of a search are none.
 
     A draw takes the candidate that was recorded under the same parameters and seed, else the next one
     under the same parameters, else the next one recorded without parameters. A draw that the
@@ -26,7 +26,8 @@ class Replay:
     )
 
     def __post_init__(self) -> None:
-        self._pools.update((p.prompt.id, list(p.candidates)) for p in read_pools(self.path))
+        for pool in read_pools(self.path):
+            self._pools[pool.prompt.id] = [c for c in pool.candidates if c.finish != "step"]
 
     @property
     def name(self) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 from nbest import registry
 from nbest.context import Context
 from nbest.errors import CapabilityError, InputError
-from nbest.evaluate.estimators import Estimate, mean_interval
+from nbest.evaluate.estimators import Estimate, draws_of, mean_interval
 from nbest.evaluate.intervals import Floats
 from nbest.evaluate.scores import cluster_of, scores_of
 from nbest.pools import Pool
@@ -112,7 +112,7 @@ async def compare(
     against = baseline or next(iter(built))
     if against not in built and against != MEAN:
         built = {against: registry.parse("selectors", against), **built}
-    drawn = [p._replace(candidates=tuple(c for c in p.candidates if not c.parents)) for p in pools]
+    drawn = [p._replace(candidates=tuple(draws_of(p.candidates))) for p in pools]
     ns = _sizes(drawn, sizes)
     large_enough = [p for p in drawn if len(p.candidates) >= max(ns)]
     rows: list[_Row] = []
@@ -124,7 +124,7 @@ async def compare(
     if not rows:
         raise InputError(
             f"no prompt to compare on: of {len(pools)}, {len(pools) - len(large_enough)} have fewer than"
-            f" {max(ns, default=1)} candidates and {len(large_enough)} have no score for each of them"
+            f" {max(ns, default=1)} candidates drawn as whole answers, and {len(large_enough)} have no score for each of them"
         )
     languages = sorted({row.language or "" for row in rows})
     groups: list[str | None] = [None, *(lang for lang in languages if lang and len(languages) > 1)]

@@ -24,6 +24,7 @@ __all__ = [
     "best_at_k",
     "correctness",
     "difficulty_bins",
+    "draws_of",
     "hope",
     "is_right",
     "majority_at_k",
@@ -39,6 +40,16 @@ _MAX_EXACT: Final = 20
 """Pools up to this size have their majorities counted out; larger ones are subsampled."""
 _SUBSAMPLES: Final = 256
 _CHUNK: Final = 8_000_000
+
+
+def draws_of(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Those that were drawn as whole answers and made from no others, failed ones included: a sample.
+
+    None where answers were drawn step by step: a search chooses what it continues.
+    """
+    if any(c.finish == "step" for c in candidates):
+        return []
+    return [c for c in candidates if not c.parents]
 
 
 def is_right(candidate: Candidate, outcome: Outcome) -> bool:

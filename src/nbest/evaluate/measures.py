@@ -16,7 +16,7 @@ import numpy as np
 
 from nbest import registry
 from nbest.answers import Answer, answer_keys, equivalent, extract, extract_marked
-from nbest.evaluate.estimators import best_at_k, majority_at_k, max_at_k
+from nbest.evaluate.estimators import best_at_k, draws_of, majority_at_k, max_at_k
 from nbest.evaluate.intervals import Floats, Ints, codes
 from nbest.evaluate.scores import ACCURACY, scores_of
 from nbest.language import passes_lines, passes_words
@@ -53,7 +53,9 @@ class Row(NamedTuple):
     reads_language: bool
     """Whether the language of the chosen text is judged."""
     draws: tuple[int, ...]
-    """Candidates that are made from no others, failed ones included."""
+    """Candidates that are a sample (`draws_of`)."""
+    answers: tuple[int, ...]
+    """Whole answers, failed ones included, and the chosen one whatever it is."""
     greedy: int | None
     """The first draw at temperature 0."""
 
@@ -74,7 +76,8 @@ def row_of(outcome: Outcome, *, reads_language: bool = True) -> Row:
         if not 0 <= chosen < len(drawn) or drawn[chosen].text != selection.winner.text:
             chosen = len(drawn)
             candidates.append(_without_trace(selection.winner, chosen))
-    draws = tuple(i for i, c in enumerate(drawn) if not c.parents)
+    whole = {id(c) for c in draws_of(drawn)}
+    draws = tuple(i for i, c in enumerate(drawn) if id(c) in whole)
     return Row(
         pool=Pool(outcome.prompt, outcome.gold, tuple(candidates)),
         chosen=chosen,
@@ -84,6 +87,9 @@ def row_of(outcome: Outcome, *, reads_language: bool = True) -> Row:
         seconds=outcome.seconds,
         reads_language=reads_language,
         draws=draws,
+        answers=tuple(
+            i for i in range(len(candidates)) if i in {chosen, len(drawn)} or drawn[i].finish != "step"
+        ),
         greedy=next((i for i in draws if (p := drawn[i].params) and p.temperature == 0), None),
     )
 
@@ -109,7 +115,7 @@ def measure(rows: Sequence[Row], scorer: str | None, costs: Costs) -> Columns:
             columns[name][at] = value
         keys = _texts(row) if answers is None else _classes(row, answers)
         draws = row.draws
-        columns["distinct"][at] = float(len({keys[i] for i in draws} - {None}))
+        columns["distinct"][at] = float(len({keys[i] for i in draws} - {None})) if draws else None
         if scores is None:
             continue
         for name, value in _of_the_choice(row, scores):
@@ -201,10 +207,11 @@ def _of_the_choice(row: Row, scores: Sequence[float]) -> Iterator[tuple[str, flo
     """The chosen answer, the best and the worst there was, and these against greedy (arXiv 2506.20544)."""
     chosen = scores[row.chosen] if row.chosen is not None else 0.0
     yield "score", chosen
-    if not scores:
+    if not row.answers:
         return
-    yield "oracle", max(scores)
-    yield "regret", max(scores) - chosen
+    best = max(scores[i] for i in row.answers)
+    yield "oracle", best
+    yield "regret", best - chosen
     if (greedy := row.greedy) is not None:
         recorded = scores[: row.num_recorded]
         yield "greedy", scores[greedy]

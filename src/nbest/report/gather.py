@@ -16,6 +16,7 @@ import numpy as np
 
 from nbest import registry
 from nbest.errors import CapabilityError, InputError, NbestError, RecordsError
+from nbest.evaluate.estimators import draws_of
 from nbest.evaluate.intervals import Floats
 from nbest.evaluate.scores import cluster_of, pool_of, score_spec, scores_of
 from nbest.protocols import Scorer
@@ -189,7 +190,7 @@ def _drawn(outcome: Outcome, scores: dict[int, float | None], run: int) -> Drawn
     None where there is none, or one has no score.
     """
     language = outcome.prompt.language
-    kept = [c for c in outcome.candidates if not c.parents and c.language in {None, language}]
+    kept = [c for c in draws_of(outcome.candidates) if c.language in {None, language}]
     values = [scores.get(c.id) for c in kept]
     if not kept or None in values:
         return None

@@ -16,3 +16,10 @@ async def test_a_recorded_text_is_heard_in_one_piece(tmp_path):
     (drawn,) = await engine.generate(Request(prompt=PROMPT), heard.append)
     assert heard == ["उत्तर: २", "तीन"]
     assert drawn.error
+
+
+async def test_steps_of_a_search_are_no_draws(tmp_path):
+    path = tmp_path / "pools.jsonl"
+    step = {"text": "पहले", "finish": "step"}
+    path.write_text(json.dumps({"id": "p", "prompt": "१ + १ =", "candidates": [step, "उत्तर: २"]}))
+    assert [c.text for c in await Replay(path=str(path)).generate(Request(prompt=PROMPT))] == ["उत्तर: २"]

@@ -124,6 +124,10 @@ def test_derived_small_and_unscored_pools_are_left_out():
     with_derived = pool("a")._replace(candidates=(*pool("a").candidates, derived))
     found = compared([with_derived, pool("b", ["42"])], ["first", "vote"], sizes=[6])
     assert (found.num_prompts, found.num_too_small) == (1, 1)
+    step = Candidate(id=6, text="4", finish="step")
+    searched = pool("s")._replace(candidates=(*pool("s").candidates, step))
+    found = compared([pool("a"), searched], ["first"], sizes=[6])
+    assert (found.num_prompts, found.num_too_small) == (1, 1)
     unscored = pool("c")._replace(candidates=(*pool("c").candidates[:5], Candidate(id=5, text="x")))
     found = compared([pool("d"), unscored], ["first"], score="recorded(human)")
     assert found.num_unscored == 1

@@ -84,6 +84,20 @@ def test_a_fused_answer_is_measured_but_is_no_draw():
     assert found["regret"] == 0
 
 
+def test_the_steps_of_a_search_are_no_answers_and_what_it_finishes_is_no_sample():
+    texts = ["संख्याएँ: ३", "संख्याएँ: ३\n२", "संख्याएँ: ३\n२\nउत्तर: ५"]
+    steps = tuple(
+        Candidate(id=i, text=t, finish="stop" if i == 2 else "step", parents=(i - 1,) if i else ())
+        for i, t in enumerate(texts)
+    )
+    found = measured(outcome(texts, gold={"answer": "3"}, candidates=steps, winner=steps[2]))
+    assert (found["score"], found["oracle"], found["regret"]) == (0, 0, 0)  # a step says 3, no answer does
+    assert not {"pass@1", "maj@1", "hope"} & found.keys()
+    assert found["distinct"] is None
+    cut = measured(outcome(texts[:1], gold={"answer": "3"}, candidates=steps[:1], winner=steps[0]))
+    assert (cut["score"], cut["regret"]) == (1, 0)
+
+
 def test_scores_only_best_at_k_where_all_draws_have_one():
     assert "best@2" not in measured(outcome(["1", "2"], gold={"answer": "1"}, scores={0: 1.0}))
 
