@@ -13,7 +13,18 @@ from nbest.deadline import deadline
 from nbest.errors import CapabilityError, EngineError
 from nbest.meter import Meter
 from nbest.protocols import Capabilities, Engine, OnText
-from nbest.types import Budget, Candidate, Completion, Json, Request, Role, SamplingParams, Stopped, replace
+from nbest.types import (
+    Budget,
+    CallPiece,
+    Candidate,
+    Completion,
+    Json,
+    Request,
+    Role,
+    SamplingParams,
+    Stopped,
+    replace,
+)
 
 _TOO_LATE = "not there at the deadline"
 _NOT_NEEDED = "cancelled: enough other draws were there first"
@@ -38,7 +49,7 @@ class Watch(Protocol):
         """A call came back with nothing but an error."""
         ...
 
-    def wrote(self, text: str) -> None:
+    def wrote(self, piece: str | CallPiece) -> None:
         """A piece of the answer, which nothing will take back."""
         ...
 
@@ -245,7 +256,13 @@ class Context:
         if not request.prefix.startswith(self.written):
             return (await self._draw_all([request]))[0]
 
-        def wrote(text: str) -> None:
+        is_alone = not self.candidates  # a call that fails after it was heard has nothing to stand behind
+
+        def wrote(text: str | CallPiece) -> None:
+            if isinstance(text, CallPiece):
+                if is_alone:
+                    watch.wrote(text)
+                return
             said = request.prefix[len(self.written) :] + text  # a call that fails at once has said nothing
             self.written += said
             watch.wrote(said)

@@ -14,11 +14,21 @@ if TYPE_CHECKING:
 
     from nbest.context import Context
     from nbest.search.machine import Child, Expansion, State
-    from nbest.types import Candidate, Completion, Json, Logprobs, Prompt, Request, Score, Selection
+    from nbest.types import (
+        CallPiece,
+        Candidate,
+        Completion,
+        Json,
+        Logprobs,
+        Prompt,
+        Request,
+        Score,
+        Selection,
+    )
 
 
-OnText = Callable[[str], object]
-"""Hears a text while it is written, piece by piece."""
+OnText = Callable[["str | CallPiece"], object]
+"""Hears a text, and the calls of tools behind it, while they are written, piece by piece."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +67,8 @@ class Engine(Protocol):
         """`request.n` completions in order. Raises `EngineError`; cancelling stops the work.
 
         `on_text` is given with requests for one draw: it is called with each piece of the text as it is
-        written, the pieces together being the completion's text, or not at all by an engine that
-        does not stream. Once it was called, nothing is drawn again in its place.
+        written, the pieces together being the completion's text and the first part of its calls, or not at
+        all by an engine that does not stream. Once it was called, nothing is drawn again in its place.
         """
         ...
 

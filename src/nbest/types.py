@@ -170,6 +170,17 @@ class ToolCall(Value, frozen=True, kw_only=True):
     """JSON, as the model wrote it."""
 
 
+class CallPiece(Value, frozen=True, kw_only=True):
+    """A piece of a call while it is written: the pieces of one `index` together are the call."""
+
+    index: int
+    """Its place among the calls of the answer."""
+    id: str | None = None
+    """Said by the first piece."""
+    name: str = ""
+    arguments: str = ""
+
+
 class Completion(Value, frozen=True, kw_only=True):
     """One drawn text. A call for n charges its prompt to the first of its n completions."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nbest.protocols import OnText
+from nbest.types import CallPiece
 
 
 class Voice:
@@ -15,7 +16,10 @@ class Voice:
         self._held = ""
         self._num_said = 0
 
-    def __call__(self, piece: str) -> None:
+    def __call__(self, piece: str | CallPiece) -> None:
+        if isinstance(piece, CallPiece):
+            self._on_text(piece)
+            return
         if self._echo:
             self._held += piece
             if len(self._held) < len(self._echo) and self._echo.startswith(self._held):

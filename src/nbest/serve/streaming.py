@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
 from aiohttp import web
 
 from nbest.serve.refused import RefusalError
-from nbest.types import Json, Outcome
+from nbest.serve.watching import Said
+from nbest.types import CallPiece, Outcome
 from nbest.wire import Reply
 
 QUIET_S = 2.0
@@ -26,7 +27,7 @@ HEADERS = {
     "Cache-Control": "no-cache",
     "X-Accel-Buffering": "no",
 }
-_Event = tuple[str, str | Mapping[str, Json]]
+_Event = tuple[str, Said]
 _DONE: _Event = ("done", "")
 
 
@@ -43,7 +44,7 @@ class Stream:
         self._events: asyncio.Queue[_Event] = asyncio.Queue()
         self._said: list[str] = []
 
-    def tell(self, kind: str, what: str | Mapping[str, Json]) -> None:
+    def tell(self, kind: str, what: Said) -> None:
         """As `watching.Tell`."""
         self._events.put_nowait((kind, what))
 
@@ -110,10 +111,12 @@ class Stream:
                 return
             await self._send(self._shown(kind, what))
 
-    def _shown(self, kind: str, what: str | Mapping[str, Json]) -> bytes:
+    def _shown(self, kind: str, what: Said) -> bytes:
         if isinstance(what, str):
             self._said.append(what)
             return self._writer.text(what)
+        if isinstance(what, CallPiece):
+            return self._writer.call(what)
         match self._progress:
             case "events":
                 return self._writer.event(what)

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from nbest.errors import EngineError
 from nbest.language import identify
-from nbest.types import Candidate, Completion, Finish, Json, Request, SamplingParams, ToolCall
+from nbest.types import CallPiece, Candidate, Completion, Finish, Json, Request, SamplingParams, ToolCall
 from nbest.wire.replies import BYTES_PER_TOKEN
 
-Tell = Callable[[str, str | Mapping[str, Json]], object]
+Said = str | CallPiece | Mapping[str, Json]
+Tell = Callable[[str, Said], object]
 """Hears ("event", what happened), ("failure", a candidate that is none) and ("text", a piece of the answer)."""
 
 
@@ -72,11 +73,12 @@ class Watching:
         if self._drawn_s is not None:
             self.choice_s = time.monotonic() - self._started - self._drawn_s
 
-    def wrote(self, text: str) -> None:
+    def wrote(self, piece: str | CallPiece) -> None:
         self.has_written = True
+        text = piece if isinstance(piece, str) else piece.name + piece.arguments
         self._num_bytes += len(text.encode(errors="replace"))
         if self._tell is not None:
-            self._tell("text", text)
+            self._tell("text", piece)
 
 
 def candidate_shown(candidate: Candidate, *, score: float | None, weight: float | None) -> dict[str, Json]:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from nbest.errors import EngineError, EngineHttpError, EngineProtocolError
-from nbest.types import Completion, Json, SamplingParams
+from nbest.types import CallPiece, Completion, Json, SamplingParams
 from nbest.wire.calls import CallDelta, FunctionDelta, function, joined
 from nbest.wire.replies import (
     ServerChoice,
@@ -62,8 +62,10 @@ class Chunks:
     `completions` gives what the same reply in one piece would have given.
     """
 
-    def __init__(self, on_text: Callable[[str], object]) -> None:
+    def __init__(self, on_text: Callable[[str | CallPiece], object]) -> None:
         self._on_text = on_text
+        self._num_calls: int | None = 0
+        """Begun so far; None once they are no longer told as they come."""
         self._events = Events()
         self._parts: list[_Choice] = []
         self._usage: ServerUsage | None = None
@@ -109,6 +111,19 @@ class Chunks:
             self._parts.append(choice)
             if piece := _text(choice):
                 self._on_text(piece)
+            for call in (choice.delta and choice.delta.tool_calls) or ():
+                self._tell_call(call)
+
+    def _tell_call(self, delta: CallDelta) -> None:
+        """Tells a piece; nothing more from the first one on that does not say by itself where it belongs."""
+        at, num, said = delta.index, self._num_calls, delta.function or FunctionDelta()
+        begins = at == num and bool(delta.id and said.name)
+        if num is None or at is None or isinstance(said.arguments, dict) or not (begins or 0 <= at < num):
+            self._num_calls = None
+            return
+        self._num_calls = num + begins
+        id_ = delta.id if begins else None
+        self._on_text(CallPiece(index=at, id=id_, name=said.name or "", arguments=said.arguments or ""))
 
     def _choice(self) -> ServerChoice:
         parts, deltas = self._parts, [c.delta for c in self._parts if c.delta]

@@ -5,11 +5,12 @@ Every method gives the bytes to send, which may be none. A writer is used once, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
-from nbest.types import Json
+from nbest.types import CallPiece, Json, ToolCall, replace
 from nbest.wire.answers import (
     Choice,
     Reply,
@@ -64,6 +65,10 @@ class Writer:
         said = " ".join(text.split()) if self._progress == "comments" else ""
         return f": {said}\n\n".encode()
 
+    def call(self, piece: CallPiece) -> bytes:
+        """A piece of a call of the answer, where the API has it as it comes; else it is told at the end."""
+        return b""
+
 
 class _ChunkWriter(Writer):
     """What the streams of both completions APIs have in common."""
@@ -100,6 +105,11 @@ class ChatWriter(_ChunkWriter):
 
     _object = "chat.completion.chunk"
 
+    def __init__(self, **how: Any) -> None:
+        super().__init__(**how)
+        self._called: list[ToolCall] = []
+        """As much of the calls as was sent."""
+
     def start(self) -> bytes:
         """The chunk that says who speaks."""
         return self._delta(0, {"role": "assistant", "content": ""})
@@ -113,15 +123,29 @@ class ChatWriter(_ChunkWriter):
         """A piece of the (first) answer."""
         return self._delta(0, {"content": delta}) if delta else b""
 
+    def call(self, piece: CallPiece) -> bytes:
+        said: dict[str, Json] = {"arguments": piece.arguments}
+        if piece.id is None:
+            begun = self._called[piece.index]
+            call = replace(begun, name=begun.name + piece.name, arguments=begun.arguments + piece.arguments)
+            self._called[piece.index] = call
+            named = {"name": piece.name} if piece.name else {}
+            return self._delta(0, {"tool_calls": [{"index": piece.index, "function": {**named, **said}}]})
+        self._called.append(ToolCall(id=piece.id, name=piece.name, arguments=piece.arguments))
+        begins = {"index": piece.index, "id": piece.id, "type": "function"}
+        return self._delta(0, {"tool_calls": [{**begins, "function": {"name": piece.name, **said}}]})
+
     def finish(self, reply: Reply, *, already: str = "") -> bytes:
         """What was not yet sent; `nbest` is on the last chunk with a `finish_reason`.
 
-        `already`: the pieces of the first answer together. An error where they are not its beginning.
+        `already`: the pieces of the first answer together. An error where they, or pieces of calls, are not
+        its beginning.
         """
         said, last = b"", len(reply.choices) - 1
         for i, c in enumerate(reply.choices):
             text = rest(c.text, "" if i else already)
-            if text is None:
+            is_cut = c.finish == "length"  # so its calls may be too, which are none of the answer then
+            if text is None or not (i or is_cut or self._begin(c.tool_calls)):
                 return self.error(CHANGED)
             found = chat_logprobs(c.logprobs) if c.logprobs else None
             choice = {"index": i, "delta": {}, "logprobs": found, "finish_reason": c.finish}
@@ -135,9 +159,21 @@ class ChatWriter(_ChunkWriter):
         said = self._delta(index, {**first, "content": text}) if text or first else b""
         if choice.refusal:
             said += self._delta(index, {"refusal": choice.refusal})
-        for i, call in enumerate(tool_calls(choice.tool_calls)):
+        begun = [] if index else self._called
+        for i, (call, sent) in enumerate(zip(choice.tool_calls, begun, strict=False)):
+            if left := call.arguments.removeprefix(sent.arguments):
+                said += self._delta(index, {"tool_calls": [{"index": i, "function": {"arguments": left}}]})
+        for i, call in enumerate(tool_calls(choice.tool_calls[len(begun) :]), len(begun)):
             said += self._delta(index, {"tool_calls": [{"index": i, **call}]})
         return said
+
+    def _begin(self, calls: Sequence[ToolCall]) -> bool:
+        """Whether what was sent of calls is how `calls` begin."""
+        return len(self._called) <= len(calls) and all(
+            (sent.id, sent.name) == (call.id, call.name)
+            and (call.arguments.startswith(sent.arguments) or not sent.arguments.strip())
+            for sent, call in zip(self._called, calls, strict=False)
+        )
 
     def _delta(self, index: int, delta: Mapping[str, Json]) -> bytes:
         return self._chunk([{"index": index, "delta": delta, "logprobs": None, "finish_reason": None}])

@@ -248,7 +248,12 @@ async def test_calls_of_tools_are_a_good_completion(upstream, engine, is_streame
     assert drawn.tool_calls == tuple(
         ToolCall(id=f"call_{i}", name=c["name"], arguments=c["arguments"]) for i, c in enumerate(CALLS)
     )
-    assert (drawn.text, drawn.finish, drawn.error, pieces) == ("", "stop", None, [])
+    assert (drawn.text, drawn.finish, drawn.error) == ("", "stop", None)
+    said = ["".join(p.arguments for p in pieces if p.index == i) for i in (0, 1)]
+    assert said == ([c["arguments"] for c in CALLS] if is_streamed else ["", ""])
+    assert [(p.index, p.id, p.name) for p in pieces if p.id] == [
+        (i, f"call_{i}", "weather") for i in (0, 1) if is_streamed
+    ]
     assert upstream.bodies[-1]["tools"] == TOOLS
 
 

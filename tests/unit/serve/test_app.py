@@ -16,7 +16,7 @@ from nbest.serve.app import Service
 from nbest.serve.config import Key, Serve, ServeSettings
 from nbest.serve.gateway import Gateway
 from nbest.serve.keys import hash_of
-from nbest.types import Completion, ToolCall, Usage
+from nbest.types import CallPiece, Completion, ToolCall, Usage
 
 QUESTIONS = ("كم 2+2؟", "2加2等于几？", "2+2 कितना है?", "2足す2は？", "Сколько 2+2?", "2+2 เท่ากับเท่าไร")
 
@@ -288,6 +288,33 @@ async def test_a_pool_streams_its_progress_then_the_answer():
         events, _ = await client.stream(nbest={"progress": "events", "candidates": True})
     told = [c["nbest"]["candidate"]["text"] for c in events if not c["choices"] and "nbest" in c]
     assert told == ["4", "5", "5"]
+
+
+class Calling(Scripted):
+    """Writes a call piece by piece, where it is heard."""
+
+    pieces = ("{", '"город": "Казань"', "}")
+
+    async def generate(self, request, on_text=None):
+        if on_text:
+            on_text(CallPiece(index=0, id="a", name="погода"))
+            for piece in self.pieces:
+                on_text(CallPiece(index=0, arguments=piece))
+        return await super().generate(request)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "num_deltas"), [("parallel(sampler=greedy, selector=first)", 4), (None, 1)]
+)
+async def test_the_call_of_a_single_draw_is_heard_while_it_is_written(strategy, num_deltas):
+    call = ToolCall(id="a", name="погода", arguments="".join(Calling.pieces))
+    async with serving(Calling(texts=[""], calls=(call,))) as client:
+        chunks, _ = await client.stream(nbest={"strategy": strategy})
+    said = [d["tool_calls"][0] for c in chunks if (d := c["choices"][0]["delta"]).get("tool_calls")]
+    assert len(said) == num_deltas
+    assert (said[0]["id"], said[0]["function"]["name"]) == ("a", "погода")
+    assert "".join(s["function"]["arguments"] for s in said) == call.arguments
+    assert chunks[-1]["choices"][0]["finish_reason"] == "tool_calls"
 
 
 class Refusing(Scripted):

@@ -4,7 +4,7 @@ import pytest
 
 from nbest import wire
 from nbest.errors import EngineHttpError, EngineProtocolError
-from nbest.types import SamplingParams, ToolCall
+from nbest.types import CallPiece, SamplingParams, ToolCall
 from nbest.wire.chunks import Chunks
 
 PARAMS = SamplingParams(max_tokens=16)
@@ -62,7 +62,7 @@ def test_a_call_without_arguments_has_none():
 
 def test_text_and_a_call():
     heard, drawn = stream(delta(content="Смотрю. "), call(0, "a", "f", "{}"), END)
-    assert (heard, drawn.text, len(drawn.tool_calls)) == (["Смотрю. "], "Смотрю. ", 1)
+    assert (heard[:1], drawn.text, len(drawn.tool_calls)) == (["Смотрю. "], "Смотрю. ", 1)
 
 
 @pytest.mark.parametrize("is_streamed", [True, False])
@@ -113,6 +113,38 @@ def test_an_empty_text_is_a_text():
 def test_reasoning_alone_is_none():
     _, drawn = stream(delta(reasoning_content="хм"), delta("length", content=""))
     assert drawn.error == "no text: every token went into reasoning; raise max_tokens"
+
+
+def test_calls_are_heard_as_they_come():
+    heard, drawn = stream(
+        delta(content="да"),
+        call(0, "a", "f", ""),
+        call(0, None, None, '{"x"'),
+        call(0, None, None, ":1}"),
+        END,
+    )
+    assert heard == [
+        "да",
+        CallPiece(index=0, id="a", name="f"),
+        CallPiece(index=0, arguments='{"x"'),
+        CallPiece(index=0, arguments=":1}"),
+    ]
+    assert drawn.tool_calls == (ToolCall(id="a", name="f", arguments='{"x":1}'),)
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        call(0, None, "f", "{}"),  # without an id
+        call(1, "a", "f", "{}"),  # not the first
+        call(None, "a", "f", "{}"),
+        call(0, "a", "f", {"x": 1}),
+    ],
+)
+def test_calls_that_do_not_say_where_they_belong_are_told_at_the_end(chunk):
+    heard, drawn = stream(chunk, call(0, "b", "f", ""), END)
+    assert heard == []
+    assert drawn.tool_calls
 
 
 def test_a_refusal_in_pieces():

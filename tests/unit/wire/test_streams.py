@@ -2,7 +2,7 @@ import msgspec
 import pytest
 
 from nbest import wire
-from nbest.types import ToolCall, Usage
+from nbest.types import CallPiece, ToolCall, Usage
 
 WRITERS = [wire.ChatWriter, wire.CompletionWriter, wire.ResponsesWriter]
 CALL = ToolCall(id="c", name="f", arguments="{}")
@@ -78,6 +78,59 @@ def test_tool_calls_of_a_chat_are_deltas_with_their_places():
         (1, "d", "g"),
     ]
     assert chunks[-1]["choices"][0]["finish_reason"] == "tool_calls"
+
+
+BEGUN = (
+    CallPiece(index=0, id="c1", name="f"),
+    CallPiece(index=0, arguments='{"x":'),
+    CallPiece(index=0, arguments='"ж'),
+)
+
+
+def added_up(chunks):
+    """What a client makes of the calls in `chunks`: id, name and arguments of each."""
+    calls = {}
+    for c in chunks:
+        for call in c["choices"][0]["delta"].get("tool_calls", ()) if c["choices"] else ():
+            known = calls.setdefault(call["index"], ["", "", ""])
+            said = (call.get("id", ""), call["function"].get("name", ""), call["function"]["arguments"])
+            known[:] = [a + b for a, b in zip(known, said, strict=True)]
+    return list(calls.values())
+
+
+@pytest.mark.parametrize("num_sent", range(4))
+def test_calls_that_were_sent_as_they_came_add_up(num_sent):
+    calls = (ToolCall(id="c1", name="f", arguments='{"x":"ж"}'), ToolCall(id="c2", name="g", arguments="{}"))
+    w = wire.ChatWriter(id="c", model="m", created=1)
+    raw = b"".join(map(w.call, BEGUN[:num_sent]))
+    raw += w.finish(reply(wire.Choice(text="", finish="tool_calls", tool_calls=calls)))
+    assert added_up(data(raw)[:-1]) == [["c1", "f", '{"x":"ж"}'], ["c2", "g", "{}"]]
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        (),
+        (ToolCall(id="c1", name="f", arguments="{}"),),
+        (ToolCall(id="c1", name="g", arguments='{"x":"ж"}'),),
+    ],
+)
+def test_other_calls_than_those_that_were_sent_are_an_error(calls):
+    w = wire.ChatWriter(id="c", model="m", created=1)
+    for piece in BEGUN:
+        w.call(piece)
+    said = data(w.finish(reply(wire.Choice(text="", finish="tool_calls", tool_calls=calls))))
+    assert "ask again" in said[0]["error"]["message"]
+
+
+def test_a_text_whose_calls_were_cut_ends_as_cut():
+    w = wire.ChatWriter(id="c", model="m", created=1)
+    raw = (
+        w.text("да")
+        + w.call(BEGUN[0])
+        + w.finish(reply(wire.Choice(text="да", finish="length")), already="да")
+    )
+    assert data(raw)[-2]["choices"][0]["finish_reason"] == "length"
 
 
 @pytest.mark.parametrize("writer", WRITERS)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nbest.protocols import Capabilities, Engine, OnText
-from nbest.types import Completion, Logprobs, Prompt, Request
+from nbest.types import CallPiece, Completion, Logprobs, Prompt, Request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +39,6 @@ class Heard:
         self._on_text = on_text
         self.has_begun = False
 
-    def __call__(self, piece: str) -> None:
+    def __call__(self, piece: str | CallPiece) -> None:
         self.has_begun = True
         self._on_text(piece)
