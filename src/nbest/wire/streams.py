@@ -6,7 +6,6 @@ Every method gives the bytes to send, which may be none. A writer is used once, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import msgspec
 
@@ -105,10 +104,8 @@ class ChatWriter(_ChunkWriter):
 
     _object = "chat.completion.chunk"
 
-    def __init__(self, **how: Any) -> None:
-        super().__init__(**how)
-        self._called: list[ToolCall] = []
-        """As much of the calls as was sent."""
+    _called: tuple[ToolCall, ...] = ()
+    """As much of the calls as was sent."""
 
     def start(self) -> bytes:
         """The chunk that says who speaks."""
@@ -126,12 +123,12 @@ class ChatWriter(_ChunkWriter):
     def call(self, piece: CallPiece) -> bytes:
         said: dict[str, Json] = {"arguments": piece.arguments}
         if piece.id is None:
-            begun = self._called[piece.index]
+            at, begun = piece.index, self._called[piece.index]
             call = replace(begun, name=begun.name + piece.name, arguments=begun.arguments + piece.arguments)
-            self._called[piece.index] = call
+            self._called = (*self._called[:at], call, *self._called[at + 1 :])
             named = {"name": piece.name} if piece.name else {}
             return self._delta(0, {"tool_calls": [{"index": piece.index, "function": {**named, **said}}]})
-        self._called.append(ToolCall(id=piece.id, name=piece.name, arguments=piece.arguments))
+        self._called += (ToolCall(id=piece.id, name=piece.name, arguments=piece.arguments),)
         begins = {"index": piece.index, "id": piece.id, "type": "function"}
         return self._delta(0, {"tool_calls": [{**begins, "function": {"name": piece.name, **said}}]})
 
@@ -144,7 +141,10 @@ class ChatWriter(_ChunkWriter):
         said, last = b"", len(reply.choices) - 1
         for i, c in enumerate(reply.choices):
             text = rest(c.text, "" if i else already)
-            is_cut = c.finish == "length"  # so its calls may be too, which are none of the answer then
+            is_cut = c.finish in {
+                "length",
+                "content_filter",
+            }  # so its calls may be too, which are none of the answer then
             if text is None or not (i or is_cut or self._begin(c.tool_calls)):
                 return self.error(CHANGED)
             found = chat_logprobs(c.logprobs) if c.logprobs else None
@@ -159,7 +159,7 @@ class ChatWriter(_ChunkWriter):
         said = self._delta(index, {**first, "content": text}) if text or first else b""
         if choice.refusal:
             said += self._delta(index, {"refusal": choice.refusal})
-        begun = [] if index else self._called
+        begun = () if index else self._called
         for i, (call, sent) in enumerate(zip(choice.tool_calls, begun, strict=False)):
             if left := call.arguments.removeprefix(sent.arguments):
                 said += self._delta(index, {"tool_calls": [{"index": i, "function": {"arguments": left}}]})

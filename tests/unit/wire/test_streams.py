@@ -123,14 +123,12 @@ def test_other_calls_than_those_that_were_sent_are_an_error(calls):
     assert "ask again" in said[0]["error"]["message"]
 
 
-def test_a_text_whose_calls_were_cut_ends_as_cut():
+@pytest.mark.parametrize("finish", ["length", "content_filter"])
+def test_a_text_whose_calls_were_cut_ends_as_cut(finish):
     w = wire.ChatWriter(id="c", model="m", created=1)
-    raw = (
-        w.text("да")
-        + w.call(BEGUN[0])
-        + w.finish(reply(wire.Choice(text="да", finish="length")), already="да")
-    )
-    assert data(raw)[-2]["choices"][0]["finish_reason"] == "length"
+    raw = w.text("да") + w.call(BEGUN[0])
+    raw += w.finish(reply(wire.Choice(text="да", finish=finish)), already="да")
+    assert data(raw)[-2]["choices"][0]["finish_reason"] == finish
 
 
 @pytest.mark.parametrize("writer", WRITERS)
