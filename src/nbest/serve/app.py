@@ -8,7 +8,7 @@ import dataclasses
 import ipaddress
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from uuid import uuid4
 
@@ -170,16 +170,22 @@ class Service:
             job = visit.job = gateway.job(ask, id_=visit.id, key=visit.key)
             if ask.nbest.candidates or ask.nbest.progress in _SHOWING:
                 await asyncio.to_thread(identify, "x", min_words=0)  # the first time it loads its model
-            async with self._admitted(job) as job:
+            async with contextlib.AsyncExitStack() as place:  # kept until the reply is sent
                 if ask.stream:
-                    return await self._stream(request, api, gateway, visit, job)
-                visit.outcome = await self._outcome(gateway, job, visit)
+                    return await self._stream(request, api, gateway, visit, job, place)
+                visit.outcome = await self._outcome(gateway, job, visit, place)
                 response = json_response(api.reply(gateway.reply(job, visit.outcome)))
                 response.headers["X-Request-Id"] = visit.id
                 return response
 
     async def _stream(
-        self, request: web.Request, api: Api, gateway: Gateway, visit: Visit, job: Job
+        self,
+        request: web.Request,
+        api: Api,
+        gateway: Gateway,
+        visit: Visit,
+        job: Job,
+        place: contextlib.AsyncExitStack,
     ) -> web.StreamResponse:
         ask = job.ask
         response = web.StreamResponse(headers={**HEADERS, "X-Request-Id": visit.id})
@@ -196,7 +202,7 @@ class Service:
             stream.tell, wants_text=ask.n == 1, wants_candidates=ask.nbest.progress in _SHOWING
         )
         try:
-            work = self._outcome(gateway, job, visit)
+            work = self._outcome(gateway, job, visit, place)
             visit.outcome = await stream.run(work, lambda outcome: gateway.reply(job, outcome))
         except RefusalError as e:
             if not response.prepared:
@@ -212,29 +218,30 @@ class Service:
         await stream.end()
         return response
 
-    async def _outcome(self, gateway: Gateway, job: Job, visit: Visit) -> Outcome:
+    async def _outcome(
+        self, gateway: Gateway, job: Job, visit: Visit, place: contextlib.AsyncExitStack
+    ) -> Outcome:
+        job = await self._admitted(job, place)
         with self.admission.stoppable():
             return await gateway.outcome(job, visit.watching, visit.span)
 
-    @contextlib.asynccontextmanager
-    async def _admitted(self, job: Job) -> AsyncGenerator[Job]:
+    async def _admitted(self, job: Job, place: contextlib.AsyncExitStack) -> Job:
         """Waits for a place, no longer than an answer may take; gives the job with the time that is left."""
         came = time.monotonic()
-        async with contextlib.AsyncExitStack() as stack:
-            try:
-                async with asyncio.timeout(job.budget.seconds):
-                    await stack.enter_async_context(self.admission.hold())
-            except TimeoutError:
-                raise RefusalError(
-                    504,
-                    "the request waited for a place until its deadline",
-                    kind="server_error",
-                    code="deadline",
-                ) from None
-            seconds = job.budget.seconds
-            if seconds is not None:
-                seconds = max(0.0, seconds - (time.monotonic() - came))
-            yield dataclasses.replace(job, budget=msgspec.structs.replace(job.budget, seconds=seconds))
+        try:
+            async with asyncio.timeout(job.budget.seconds):
+                await place.enter_async_context(self.admission.hold())
+        except TimeoutError:
+            raise RefusalError(
+                504,
+                "the request waited for a place until its deadline",
+                kind="server_error",
+                code="deadline",
+            ) from None
+        seconds = job.budget.seconds
+        if seconds is not None:
+            seconds = max(0.0, seconds - (time.monotonic() - came))
+        return dataclasses.replace(job, budget=msgspec.structs.replace(job.budget, seconds=seconds))
 
     def _open(self, path: str) -> Gateway:
         """Raises `RefusalError` where this cannot be answered now, or not by this engine."""

@@ -564,6 +564,61 @@ async def test_a_client_that_reads_no_more_gives_its_place_back(monkeypatch):
         writer.transport.abort()
 
 
+async def test_a_stream_that_waits_for_a_place_says_that_it_lives(monkeypatch):
+    monkeypatch.setattr(streaming, "QUIET_S", 0.05)
+    monkeypatch.setattr(streaming, "KEEP_ALIVE_S", 0.05)
+    engine = Scripted(delay_s=0.5)
+    async with serving(engine, serve=Serve(concurrency=1)) as client:
+        first = asyncio.ensure_future(client.post())
+        while client.service.admission.num_at_work < 1:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        body = {"model": "fake", "stream": True, "messages": [{"role": "user", "content": "待つ"}]}
+        async with client.session.post(client.base + "/v1/chat/completions", json=body) as reply:
+            assert b"assistant" in await reply.content.readuntil(b"\n\n")
+            assert await reply.content.readuntil(b"\n\n") == b": \n\n"
+            assert len(engine.seen) == 1  # it waits still
+            assert (await reply.read()).endswith(b"data: [DONE]\n\n")
+        assert (await first)[0] == 200
+        assert client.service.admission.num_at_work == 0
+
+
+@pytest.mark.parametrize(
+    ("serve", "code", "status"),
+    [
+        (Serve(concurrency=1, queue=0), "overloaded", 429),
+        (Serve(concurrency=1, deadline=0.1), "deadline", 504),
+    ],
+)
+async def test_a_stream_that_gets_no_place_has_a_plain_status(serve, code, status):
+    engine = Scripted(delay_s=60)
+    async with serving(engine, serve=serve) as client:
+        first = asyncio.ensure_future(client.post(nbest={"deadline": 30}))
+        while client.service.admission.num_at_work < 1:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        found, _, reply = await client.post(stream=True)
+        assert (found, reply["error"]["code"]) == (status, code)
+        assert (client.service.admission.num_at_work, client.service.admission.num_waiting) == (1, 0)
+        first.cancel()
+
+
+async def test_a_client_that_leaves_the_queue_of_streams_leaves_no_place_taken(monkeypatch):
+    monkeypatch.setattr(streaming, "QUIET_S", 0.01)
+    engine = Scripted(delay_s=0.3)
+    async with serving(engine, serve=Serve(concurrency=1)) as client:
+        first = asyncio.ensure_future(client.post())
+        while client.service.admission.num_at_work < 1:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        body = {"model": "fake", "stream": True, "messages": [{"role": "user", "content": "待つ"}]}
+        async with client.session.post(client.base + "/v1/chat/completions", json=body) as reply:
+            await reply.content.readuntil(b"\n\n")
+            reply.close()
+        while client.service.admission.num_waiting:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert (await first)[0] == 200
+        assert (await client.post())[0] == 200
+        assert len(engine.seen) == 2
+
+
 async def test_who_is_not_done_when_a_drain_ends_is_told(monkeypatch):
     monkeypatch.setattr(streaming, "QUIET_S", 0.01)
     engine, visits = Scripted(delay_s=60), []
