@@ -177,18 +177,8 @@ class Gateway:
             )
         except NbestError as e:
             raise RefusalError(400, str(e)) from None
-        if found.selection is None and (misfit := _misfits(found)):
-            note = "no candidate fits response_format: this is the first that was drawn"
-            found = _with_first(found, misfit, note, stopped="done")
-        elif found.selection is None and (
-            refused := [c for c in found.candidates if c.finish in {"refused", "filtered"}]
-        ):
-            note = "no candidate is an answer: this is the first that the model refused or a filter cut"
-            found = _with_first(found, refused, note, stopped="done")
-        elif found.selection is None and not watching.has_written and isinstance(job.strategy, _OF_ANSWERS):
-            note = f"the choice failed ({found.error}): this is the first that was drawn"
-            answers = [c for c in found.candidates if c.is_usable and c.finish != "step"]
-            found = _with_first(found, answers, note)
+        if found.selection is None:
+            found = _with_the_best_there_is(found, job.strategy, has_written=watching.has_written)
         if found.selection is None:
             raise of_outcome(found, watching.errors)
         watching.chose()
@@ -300,6 +290,22 @@ async def _served(servers: Sequence[OpenAI]) -> list[str]:
     return await servers[-1].served()
 
 
+def _with_the_best_there_is(outcome: Outcome, strategy: Strategy, *, has_written: bool) -> Outcome:
+    """Of an outcome without a choice: an answer, else one that does not fit, else a refusal, else as it was."""
+    drawn = outcome.candidates
+    answers = [c for c in drawn if c.is_usable and c.finish != "step"]
+    if answers and isinstance(strategy, _OF_ANSWERS) and not has_written:
+        return _with_first(
+            outcome, answers, f"the choice failed ({outcome.error}): this is the first that was drawn"
+        )
+    if misfits := [c for c in drawn if c.error and c.finish in {"stop", "length"} and c.text]:
+        note = "no candidate fits response_format: this is the first that was drawn"
+        return _with_first(outcome, misfits, note, stopped="done")
+    note = "no candidate is an answer: this is the first that the model refused or a filter cut"
+    refused = [c for c in drawn if c.finish in {"refused", "filtered"}]
+    return _with_first(outcome, refused, note, stopped="done")
+
+
 def _with_first(
     outcome: Outcome, candidates: Sequence[Candidate], note: str, *, stopped: Stopped | None = None
 ) -> Outcome:
@@ -314,10 +320,6 @@ def _with_first(
         stopped=stopped or outcome.stopped,
         notes=(*outcome.notes, note),
     )
-
-
-def _misfits(outcome: Outcome) -> list[Candidate]:
-    return [c for c in outcome.candidates if c.error and c.finish in {"stop", "length"} and c.text]
 
 
 def _digest(ask: Ask) -> str:

@@ -359,6 +359,14 @@ async def test_where_every_candidate_is_refused_the_refusal_is_the_answer(strate
     assert response["output"][0]["content"] == [{"type": "refusal", "refusal": Refusing.refusal.text}]
 
 
+async def test_where_the_choice_fails_an_answer_is_given_and_no_refusal():
+    select = "best(scorer=reward(url='http://127.0.0.1:9'))"
+    async with serving(Refusing(texts=["", "4", "5"]), select=select) as client:
+        _, _, reply = await client.post()
+    assert reply["choices"][0]["message"]["content"] == "4"
+    assert "the choice failed" in reply["nbest"]["notes"][-1]
+
+
 async def test_what_a_content_filter_cut_is_given_with_its_finish_reason():
     class Filtering(Refusing):
         refusal = Completion(text="да", finish="filtered", error="the server cut the text")
