@@ -115,7 +115,7 @@ def report(outcomes: dict[str, list[Outcome]], console: Console, out: Path) -> N
     console.print("against greedy, paired, with 95 % interval over problems:")
     for spec, chosen in list(outcomes.items())[1:]:
         gain = mean_interval(100 * (correctness(chosen) - greedy), clusters=problems)
-        console.print(f"  {spec:22} {gain.value:+5.1f}  [{gain.low:+.1f}, {gain.high:+.1f}]")
+        console.print(f"  {spec:22} {gain.text('{:+5.1f}'.format)}")
     pools = outcomes["first"]
     drawn = np.mean([np.mean([is_right(c, o) for c in o.candidates]) for o in pools])
     spent = sum(total(o.usage).completion for o in pools)

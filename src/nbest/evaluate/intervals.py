@@ -7,7 +7,7 @@ Dimensions: P prompts, K clusters, G groups of prompts, M measures, R resamples,
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, Final, NamedTuple, cast
 
 import numpy as np
@@ -21,15 +21,23 @@ Bools = NDArray[np.bool_]
 LEVEL: Final = 0.95
 _CHUNK: Final = 4_000_000
 """Numbers held at a time while resampling."""
+_FEWEST_WHOLE: Final = 0.05
+"""Share of the resamples that must have something of every group: 100 of 2000, for tails of some."""
 _special = cast("Any", special)
 
 
 class Estimate(NamedTuple):
-    """A value with its 95 % confidence interval."""
+    """A value with its 95 % confidence interval; `low` and `high` are None where it cannot be told."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
+
+    def text(self, number: Callable[[float], str]) -> str:
+        """`12.3 [10.1, 14.5]`; the value alone where there is no interval."""
+        if self.low is None or self.high is None:
+            return number(self.value)
+        return f"{number(self.value)} [{number(self.low)}, {number(self.high)}]"
 
 
 def mean_interval(
@@ -43,9 +51,9 @@ def mean_interval(
     """Mean over P prompts with its bootstrap interval; of paired differences, the paired bootstrap.
 
     Resamples prompts, or whole clusters where `clusters` names one per prompt (Efron & Tibshirani 1993,
-    ch. 8), and takes percentiles, widened for small numbers of units (`tail`). One unit gives an
-    interval without width. So do equal values, unless they are shares of a whole (`is_share`) that are all 0 or
-    all 1: then it is Clopper & Pearson's (1934) for K trials.
+    ch. 8), and takes percentiles, widened for small numbers of units (`tail`). One unit gives no
+    interval, and equal values one without width, unless they are shares of a whole (`is_share`) that are all 0
+    or all 1: then it is Clopper & Pearson's (1934) for K trials.
     Raises `ValueError` for no values.
     """
     if values_P.size == 0:
@@ -67,7 +75,8 @@ def mean_interval(
 class Intervals(NamedTuple):
     """Estimates of M measures: over all prompts, in each of G groups, and the mean of the groups' means.
 
-    None where nothing is known.
+    None where nothing is known. The mean of the groups' means has no interval where one of them is of a single
+    cluster, whose own spread nobody knows, or where hardly a resample has all groups.
     """
 
     all: list[Estimate | None]
@@ -139,6 +148,9 @@ def group_intervals(
                 values_PM[known, m],
                 np.unique(clusters_P[known]).size,
                 is_share=shares[m],
+                fewest_units=min(
+                    np.unique(clusters_P[known & (groups_P == g)]).size for g in np.flatnonzero(has)
+                ),
             )
         )
     return Intervals(
@@ -192,14 +204,26 @@ def _ratio(sums: Floats, counts: Floats) -> Floats:
 
 
 def _estimate(
-    sampled_R: Floats, point: Floats, values: Floats, num_units: int, *, is_share: bool
+    sampled_R: Floats,
+    point: Floats,
+    values: Floats,
+    num_units: int,
+    *,
+    is_share: bool,
+    fewest_units: int | None = None,
 ) -> Estimate | None:
+    """`fewest_units`: of any of the groups that the value is a mean of, where it is one of groups."""
     if values.size == 0:
         return None
     value = float(point[0])
-    if is_share and num_units > 1 and value in {0.0, 1.0} and np.all(values == value):
+    if (num_units if fewest_units is None else fewest_units) < 2:  # noqa: PLR2004
+        return Estimate(value, None, None)
+    if is_share and value in {0.0, 1.0} and np.all(values == value):
         bound = ((1 - LEVEL) / 2) ** (1 / num_units)
         return Estimate(value, bound if value else 0.0, 1.0 if value else 1 - bound)
     cut = tail(num_units)
-    low, high = np.quantile(sampled_R[np.isfinite(sampled_R)], [cut, 1 - cut])
+    whole_R = sampled_R[np.isfinite(sampled_R)]
+    if whole_R.size < _FEWEST_WHOLE * sampled_R.size:
+        return Estimate(value, None, None)
+    low, high = np.quantile(whole_R, [cut, 1 - cut])
     return Estimate(value, float(low), float(high))

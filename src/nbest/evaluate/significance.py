@@ -24,8 +24,9 @@ class Difference(NamedTuple):
     """A paired difference of means, its 95 % interval, and the p-value of "no difference"."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    """None, as `high`, where the prompts are one cluster."""
+    high: float | None
     p: float
 
 

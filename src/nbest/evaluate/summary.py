@@ -9,7 +9,7 @@ import numpy as np
 
 from nbest.errors import InputError
 from nbest.evaluate.estimators import difficulty_bins
-from nbest.evaluate.intervals import Bools, Estimate, Floats, Ints, codes, group_intervals
+from nbest.evaluate.intervals import Bools, Floats, Ints, codes, group_intervals
 from nbest.evaluate.measures import is_share
 from nbest.evaluate.runs import Measured
 from nbest.evaluate.significance import holm, paired_difference
@@ -32,7 +32,7 @@ class Cell(Value, frozen=True, kw_only=True):
 
     value: float
     low: float | None
-    """None where a single prompt or cluster leaves nothing to tell."""
+    """None where a single prompt or cluster, of all or of a group in a macro average, leaves nothing to tell."""
     high: float | None
     num_prompts: int
 
@@ -149,7 +149,7 @@ def _groups(run: Measured, labels: Sequence[str], by: By, seed: int) -> Iterator
         parts.append((ALL, everything, found.all))
     for label, rows_P, estimates in parts:
         cells = {
-            name: _cell(estimate, known_PM[rows_P, m], clusters_P[rows_P])
+            name: Cell(**estimate._asdict(), num_prompts=int(known_PM[rows_P, m].sum()))
             for m, (name, estimate) in enumerate(zip(names, estimates, strict=True))
             if estimate is not None
         }
@@ -160,16 +160,6 @@ def _groups(run: Measured, labels: Sequence[str], by: By, seed: int) -> Iterator
             num_clusters=np.unique(clusters_P[rows_P]).size,
             cells=cells,
         )
-
-
-def _cell(estimate: Estimate, known_P: Bools, clusters_P: Ints) -> Cell:
-    alone = np.unique(clusters_P[known_P]).size < 2  # noqa: PLR2004
-    return Cell(
-        value=estimate.value,
-        low=None if alone else estimate.low,
-        high=None if alone else estimate.high,
-        num_prompts=int(known_P.sum()),
-    )
 
 
 def _changes(run: Measured, first: Measured, labels: Sequence[str], seed: int) -> Iterator[Change]:
@@ -191,14 +181,13 @@ def _changes(run: Measured, first: Measured, labels: Sequence[str], seed: int) -
             ours[at_run], theirs[at_first], clusters=clusters, seed=seed,
             resamples=1000 if len(mine) >= _MANY_CLUSTERS else 2000,
         )  # fmt: skip
-        alone = len(set(clusters)) < 2  # noqa: PLR2004
         yield Change(
             run=run.name,
             group=group,
             num_prompts=len(mine),
             value=d.value,
-            low=None if alone else d.low,
-            high=None if alone else d.high,
+            low=d.low,
+            high=d.high,
             p=d.p,
             p_holm=d.p,
         )

@@ -146,6 +146,11 @@ def _p(p: float) -> str:
 
 def _notes(evaluation: Evaluation) -> Iterator[str]:
     """What a reader must know to trust the numbers."""
+    if any(cell.low is None for group in evaluation.groups for cell in group.cells.values()):
+        yield (
+            "No interval: a single prompt or cluster, or a macro average of groups with one, does not tell how sure a"
+            " value is."
+        )
     for facts in evaluation.runs:
         whole = [g for g in evaluation.groups if g.run == facts.run][-1]
         measured = "nothing to measure answers by" if facts.scorer is None else f"measured by {facts.scorer}"

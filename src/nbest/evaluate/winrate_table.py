@@ -74,11 +74,11 @@ def _judge(judge: JudgeReport) -> Iterator[Text]:
 def _percent(estimate: Estimate | None) -> str:
     if estimate is None:
         return "–"
-    return f"{100 * estimate.value:.1f} [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
+    return estimate.text(lambda x: f"{100 * x:.1f}")
 
 
 def _signed(estimate: Estimate) -> str:
-    return f"{estimate.value:+.2f} [{estimate.low:+.2f}, {estimate.high:+.2f}]"
+    return estimate.text("{:+.2f}".format)
 
 
 def _length(system: SystemRates) -> str:

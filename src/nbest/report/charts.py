@@ -61,7 +61,8 @@ def curves(
     svg.text(0, 14, y_title, "faint")
     top = svg.legend(labels, _LEFT, 36, WIDTH - _LEFT - _RIGHT, shown) if len(labels) > 1 else 26.0
     bottom = top
-    lowest, highest = min(p.y.low for p in points), max(p.y.high for p in points)
+    ends = [end for p in points for end in p.y if end is not None]
+    lowest, highest = min(ends), max(ends)
     for k, panel in enumerate(panels):
         left = _LEFT + (k % num_columns) * (width + 18)
         upper = top + (k // num_columns) * (height + 46) + (18 if panel.title else 4)
@@ -100,7 +101,8 @@ def _curve(svg: Svg, curve: Curve, labels: Sequence[str], x: Axis, y: Axis) -> N
         dashed = " dashed" if series >= 8 else ""  # noqa: PLR2004
         svg.polyline([(px, y(p.y.value)) for px, p in at], f"series {colour(series)}{dashed}")
     for px, p in at:
-        svg.line(px, y(p.y.low), px, y(p.y.high), f"whisker {colour(series)}")
+        if p.y.low is not None and p.y.high is not None:
+            svg.line(px, y(p.y.low), px, y(p.y.high), f"whisker {colour(series)}")
         svg.marker(px, y(p.y.value), series, p.tip, 4.0)
 
 

@@ -56,7 +56,10 @@ def _methods(found: Findings, against: Run | None) -> Figure:
             row.append(scale.interval(gain, signed=True))
         row += [count(round(v / run.num_prompts, 1)) for v in (spent.completion, spent.prompt, spent.calls)]
         rows.append((*row, count(run.num_failed), f"{run.seconds / run.num_prompts:.2f}"))
-    note = "Tokens, calls and seconds per prompt, over all roles. 95 % intervals; differences are paired by prompt."
+    note = (
+        "Tokens, calls and seconds per prompt, over all roles. 95 % intervals; a single prompt or cluster has none."
+        " Differences are paired by prompt."
+    )
     table = Table(title="Methods", columns=tuple(columns), rows=tuple(rows), note=note)
     return Figure("methods", "Methods", "", None, [table])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from html import escape
 
 import rich.table
@@ -134,11 +135,8 @@ class Scale(Value, frozen=True, kw_only=True):
         return [short.number(v, signed=signed and v != 0) for v in values]
 
     def interval(self, e: Estimate | None, *, signed: bool = False) -> str:
-        """`12.3 [10.1, 14.5]`."""
-        if e is None:
-            return "–"
-        low, high = self.number(e.low, signed=signed), self.number(e.high, signed=signed)
-        return f"{self.number(e.value, signed=signed)} [{low}, {high}]"
+        """`12.3 [10.1, 14.5]`, as `Estimate.text`; a dash for None."""
+        return "–" if e is None else e.text(partial(self.number, signed=signed))
 
 
 def score_name(score: str | None) -> str:

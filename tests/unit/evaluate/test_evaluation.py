@@ -1,13 +1,16 @@
+import io
 import json
 import subprocess
 import sys
 
 import pytest
+from rich.console import Console
 
 from nbest.errors import InputError
 from nbest.evaluate.costs import costs_of
 from nbest.evaluate.runs import measured
 from nbest.evaluate.summary import evaluate
+from nbest.evaluate.tables import show
 from nbest.meter import ModelSize, Price
 from nbest.records import RunWriter
 from nbest.types import Candidate, Message, Outcome, Prompt, SamplingParams, Selection, Usage
@@ -54,9 +57,21 @@ def test_groups_macro_and_all(tmp_path):
     assert cell(found, "sw", "score").value == 0
     assert cell(found, "sw", "score").low is None
     assert cell(found, "macro", "score").value == pytest.approx(1 / 3)
+    assert cell(found, "macro", "score").low is None
     assert cell(found, "all", "score").value == pytest.approx(1 / 2)
     assert cell(found, "all", "pass@2").value == pytest.approx(3 / 4)
     assert cell(found, "all", "hope").value == pytest.approx(1 / 4)
+
+
+def test_what_has_no_interval_says_so(tmp_path):
+    run = measured(record(tmp_path / "a", [[1, 1], [1, 0], [0, 0]], language=["th", "th", "sw"]))
+    console = Console(width=200, record=True, file=io.StringIO())
+    show(evaluate([run]), console)
+    lines = console.export_text().splitlines()
+    at = next(i for i, line in enumerate(lines) if line.lstrip().startswith("macro"))
+    assert "50.0" in lines[at]
+    assert "[" not in lines[at + 1]
+    assert any("a macro average of groups with one, does not tell" in line for line in lines)
 
 
 def test_the_same_with_two_processes(tmp_path):

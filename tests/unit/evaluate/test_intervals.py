@@ -29,8 +29,32 @@ def test_a_tail_is_cut_thinner_the_fewer_units_there_are():
     assert tail(1) == pytest.approx(0.025)
 
 
-def test_one_value_has_an_interval_without_width():
-    assert mean_interval(np.array([0.5])) == (0.5, 0.5, 0.5)
+def test_one_value_or_cluster_has_no_interval():
+    assert mean_interval(np.array([0.5])) == (0.5, None, None)
+    assert mean_interval(np.ones(2), clusters=["a", "a"], is_share=True) == (1, None, None)
+
+
+def macro(num_groups, per_group, clusters=None):
+    num = num_groups * per_group
+    return group_intervals(
+        np.random.default_rng(0).random((num, 1)), np.ones((num, 1), dtype=bool),
+        groups_P=np.repeat(np.arange(num_groups), per_group), clusters_P=np.arange(num) if clusters is None else clusters,
+    ).macro[0]  # fmt: skip
+
+
+@pytest.mark.parametrize("num_groups", [3, 30])
+def test_groups_of_one_prompt_each_do_not_tell_how_sure_their_mean_is(num_groups):
+    found = macro(num_groups, 1)
+    assert 0 < found.value < 1
+    assert found[1:] == (None, None)
+
+
+def test_a_macro_average_has_an_interval_where_resamples_have_all_groups():
+    assert macro(60, 2)[1:] == (None, None)
+    few = macro(8, 2)
+    assert few.low < few.value < few.high
+    translated = macro(30, 2, np.tile(np.arange(2), 30))
+    assert translated.low < translated.value < translated.high
 
 
 def test_nothing_but_successes_gives_the_exact_binomial_bound():

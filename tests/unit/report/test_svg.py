@@ -51,6 +51,14 @@ def test_a_file_of_its_own_knows_no_variables():
     assert "#0072b2" in DRAWINGS["curves"]().alone()
 
 
+def test_a_point_without_an_interval_has_no_whisker():
+    points = [Point(1, Estimate(0.2, None, None), "a"), Point(2, Estimate(0.5, 0.1, 0.6), "b")]
+    drawn = charts.curves(
+        [Panel("", [Curve("c", points)])], title="t", x_title="x", y_title="y", scale=Scale()
+    ).alone()
+    assert drawn.count('class="whisker') == 1
+
+
 def test_a_method_keeps_its_colour_where_it_is_one_of_fewer():
     panel = Panel("", [Curve("b", [Point(1, Estimate(1, 1, 1), "tip")])])
     drawn = charts.curves(

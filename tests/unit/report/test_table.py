@@ -42,6 +42,10 @@ def test_accuracy_is_in_per_cent_and_other_scores_in_their_own_unit():
     assert Scale().number(None) == Scale().interval(None) == "–"
 
 
+def test_a_value_without_an_interval_is_written_alone():
+    assert Scale.of("oracle", [0.5]).interval(Estimate(0.5, None, None)) == "50.0"
+
+
 def test_ticks_have_no_more_decimals_than_they_need():
     assert Scale.of("oracle", []).ticks([0, 0.5, 1]) == ["0", "50", "100"]
     assert Scale.of("oracle", []).ticks([-0.005, 0.01], signed=True) == ["−0.5", "+1.0"]
