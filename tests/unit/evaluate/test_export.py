@@ -14,12 +14,13 @@ import pytest
 
 from nbest.errors import InputError, MissingExtraError, RecordsError
 from nbest.evaluate.export.command import export
+from nbest.evaluate.export.lm_eval_sample import sample
 from nbest.evaluate.export.source import grade, shown, source_of
 from nbest.evaluate.runs import measured
 from nbest.pools import Item
 from nbest.records import RunWriter, read_outcomes
 from nbest.session import Session
-from nbest.types import Candidate, Message, Outcome, Prompt, Selection, Usage
+from nbest.types import Candidate, Message, Outcome, Prompt, Selection, Usage, replace
 
 QUESTIONS = {
     "ar": "كم يساوي ٢ + ٢؟",
@@ -99,6 +100,21 @@ def run(tmp_path_factory):
             )
         )
     return path
+
+
+def test_steps_of_a_search_are_no_responses():
+    step = Candidate(id=0, text="二加二\n", finish="step")
+    wrong = Candidate(id=1, text="二加二\n答案：5", parents=(0,))
+    right = Candidate(id=2, text="二加二\n答案：4", parents=(0,))
+    searched = Outcome(
+        prompt=ask("zh", "zh", QUESTIONS["zh"]), strategy="beam", seed=0, usage={},
+        selection=Selection(winner=right, weights={2: 1.0}), candidates=(step, wrong, right),
+    )  # fmt: skip
+    line = sample(searched, doc_id=0, graded=None)
+    assert line["resps"] == [[wrong.text, right.text]]
+    assert (line["nbest"]["winner"], line["nbest"]["errors"]) == (1, [None, None])
+    unfinished = replace(searched, selection=Selection(winner=step, weights={0: 1.0}), candidates=(step,))
+    assert sample(unfinished, doc_id=0, graded=None)["resps"] == [[step.text]]
 
 
 def lm_eval(run, out):

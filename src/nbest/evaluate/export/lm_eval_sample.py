@@ -15,7 +15,10 @@ _NAMES: Final = {"accuracy": "acc"}
 
 
 def sample(outcome: Outcome, *, doc_id: int, graded: Grade | None) -> dict[str, Any]:
-    """One line of a samples file. A failed candidate is an empty response; `nbest` says why, and who won."""
+    """One line of a samples file. A failed candidate is an empty response; `nbest` says why, and who won.
+
+    Steps of a search are no responses, but for one that won because no answer was finished.
+    """
     prompt, winner = outcome.prompt, winner_of(outcome)
     doc = {"id": prompt.id, "question": prompt.text, "language": prompt.language, **plain(outcome.gold)}
     asked = _asked(outcome)
@@ -25,13 +28,14 @@ def sample(outcome: Outcome, *, doc_id: int, graded: Grade | None) -> dict[str, 
         metrics[_NAMES.get(graded.metric, graded.metric)] = graded.value
         if graded.oracle is not None:
             metrics["oracle"] = graded.oracle
-    pool = {c.id for c in outcome.candidates}
+    pool = [c for c in outcome.candidates if c.finish != "step" or (winner and c.id == winner.id)]
+    places = {c.id: i for i, c in enumerate(pool)}
     return {
         "doc_id": doc_id,
         "doc": doc,
         "target": target,
         "arguments": {"gen_args_0": {"arg_0": asked, "arg_1": _generation(outcome)}},
-        "resps": [[c.text for c in outcome.candidates]],
+        "resps": [[c.text for c in pool]],
         "filtered_resps": ["" if winner is None else winner.text],
         "filter": FILTER,
         "metrics": list(metrics),
@@ -42,8 +46,8 @@ def sample(outcome: Outcome, *, doc_id: int, graded: Grade | None) -> dict[str, 
         "nbest": {
             "strategy": outcome.strategy,
             "seed": outcome.seed,
-            "winner": winner.id if winner is not None and winner.id in pool else None,
-            "errors": [c.error for c in outcome.candidates],
+            "winner": places.get(winner.id) if winner else None,
+            "errors": [c.error for c in pool],
             "stopped": outcome.stopped,
             "error": outcome.error,
             "seconds": outcome.seconds,

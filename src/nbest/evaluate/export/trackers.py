@@ -104,7 +104,7 @@ def rows(source: Source) -> list[list[Any]]:
                 winner.text if winner else None,
                 target_of(outcome),
                 graded.value if graded else None,
-                len(outcome.candidates),
+                sum(c.finish != "step" for c in outcome.candidates),
                 total(outcome.usage).completion,
                 outcome.error,
             ]
