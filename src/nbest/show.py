@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from rich.text import Text
 from nbest import registry
 from nbest.meter import total
 from nbest.records import RunWriter, read_outcomes
-from nbest.types import Outcome, Usage
+from nbest.types import Candidate, Outcome, Usage
 
 if TYPE_CHECKING:
     from nbest.evaluate.winrate import WinRates
@@ -50,10 +50,19 @@ def answer(outcome: Outcome, *, pool: bool, as_json: bool) -> None:
     if outcome.selection:
         print(outcome.selection.winner.text)
         spent = total(outcome.usage)
-        err.print(
-            f"{len(outcome.candidates)} candidates, {spent.completion} tokens, {outcome.seconds:.1f} s",
-            style="dim",
-        )
+        pool_size = counted(*num_answers_and_steps(outcome.candidates))
+        err.print(f"{pool_size}, {spent.completion} tokens, {outcome.seconds:.1f} s", style="dim")
+
+
+def num_answers_and_steps(candidates: Sequence[Candidate]) -> tuple[int, int]:
+    """How many candidates compete as answers, and how many are a search's steps on the way to them."""
+    num_steps = sum(c.finish == "step" for c in candidates)
+    return len(candidates) - num_steps, num_steps
+
+
+def counted(num_answers: int, num_steps: int) -> str:
+    """`8 candidates, 16 steps`; of a search alone the steps."""
+    return f"{num_answers} candidates" + (f", {num_steps} steps" if num_steps else "")
 
 
 def why_no_answer(outcome: Outcome) -> str:
@@ -97,11 +106,13 @@ def progress(num_items: int, writer: RunWriter) -> Generator[Callable[[Outcome],
 def summary(run: Path, *, as_json: bool) -> int:
     """What a run holds: prompts, failures, cost by role. Gives the number of prompts without an answer."""
     usage: dict[str, Usage] = {}
-    num_prompts = num_candidates = num_failed_candidates = 0
+    num_prompts = num_candidates = num_steps = num_failed_candidates = 0
     errors: list[tuple[str, str]] = []
     for outcome in read_outcomes(run):
         num_prompts += 1
-        num_candidates += len(outcome.candidates)
+        answers, steps = num_answers_and_steps(outcome.candidates)
+        num_candidates += answers
+        num_steps += steps
         num_failed_candidates += sum(not c.is_usable for c in outcome.candidates)
         if outcome.selection is None:
             errors.append((outcome.prompt.id, why_no_answer(outcome)))
@@ -114,14 +125,15 @@ def summary(run: Path, *, as_json: bool) -> int:
                 "prompts": num_prompts,
                 "failed": len(errors),
                 "candidates": num_candidates,
+                "steps": num_steps,
                 "failed_candidates": num_failed_candidates,
                 "usage": usage,
             }
         )
         return len(errors)
-    lines = [f"{num_prompts} prompts, {num_candidates} candidates"]
+    lines = [f"{num_prompts} prompts, {counted(num_candidates, num_steps)}"]
     if num_failed_candidates:
-        lines[0] += f", {num_failed_candidates} of them failed"
+        lines[0] += f", {num_failed_candidates} failed"
     lines += [
         f"{role}: {u.calls} calls, {u.prompt} prompt tokens ({u.cached} cached), {u.completion} drawn"
         for role, u in usage.items()
@@ -191,8 +203,9 @@ def _pool_table(outcome: Outcome) -> Table:
         score = selection.scores.get(c.id) if selection else None
         weight = selection.weights.get(c.id, 0.0) if selection else 0.0
         won = selection is not None and selection.winner.id == c.id
+        name = f"{c.id} step" if c.finish == "step" else str(c.id)
         table.add_row(
-            Text("✔" if won else str(c.id), style="green" if won else ""),
+            Text("✔" if won else name, style="green" if won else ""),
             Text(c.error or c.text, style="red" if c.error else "bold" if won else ""),
             "" if score is None else f"{score:.3f}",
             f"{weight:.2f}",

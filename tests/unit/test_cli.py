@@ -1,14 +1,18 @@
 """The command line as a person meets it, in a process of its own."""
 
 import importlib.util
+import io
 import json
 import socket
 import subprocess
 import sys
 
 import pytest
+from rich.console import Console
 
-from nbest.records import read_outcomes
+from nbest import show
+from nbest.records import RunWriter, read_outcomes
+from nbest.types import Candidate, Message, Outcome, Prompt, Selection, Usage
 
 ROWS = [
     {"id": "ar", "prompt": "كم تفاحة؟", "language": "ar", "answer": "5"},
@@ -39,6 +43,32 @@ def test_ask_prints_the_answer_and_nothing_else_on_standard_output():
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") <= 2
     assert "5 candidates" in done.stderr
+
+
+def test_steps_of_a_search_are_counted_and_shown_as_steps(tmp_path):
+    row = Prompt(id="th", messages=(Message(role="user", content="มีแอปเปิลกี่ผล"),))
+    step = Candidate(id=0, text="สองบวกสาม\n", finish="step")
+    right = Candidate(id=1, text="สองบวกสาม\nคำตอบ: 5", parents=(0,))
+    searched = Outcome(
+        prompt=row, strategy="beam", seed=0, selection=Selection(winner=right, weights={1: 1.0}),
+        candidates=(step, right), usage={"policy": Usage(calls=2)},
+    )  # fmt: skip
+    with RunWriter(tmp_path / "run", {}) as writer:
+        writer.append(searched)
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(show, "err", Console(file=err, width=100))
+        patch.setattr(sys, "stdout", out)
+        show.answer(searched, pool=True, as_json=False)
+        show.summary(tmp_path / "run", as_json=False)
+        out.truncate(0)
+        show.summary(tmp_path / "run", as_json=True)
+    told = err.getvalue()
+    assert "0 step" in told
+    assert "\n1 candidates, 1 steps, 0 tokens" in told
+    assert "1 prompts, 1 candidates, 1 steps" in told
+    counts = json.loads(out.getvalue().strip("\0"))
+    assert (counts["candidates"], counts["steps"]) == (1, 1)
 
 
 def test_ask_as_json_is_the_outcome():

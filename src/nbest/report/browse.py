@@ -46,6 +46,7 @@ class Record:
         "id",
         "language",
         "num_candidates",
+        "num_steps",
         "places",
         "prompt_key",
         "scores",
@@ -76,7 +77,8 @@ class Record:
             )
         )
         self.num_candidates = 0
-        """Of all its pools."""
+        """Of all its pools, without the steps of searches."""
+        self.num_steps = 0
         self._pools: list[bytes] = []
         self._choices: list[bytes] = []
 
@@ -86,10 +88,12 @@ class Record:
         """The candidates that run number `run` was the first to show."""
         self.places[key] = len(self._pools)
         self.scores.append(scores)
-        self.num_candidates += len(candidates)
+        answers = [c for c in candidates if c.finish != "step"]
+        self.num_candidates += len(answers)
+        self.num_steps += len(candidates) - len(answers)
         shown = [_candidate(c, scores.get(c.id), self.language) for c in candidates]
         self._pools.append(msgspec.json.encode({"run": run, "c": shown}))
-        differ = {*scores.values()} if scores else {c.text for c in candidates}
+        differ = {scores.get(c.id) if scores else c.text for c in answers}
         self.flags |= CANDIDATES_DIFFER * (len(differ) > 1)
 
     def add_choice(self, outcome: Outcome, pool: int, run: int, value: float | None) -> None:

@@ -60,6 +60,8 @@ def _digest(script: str) -> str:
 def _lead(found: Findings) -> str:
     num_candidates = sum(r.num_candidates for r in found.records)
     parts = [f"{count(len(found.ids))} prompts", f"{count(num_candidates)} candidates"]
+    if num_steps := sum(r.num_steps for r in found.records):
+        parts.append(f"{count(num_steps)} steps")
     if languages := found.known_languages:
         parts.append(f"{len(languages)} languages" if len(languages) > 1 else languages[0])
     parts.append(f"{len(found.runs)} runs" if len(found.runs) > 1 else "1 run")

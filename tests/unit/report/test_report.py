@@ -15,10 +15,11 @@ from nbest.evaluate.estimators import correctness
 from nbest.pools import read_pools
 from nbest.records import read_outcomes
 from nbest.report import compared
+from nbest.report.browse import CANDIDATES_DIFFER
 from nbest.report.figures import figures
 from nbest.report.gather import gather
 from nbest.report.report import write
-from nbest.types import Candidate
+from nbest.types import Candidate, replace
 
 
 @pytest.fixture
@@ -87,6 +88,17 @@ def test_a_comparison_becomes_curves(tmp_path, two_runs):
     assert 'id="scaling"' in page
     assert 'id="gain"' in page
     assert 'id="scaling-languages"' in page
+
+
+def test_the_header_counts_answers_and_steps_and_only_answers_differ(tmp_path):
+    drawn = runs.outcome(0, "ja", num=4)
+    step, *answers = drawn.candidates
+    pool = (replace(step, finish="step"), *(replace(c, text=answers[0].text, parents=(0,)) for c in answers))
+    selection = replace(drawn.selection, winner=pool[1])
+    run = runs.write(tmp_path / "search", [replace(drawn, candidates=pool, selection=selection)])
+    write([run], out=tmp_path / "r.html")
+    assert "1 prompts, 3 candidates, 1 steps, ja" in (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert not data_of(tmp_path / "r.html")["index"]["prompts"][0][2] & CANDIDATES_DIFFER
 
 
 def test_nothing_of_a_candidate_is_markup(tmp_path, two_runs):
