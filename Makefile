@@ -1,5 +1,5 @@
 # Everything a person or a CI machine runs. `make demo` and `make test` need git, make and Python ≥ 3.11.
-.PHONY: demo test lint format bench test-servers test-clients docs lock clean help
+.PHONY: demo test lint format bench test-servers test-clients test-extras docs lock clean help
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -44,6 +44,9 @@ test-servers: $(SETUP)   ## the engine contract against real llama.cpp and vLLM 
 test-clients: $(SETUP)   ## other clients and harnesses against the gateway (installs 1.3 GB)
 	@./scripts/test_clients.sh
 
+test-extras: $(SETUP)   ## what needs an extra: torch, ONNX, OpenTelemetry (installs 1.7 GB)
+	@./scripts/test_extras.sh
+
 docs: $(SETUP)   ## build the documentation into site/
 	@UV_PROJECT_ENVIRONMENT=$(VENV) .venv-uv/bin/uv run --frozen --group docs mkdocs build --strict --quiet
 
@@ -51,4 +54,4 @@ lock: | .venv-uv/bin/uv   ## resolve the dependencies anew
 	@.venv-uv/bin/uv lock
 
 clean:   ## forget everything that was set up or built
-	@rm -rf $(VENV) .venv-uv .venv-servers .venv-clients .venv-bench .venv-peers site demo dist .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) .venv-uv .venv-servers .venv-clients .venv-extras .venv-bench .venv-peers site demo dist .pytest_cache .ruff_cache .hypothesis
