@@ -23,7 +23,7 @@ from nbest.records import read_outcomes
 from nbest.types import Outcome, Usage
 
 BLOCKS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-LEVELS = (20, 15, 10, 8, 5, 3)
+LEVELS = (20, 15, 10, 8, 6, 5, 4, 3, 2)
 """Prompts per language."""
 VERIFIERS = (*(str(auc) for auc in AUCS), *REAL)
 

@@ -68,7 +68,7 @@ def sampled(n: int) -> str:
     return f"parallel(sampler=iid(n={n}, {DRAW}), selector=best(logprob))"
 
 
-ALL, MOST, SOME = 20, 8, 3
+ALL, MOST, SOME = 20, 6, 3
 """Prompts per language up to n = 16, at 64 and at 256, where a search takes a second a prompt and longer."""
 POOLS = [Cell("samples", "none", n, sampled(n), k) for n, k in ((64, ALL), (256, SOME))]
 """What best-of-N, voting and the ceiling choose from."""
