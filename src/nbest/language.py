@@ -10,13 +10,16 @@ from __future__ import annotations
 import copy
 import importlib
 import threading
+import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from importlib import resources
 from typing import Any, Final
 
 import regex
+from rapidfuzz import process, utils
 
 Identifier = Callable[[str, Sequence[str]], tuple[str, float]]
 """Text and language codes → the likeliest of them and its probability."""
@@ -43,6 +46,15 @@ SCRIPTS_BY_LANGUAGE: Final[Mapping[str, frozenset[str]]] = {
 """The languages told apart by default: the 23 of Aya, and Swahili, Thai, Telugu and Bengali."""
 
 LANGUAGES: Final = tuple(sorted(SCRIPTS_BY_LANGUAGE))
+_TWO_LETTERS: Final = (
+    "aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el en"
+    " eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io is it iu ja jv"
+    " ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt my na nb nd ne"
+    " ng nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg sh si sk sl sm sn so sq sr ss"
+    " st su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu"
+)
+ISO_639_1: Final = frozenset(_TWO_LETTERS.split())
+"""Languages without a code of two letters have three: `fil`, `yue`."""
 MIN_WORDS: Final = 5
 """Texts of fewer words are undecided (Marchisio et al. 2024 drop such lines)."""
 MIN_CONFIDENCE: Final = 0.5
@@ -50,6 +62,8 @@ _GRAPHEMES_PER_WORD = 2
 _MIN_FOREIGN_LETTERS = 4
 
 _UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]\p{M}*")
+_LONGEST_TAG = 35
+_TAG = regex.compile(rf"(?=.{{2,{_LONGEST_TAG}}}\Z)[A-Za-z]{{2,3}}(?:[-_][A-Za-z0-9]{{1,8}})*")
 _SPACED_WORD = regex.compile(
     r"(?:(?![\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}])\p{L}[\p{M}'’]*)+"
 )
@@ -193,6 +207,33 @@ def passes_words(text: str, language: str) -> bool | None:
     if written_in is None or "Latin" in written_in:
         return None
     return not _LATIN_LOWER_WORD.search(_prose(text))
+
+
+def check_language(language: str) -> None:
+    """Raises `ValueError` for what is no language code; a script or region may follow one: `zh-Hant`, `pt_BR`.
+
+    A word that is none would be taken for a language that nothing is known of.
+    """
+    by_name, said = _code_by_name(), language[: _LONGEST_TAG + 1]
+    code = primary_subtag(said)
+    if _TAG.fullmatch(said) and code not in by_name and (code in ISO_639_1 or len(code) == 3):  # noqa: PLR2004
+        return
+    meant = by_name.get(code) or by_name.get(said.strip().lower())
+    if meant is None and len(said) > 3:  # noqa: PLR2004
+        names = [name for name in by_name if len(name) > 3]  # noqa: PLR2004
+        near = process.extractOne(said, names, processor=utils.default_process, score_cutoff=75)
+        meant = near and by_name[near[0]]
+    hint = f"did you mean {meant!r}?" if meant else "write one such as  ar, ja  or  zh-Hant"
+    raise ValueError(f"{said!r} is no language code (ISO 639-1): {hint}")
+
+
+@cache
+def _code_by_name() -> Mapping[str, str]:
+    """What languages are called, in lower case, and codes that are others' for them."""
+    table = tomllib.loads(
+        (resources.files("nbest") / "templates" / "languages.toml").read_text(encoding="utf-8")
+    )
+    return {name.lower(): code for code, row in table.items() for name in (row["name"], *row["also"])}
 
 
 @lru_cache(maxsize=4096)

@@ -10,9 +10,12 @@ from typing import Any, NamedTuple, cast
 import msgspec
 
 from nbest.errors import InputError
+from nbest.language import check_language
 from nbest.types import Candidate, Finish, Json, Logprobs, Message, Prompt, SamplingParams, Usage
 
 _SAYS_SOMETHING = {"content", "parts", "fields"}
+_SHOWN = 40
+"""Characters of a wrong value in a message."""
 _POOL = 'a pool is  {"prompt": …, "candidates": [{"text": …}]}'
 _PROMPT_KEYS = {"id", "prompt", "messages", "language", "task"}
 _CANDIDATE_KEYS = {
@@ -80,7 +83,7 @@ def read_pools(path: str) -> Iterator[Pool]:
         raw = row.pop("candidates", None)
         if not isinstance(raw, list):
             raise InputError(f'{where}: no "candidates" list; {_POOL}')
-        item = item_of(row, where, default_id=str(number))
+        item = item_of(row, where, default_id=str(number), is_asked=False)
         _check_new(item.prompt.id, number, seen, where)
         candidates = tuple(_candidate(c, i, where) for i, c in enumerate(raw))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
         yield Pool(item.prompt, item.gold, candidates)
@@ -89,11 +92,20 @@ def read_pools(path: str) -> Iterator[Pool]:
 
 
 def single(prompt: str | Prompt | Iterable[Message], *, language: str | None = None) -> Prompt:
-    """A prompt from a question or a conversation."""
+    """A prompt from a question or a conversation. Raises `InputError` for what is no code of a language."""
     if isinstance(prompt, Prompt):
         return prompt
     messages = (Message(role="user", content=prompt),) if isinstance(prompt, str) else tuple(prompt)
+    _check_language(language, "language")
     return Prompt(id="prompt", messages=messages, language=language)
+
+
+def _check_language(language: str | None, where: str) -> None:
+    try:
+        if language is not None:
+            check_language(language)
+    except ValueError as e:
+        raise InputError(f"{where}: {e}") from None
 
 
 def _check_new(id_: str, number: int, seen: dict[str, int], where: str) -> None:
@@ -130,26 +142,36 @@ def _object(line: bytes, where: str) -> dict[str, Any]:
     return row  # pyright: ignore[reportUnknownVariableType]
 
 
-def item_of(row: Mapping[str, Any], where: str, *, default_id: str) -> Item:
-    """A row's prompt, and what else it holds. Raises `InputError`, with `where`, for one that cannot be used."""
+def item_of(row: Mapping[str, Any], where: str, *, default_id: str, is_asked: bool = True) -> Item:
+    """A row's prompt, and what else it holds. Raises `InputError`, with `where`, for one that cannot be used.
+
+    A prompt that is to be asked must say something.
+    """
     text, messages = row.get("prompt"), row.get("messages")
-    if isinstance(text, str) and messages is None:
-        messages = [{"role": "user", "content": text}]
-    elif messages is None or text is not None:
-        has = "both" if text is not None and messages is not None else "neither"
+    if (text is None) == (messages is None):
+        has = "neither" if text is None else "both"
         raise InputError(f'{where}: needs "prompt" (text) or "messages" (a conversation), has {has}')
+    if messages is None:
+        if not isinstance(text, str):
+            raise InputError(
+                f'{where}: "prompt" is no text but {msgspec.json.encode(text).decode()[:_SHOWN]}'
+            )
+        messages = [{"role": "user", "content": text}]
     id_ = row.get("id", default_id)
     fields = {
         "id": str(id_) if type(id_) is int else id_,
         "messages": messages,
-        "language": row.get("language"),
+        "language": None if row.get("language") == "" else row.get("language"),
         "task": row.get("task"),
     }
     prompt = _convert(fields, Prompt, where)
+    _check_language(prompt.language, where)
     if not prompt.messages:
         raise InputError(f'{where}: "messages" is empty')
     if (i := next((i for i, m in enumerate(messages) if not m.keys() & _SAYS_SOMETHING), None)) is not None:
         raise InputError(f"{where}: messages[{i}] is missing required field `content`")
+    if is_asked and not any(m.content.strip() or m.parts or m.fields for m in prompt.messages):
+        raise InputError(f"{where}: the prompt is empty")
     return Item(prompt, {k: v for k, v in row.items() if k not in _PROMPT_KEYS})
 
 

@@ -70,7 +70,7 @@ class Prompt(Value, frozen=True, kw_only=True):
     id: str
     messages: tuple[Message, ...]
     language: str | None = None
-    """ISO 639-1 code of the language that the answer should be in, where known."""
+    """ISO 639-1 code of the language that the answer should be in, where known; script and region may follow it."""
     task: str | None = None
     overrides: Overrides | None = None
 

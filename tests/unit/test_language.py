@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from nbest.language import (
     LANGUAGES,
     SCRIPTS_BY_LANGUAGE,
+    check_language,
     identify,
     is_in_language,
     num_words,
@@ -148,6 +149,30 @@ def test_mgsm_questions_are_in_their_language(language):
 def test_the_model_loads_when_first_used():
     code = "import sys, nbest.language; sys.exit('py3langid' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("code", [*LANGUAGES, "zh-Hant", "zh_Hans_CN", "pt-BR", "AR", "fil", "yue", "am"])
+def test_codes_are_codes(code):
+    check_language(code)
+
+
+@pytest.mark.parametrize(
+    ("word", "code"),
+    [
+        ("Arabic", "ar"), ("العربية", "ar"), ("arb_Arab", "ar"), ("Japanes", "ja"), ("jp", "ja"), ("中文", "zh"),
+        ("português do Brasil", "pt"), ("HINDI", "hi"), ("हिंदी", "hi"), ("Kiswahili", "sw"), ("русский", "ru"),
+    ],
+)  # fmt: skip
+def test_a_name_of_a_language_is_refused_with_its_code(word, code):
+    with pytest.raises(ValueError, match=f"did you mean '{code}'"):
+        check_language(word)
+
+
+@pytest.mark.parametrize("word", ["", "xx", "a", "Klingon", "zh-", "日", "x-" * 10**6])
+def test_what_is_no_code_is_refused(word):
+    with pytest.raises(ValueError, match="is no language code") as e:
+        check_language(word)
+    assert len(str(e.value)) < 150
 
 
 def test_the_primary_subtag_is_the_language_without_script_and_region():

@@ -1,7 +1,9 @@
+import json
+
 import pytest
 
 from nbest.errors import InputError
-from nbest.pools import read_pools, read_prompts
+from nbest.pools import read_pools, read_prompts, single
 from nbest.types import Logprobs
 
 
@@ -30,6 +32,15 @@ def test_prompts_and_conversations(tmp_path):
         ("[1]", "line 2: not a JSON object"),
         ('{"question": "x"}', 'line 2: needs "prompt" (text) or "messages" (a conversation), has neither'),
         ('{"prompt": "x", "messages": []}', "has both"),
+        ('{"prompt": 5, "messages": []}', "has both"),
+        ('{"prompt": 5}', 'line 2: "prompt" is no text but 5'),
+        ('{"prompt": ["كم؟"]}', '"prompt" is no text but ["كم؟"]'),
+        ('{"prompt": " \\n"}', "line 2: the prompt is empty"),
+        ('{"messages": [{"role": "user", "content": ""}]}', "line 2: the prompt is empty"),
+        (
+            '{"prompt": "x", "language": "Arabic"}',
+            "line 2: 'Arabic' is no language code (ISO 639-1): did you mean 'ar'?",
+        ),
         ('{"messages": []}', '"messages" is empty'),
         ('{"messages": [{"role": "user"}]}', "missing required field `content`"),
         ('{"prompt": "x", "language": 3}', "expected `str | null`, got `int` - at `$.language`"),
@@ -46,6 +57,20 @@ def test_a_bad_row_is_named_with_its_line(tmp_path, row, says):
         read_prompts(path)
     assert says in str(e.value)
     assert "\n" not in str(e.value)
+
+
+def test_a_language_may_have_script_and_region_and_an_empty_one_is_none(tmp_path):
+    rows = [{"prompt": "x", "language": code} for code in ("zh-Hant", "pt_BR", "", None)]
+    found = read_prompts(write(tmp_path, "\n".join(map(json.dumps, rows))))
+    assert [item.prompt.language for item in found] == ["zh-Hant", "pt_BR", None, None]
+    assert single("x", language="zh-Hant").language == "zh-Hant"
+    with pytest.raises(InputError, match=r"language: 'Français' is no language code .*did you mean 'fr'"):
+        single("x", language="Français")
+
+
+def test_a_pool_may_have_an_empty_prompt(tmp_path):
+    [pool] = read_pools(write(tmp_path, '{"prompt": "", "candidates": ["a"]}'))
+    assert pool.prompt.text == ""
 
 
 def test_a_missing_and_an_empty_file_are_said(tmp_path):

@@ -11,7 +11,7 @@ from importlib.resources import files
 import regex
 
 from nbest.context import Context
-from nbest.language import is_in_language, primary_subtag
+from nbest.language import check_language, is_in_language, primary_subtag
 from nbest.protocols import Selector
 from nbest.selection.pool import usable
 from nbest.types import Candidate, Prompt, Selection
@@ -35,6 +35,10 @@ class Guard:
     """Set aside what `max_tokens` cut."""
     refused: bool = True
     """Set aside short answers that begin as refusals do (`refusals.toml`)."""
+
+    def __post_init__(self) -> None:
+        if self.language is not None and self.language != "prompt":
+            check_language(self.language)
 
     async def __call__(self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context) -> Selection:
         pool = usable(candidates)

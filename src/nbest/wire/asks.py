@@ -14,6 +14,7 @@ from typing import Literal, TypeVar, get_args
 import msgspec
 
 from nbest.errors import InputError
+from nbest.language import check_language
 from nbest.types import Budget, Json, Message, Overrides, Value
 
 Progress = Literal["comments", "events", "reasoning", "none"]
@@ -64,8 +65,8 @@ class NbestAsk(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError(f"n must be from 1 to {MAX_N}, got {self.n}")
         if self.deadline is not None and not 0 < self.deadline < inf:
             raise ValueError(f"deadline must be above 0 seconds, got {self.deadline:g}")
-        if self.language is not None and not re.fullmatch(r"[a-z]{2,3}", self.language):
-            raise ValueError(f"language must be an ISO 639-1 code such as 'th', got {self.language!r}")
+        if self.language is not None:
+            check_language(self.language)
         for name in Budget.__struct_fields__:
             limit = getattr(self.budget, name, None)
             if limit is not None and not 0 <= limit < inf:

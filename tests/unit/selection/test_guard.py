@@ -5,8 +5,10 @@ from importlib.resources import files
 
 import pytest
 
+from nbest import registry
 from nbest.context import Context
 from nbest.engines.fake import Fake
+from nbest.errors import SpecError
 from nbest.selection.baselines import First
 from nbest.selection.guard import Guard, is_refusal
 from nbest.types import Candidate, Message, Prompt
@@ -97,3 +99,8 @@ async def test_evidence_in_another_language_is_no_answer_that_is_left():
     chosen = await Guard(selector=First())(prompt, pool, ctx)
     assert chosen.winner.id == 0
     assert "all of them compete" in ctx.notes[0]
+
+
+def test_a_language_that_is_none_is_refused():
+    with pytest.raises(SpecError, match=r"guard: 'German' is no language code .*did you mean 'de'"):
+        registry.parse("selectors", "guard(vote, language=German)")

@@ -120,6 +120,10 @@ def test_a_text_part_that_says_more_is_kept_as_a_part():
     assert chat(messages=[{"role": "user", "content": [part]}]).messages[0].parts == (part,)
 
 
+def test_a_language_may_have_a_script_and_a_region():
+    assert chat(nbest={"language": "zh-Hant"}).nbest.language == "zh-Hant"
+
+
 def test_the_key_nbest():
     said = {"strategy": "best_of_n(n=8)", "n": 8, "deadline": 1.5, "budget": {"tokens": 10}, "language": "th"}
     ask = chat(nbest={**said, "task": "math", "candidates": True, "progress": "reasoning"})
@@ -171,7 +175,9 @@ def test_the_key_nbest():
         ({"nbest": 3}, "nbest", "an object"),
         ({"nbest": {"n": 0}}, "nbest", "n must be from 1"),
         ({"nbest": {"deadline": 0}}, "nbest", "deadline must be above 0"),
-        ({"nbest": {"language": "Thai"}}, "nbest", "ISO 639-1"),
+        ({"nbest": {"language": "Thai"}}, "nbest", "did you mean 'th'"),
+        ({"nbest": {"language": ""}}, "nbest", "'' is no language code"),
+        ({"nbest": {"language": "x" * 10**6}}, "nbest", "ISO 639-1"),
         ({"nbest": {"strategy": ""}}, "nbest", "strategy is empty"),
         ({"nbest": {"samples": 3}}, "nbest.samples", "there are strategy, n, deadline"),
         ({"nbest": {"progress": "all"}}, "nbest.progress", "'all': there are comments, events"),
