@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nbest import registry
-from nbest.errors import InputError
+from nbest.errors import InputError, SpecError
 from nbest.pools import Item, read_prompts
 
 
@@ -15,8 +15,12 @@ def items_of(prompts: str) -> list[Item]:
     Raises `InputError`, `SpecError`, `MissingExtraError`.
     """
     name = prompts.partition("(")[0].partition(":")[0].strip()
-    if prompts == "-" or name not in registry.TABLES["tasks"] or Path(prompts).exists():
+    if prompts == "-" or not name.isidentifier() or Path(prompts).exists():
         return read_prompts(prompts)
+    try:
+        registry.load("tasks", name)
+    except SpecError as e:
+        raise InputError(f"{prompts}: no such file, and {e}") from None
     items = [Item(*item) for item in registry.parse("tasks", prompts).items()]
     if not items:
         raise InputError(f"{prompts} holds no prompt")
