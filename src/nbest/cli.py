@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TypeVar
 
 import typer
+from typer.core import TyperCommand
 
 from nbest.errors import InputError, NbestError
 
@@ -18,6 +20,21 @@ if TYPE_CHECKING:
     from nbest.types import Outcome
 
 R = TypeVar("R")
+
+
+class _Command(TyperCommand):
+    """An option with nothing in it, such as an unset variable of a shell, is no option left out."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        said, _, _ = self.make_parser(ctx).parse_args(list(args))
+        for option in self.params:
+            values = said.get(option.name or "")
+            if option.param_type_name == "option" and "" in (
+                values if isinstance(values, list) else [values]
+            ):
+                raise InputError(f"{option.opts[0]} is empty: say something, or leave it out")
+        return super().parse_args(ctx, args)
+
 
 app = typer.Typer(
     name="nbest",
@@ -77,13 +94,26 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")
 def main() -> None:
     """Runs the command line; a user's mistake is one line on standard error and exit code 2."""
     try:
-        app()
+        try:
+            app()
+        finally:
+            print(end="", flush=True)
     except NbestError as e:
         _fail(str(e))
     except BrokenPipeError:
-        sys.exit(141)
+        _end_of_pipe()
     except OSError as e:  # a file or directory that cannot be read or written
         _fail(f"{e.filename}: {e.strerror}" if e.filename is not None else str(e))
+    except SystemExit as e:  # what typer and rich make of a broken pipe
+        if isinstance(e.__context__, BrokenPipeError):
+            _end_of_pipe()
+        raise
+
+
+def _end_of_pipe() -> NoReturn:
+    """Nobody reads on, as behind  | head:  what shells say of a program that SIGPIPE ended."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what is flushed at the very end
+    sys.exit(141)
 
 
 def _fail(message: str) -> NoReturn:
@@ -624,3 +654,7 @@ def _interruptible(work: Coroutine[Any, Any, R], out: Path) -> R:
             f"\nstopped; what was answered is in {out}. Run the same command again to go on.", file=sys.stderr
         )
         raise typer.Exit(130) from None
+
+
+for _command in (*app.registered_commands, *lab.registered_commands):
+    _command.cls = _Command

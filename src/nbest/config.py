@@ -48,6 +48,9 @@ class AnswerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     @property
     def strategy_spec(self) -> str:
         """The one strategy that `strategy`, `sample` and `select` say. Raises `SpecError`."""
+        for name in ("strategy", "sample", "select"):
+            if getattr(self, name) is not None and not getattr(self, name).strip():
+                raise SpecError(f"{name} is empty: name one, or leave it out")
         if self.strategy and (self.sample or self.select):
             raise SpecError("--strategy says it all: leave out --sample and --select")
         if self.strategy:

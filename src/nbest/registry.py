@@ -188,6 +188,8 @@ def name_of(cls: type) -> str:
 
 
 def _read(spec: str) -> ast.expr:
+    if not spec.strip():
+        raise SpecError("nothing is named: write a name and its parameters, as in  name(key=value)")
     try:
         return ast.parse(spec.strip(), mode="eval").body
     except SyntaxError:

@@ -158,6 +158,17 @@ def test_a_short_strategy_is_recorded_in_full(tmp_path, short, long):
         (("ask", "x", "--engine", "fake", "--sample", "hedged(m=3)"), "hedged has no parameter 'm'"),
         (("ask", "x", "--engine", "fkae"), "did you mean 'fake'"),
         (("ask", " ", "--engine", "fake"), "the prompt is empty"),
+        (("ask", "x", "--engine", "fake", "--language", "Arabic"), "did you mean 'ar'?"),
+        (("ask", "x", "--engine", "fake", "--sample", ""), "--sample is empty"),
+        (("ask", "x", "--engine", "fake", "--select="), "--select is empty"),
+        (("ask", "x", "--engine", "fake", "--strategy", " "), "strategy is empty"),
+        (
+            ("ask", "x", "--engine", "fake", "--config", "{tmp}/empty.toml"),
+            "line 1: sample: nothing is named",
+        ),
+        (("run", "{prompts}", "--engine", "fake", "--out", ""), "--out is empty"),
+        (("report", "{tmp}", "--out="), "--out is empty"),
+        (("run", "mgms(languages=[th])", "--out", "{tmp}/r", "--engine", "fake"), "did you mean 'mgsm'?"),
         (("ask", "caf\udce9", "--engine", "fake", "--json"), "the prompt is not UTF-8"),
         (("ask", "x", "--engine", "fake", "--engine", "fake(error_rate=1)"), "--engine names two for policy"),
         (("ask", "x", "--engine", "fake", "--deadline", "0"), "the deadline ended it"),
@@ -189,6 +200,7 @@ def test_a_short_strategy_is_recorded_in_full(tmp_path, short, long):
 def test_a_mistake_is_one_line_and_exit_code_2(arguments, says, prompts, tmp_path):
     (tmp_path / "bad.jsonl").write_text('{"prompt": "ok"}\n{"prompt": \n')
     (tmp_path / "empty.jsonl").touch()
+    (tmp_path / "empty.toml").write_text('sample = ""\n')
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -202,6 +214,17 @@ def test_a_mistake_is_one_line_and_exit_code_2(arguments, says, prompts, tmp_pat
     assert says in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "r" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("command", ["list", "list --json", "--version", "ask x --engine fake"])
+def test_a_reader_that_goes_away_is_no_failure_of_ours(command):
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m nbest {command} | true; exit ${{PIPESTATUS[0]}}"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 141
+    assert "Error" not in done.stderr
+    assert "ignored" not in done.stderr
 
 
 def test_another_configuration_is_refused_and_nothing_is_lost(prompts, tmp_path):
