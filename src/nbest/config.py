@@ -138,11 +138,15 @@ def check_specs(toml: TomlFile, chosen: AnswerSettings) -> None:
         else:
             for name, spec in cast("dict[str, str]", said).items():
                 check_spec(toml, (key, name), kind, spec)
-    for key, told in (("engine", lambda: chosen.engine_specs), ("strategy", lambda: chosen.strategy_spec)):
+    for key, told in (
+        ("engine", lambda: registry.parse("engines", chosen.engine_specs["policy"])),
+        ("strategy", lambda: chosen.strategy_spec),
+        ("model", lambda: engine_of(chosen.engine_specs["policy"], model=chosen.model)),
+    ):
         try:
             told()
         except SpecError as e:
-            if toml.table.get(key) == getattr(chosen, key):
+            if key in toml.table and toml.table[key] == getattr(chosen, key):
                 raise toml.error((key,), str(e)) from None
             raise
 

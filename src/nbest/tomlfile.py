@@ -40,11 +40,13 @@ class TomlFile:
             raise InputError(f"{file}: {e.strerror}") from None
         try:
             self.table: dict[str, Any] = tomllib.loads(text)
+            self._lines = lines_by_keys(text)
         except tomllib.TOMLDecodeError as e:
             place = _SYNTAX_PLACE.search(str(e))
             line = place[1] if place and place[1] else text.count("\n") + (not text.endswith("\n"))
             raise InputError(f"{file}, line {line}: {_SYNTAX_PLACE.sub('', str(e))}") from None
-        self._lines = lines_by_keys(text)
+        except RecursionError:
+            raise InputError(f"{file}: lists or tables are nested too deeply to be read") from None
 
     def error(self, keys: Keys, message: str) -> InputError:
         """An error that names the file and the line of `keys`, or of the table that they would stand in."""
