@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
@@ -41,6 +41,7 @@ _FAMILIES: Mapping[str, _Family] = {
     "qwen3_moe": _Family(norms_heads=True),
 }
 """By `model_type`; all have gated feed-forward layers."""
+_SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size", "intermediate_size")
 
 
 def read_size(path: Path) -> ModelSize:
@@ -55,13 +56,19 @@ def read_size(path: Path) -> ModelSize:
         given = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
     except OSError as e:
         raise InputError(f"{file}: {e.strerror} (a GGUF model or a config.json is expected)") from None
-    except msgspec.DecodeError as e:
+    except (msgspec.DecodeError, RecursionError) as e:
         raise InputError(f"{file}: no config.json of a model: {e}") from None
-    config: dict[str, Any] = given | (given.get("text_config") or {})
     instead = "give the number of its active parameters instead, such as  8e9"
+    inner: Any = given.get("text_config") or {}
+    if not isinstance(inner, dict):
+        raise InputError(f"{file}: text_config is no object: {instead}")
+    config = given | cast("dict[str, Any]", inner)
     if (kind := str(config.get("model_type"))) not in _FAMILIES:
         known = ", ".join(_FAMILIES)
         raise InputError(f"{file}: models of type {kind!r} cannot be counted: {instead}. Known: {known}")
+    for name in _SIZES:
+        if type(config.get(name, 1)) is not int or config.get(name, 1) < 1:
+            raise InputError(f"{file}: {name} should be a number from 1 on, and is not: {instead}")
     try:
         return _count(config, _FAMILIES[kind])
     except KeyError as e:

@@ -170,13 +170,24 @@ class TestConfig:
         for fields, says in (
             ({"model_type": "mamba"}, "'mamba' cannot be counted"),
             ({"model_type": "llama"}, "does not say hidden_size"),
-            (SMALL | {"model_type": "llama", "vocab_size": None}, "should be a number"),
+            (SMALL | {"model_type": "llama", "vocab_size": None}, "vocab_size should be a number"),
+            (
+                SMALL | {"model_type": "llama", "num_attention_heads": 0},
+                "num_attention_heads should be a number from 1",
+            ),
+            (
+                SMALL | {"model_type": "llama", "num_hidden_layers": -2},
+                "num_hidden_layers should be a number from 1",
+            ),
+            (SMALL | {"model_type": "llama", "head_dim": "64"}, "something there should be a number"),
+            ({"model_type": "llava", "text_config": [SMALL]}, "text_config is no object"),
         ):
             with pytest.raises(InputError, match=says):
                 hf_config.read_size(config(tmp_path, **fields))
-        (tmp_path / "config.json").write_text("[]")
-        with pytest.raises(InputError, match=r"no config\.json"):
-            hf_config.read_size(tmp_path)
+        for text in ("[]", '{"a": ' + "[" * 5000 + "]" * 5000 + "}"):
+            (tmp_path / "config.json").write_text(text)
+            with pytest.raises(InputError, match=r"no config\.json"):
+                hf_config.read_size(tmp_path)
         with pytest.raises(InputError, match="No such file"):
             hf_config.read_size(tmp_path / "other.json")
 
