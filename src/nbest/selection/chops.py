@@ -27,7 +27,8 @@ class Chops:
     checklist for this task and language, assesses each candidate against it and names one. A reply
     without a readable verdict is asked for once more; then `fallback` chooses, with a note. Nothing is
     asked where all candidates are the same. A pool longer than the judge's context is judged in parts,
-    whose winners meet in the next round. Raises `InputError` for a template that cannot be used.
+    whose winners meet in the next round; `details` tell what the judge has "chosen" in each, or the "fallback".
+    Raises `InputError` for a template that cannot be used.
     """
 
     judge: str | None = None
@@ -65,7 +66,8 @@ class Chops:
             for part, reply in zip(contested, replies, strict=True):
                 selection = await self._selection(prompt, part, reply, pool, ctx)
                 standing.append(selection.winner)
-                rounds.append({"shown": [c.id for c in part], "chosen": selection.winner.id, **reply.record})
+                by = "chosen" if reply.verdict is not None else "fallback"
+                rounds.append({"shown": [c.id for c in part], by: selection.winner.id, **reply.record})
         return replace(selection, details={"rounds": rounds} if rounds else {})
 
     async def _selection(

@@ -98,7 +98,9 @@ def test_without_a_verdict_the_fallback_chooses_and_it_is_said(say, why, calls):
     assert why in note
     assert "first chose instead" in note
     assert why in selection.rationale
-    assert why in selection.details["rounds"][0]["problem"]
+    [round_] = selection.details["rounds"]
+    assert why in round_["problem"]
+    assert (round_.get("chosen"), round_["fallback"]) == (None, 0)  # the judge has chosen nothing
 
 
 def test_a_budget_that_forbids_the_judge_leads_to_the_fallback():
