@@ -27,7 +27,8 @@ class Vote:
     Borda by confidence (arXiv 2502.18581). Equal classes: the one with the lowest id. The winner is the
     lowest id in its class, or with a scorer the best scored, of those that `max_tokens` did not cut where
     there are any. Candidates without a final answer form no class, and win only where nobody has one.
-    `scores` are the votes for each candidate's class.
+    `scores` are the votes for each candidate's class. Where scores are below zero, as log-probabilities are, a
+    candidate weighs what its score is above the least one; equal ones of 0 or less weigh 1 each.
     """
 
     weight: Scorer | None = None
@@ -51,7 +52,7 @@ class Vote:
             argmax([c for c in members[best] if c.finish != "length"] or members[best], scores),
             weights={c.id: votes[c.id] if c in members[best] else 0.0 for c in pool},
             scores={c.id: totals[key] for key, group in members.items() for c in group},
-            rationale=_rationale(best, totals),
+            rationale=_rationale(best, totals, None if self.weight is None else members),
         )
 
     async def _scores(self, prompt: Prompt, pool: Sequence[Candidate], ctx: Context) -> Mapping[int, float]:
@@ -66,22 +67,35 @@ class Vote:
         if self.power is not None:
             ranks = {i: 1 + sum(other > s for other in scores.values()) for i, s in scores.items()}
             return {i: float((len(scores) - r + 1) ** self.power) for i, r in ranks.items()}
-        least = min(scores.values())
+        least, most = min(scores.values()), max(scores.values())
+        if least == most <= 0:  # they tell nothing apart, and would weigh nothing
+            return dict.fromkeys(scores, 1.0)
         if least < 0:
             # A sum of negative scores would count agreement against an answer.
-            ctx.note("vote: scores below zero, shifted so that the least weighs 0; power=1 votes by rank")
+            ctx.note(
+                f"vote: scores below zero cannot be summed, so each weighs what it is above the least, {least:.4g};"
+                " power=1 votes by rank"
+            )
             return {i: s - least for i, s in scores.items()}
         return scores
 
 
-def _rationale(best: str | int, totals: Mapping[str | int, float]) -> str:
-    """The winning answer and its votes, then the others, most voted first: `42: 3 · 41: 1`."""
+def _rationale(
+    best: str | int,
+    totals: Mapping[str | int, float],
+    members: Mapping[str | int, Sequence[Candidate]] | None,
+) -> str:
+    """The winning answer and its votes, then the others, most voted first: `42: 3 · 41: 1`.
+
+    With `members`, how many candidates these votes are the weight of: `42: 1.7 (3×) · 41: 0.9 (1×)`.
+    """
     if isinstance(best, int):
         return "∅"
     others = [(k, v) for k, v in totals.items() if isinstance(k, str) and k != best]
     others.sort(key=lambda kv: (-kv[1], kv[0]))
     unanswered = sum(isinstance(k, int) for k in totals)
-    parts = [f"{_short(k)}: {v:.4g}" for k, v in [(best, totals[best]), *others[:_MAX_SHOWN]]]
+    shown = [(best, totals[best]), *others[:_MAX_SHOWN]]
+    parts = [f"{_short(k)}: {v:.4g}{f' ({len(members[k])}×)' if members else ''}" for k, v in shown]
     parts += ["…"] * (len(others) > _MAX_SHOWN) + [f"∅: {unanswered}"] * (unanswered > 0)
     return " · ".join(parts)
 

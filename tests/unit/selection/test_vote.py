@@ -88,7 +88,24 @@ async def test_scores_below_zero_do_not_count_agreement_against_an_answer():
     texts = ("Answer: 5", "Answer: 5", "Answer: 6")
     selection = await vote(*texts, spec="vote(weight=recorded(s))", scores=(-1.0, -1.5, -2.0), ctx=ctx)
     assert selection.winner.id == 0
-    assert "below zero" in ctx.notes[0]
+    assert "below zero cannot be summed, so each weighs what it is above the least, -2;" in ctx.notes[0]
+    assert selection.rationale == "5: 1.5 (2×) · 6: 0 (1×)"
+
+
+@pytest.mark.parametrize("score", [-0.7, 0.0])
+async def test_equal_scores_that_would_weigh_nothing_leave_the_majority_to_win(score):
+    ctx = Context({"policy": Fake()})
+    texts = ("الجواب: ٧٠", "答案：71", "คำตอบ: ๗๑")
+    selection = await vote(*texts, spec="vote(weight=recorded(s))", scores=(score,) * 3, ctx=ctx)
+    assert selection.winner.id == 1
+    assert selection.rationale == "71: 2 (2×) · 70: 1 (1×)"
+    assert selection.scores == {0: 1.0, 1: 2.0, 2: 2.0}
+    assert ctx.notes == []
+
+
+async def test_a_single_answer_below_zero_is_not_worth_nothing():
+    selection = await vote("答案：71", spec="vote(weight=recorded(s))", scores=(-1.5,))
+    assert selection.rationale == "71: 1 (1×)"
 
 
 async def test_an_unscored_candidate_weighs_least():
