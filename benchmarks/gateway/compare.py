@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import json
 import os
+import platform
 import random
 import statistics
 import sys
@@ -208,7 +209,7 @@ def main():
     loads = [r["machine_load"] for r in rows]
     busiest = max((r["load_cpu_share"] for r in rows if r["load_cpu_share"]), default=0)
     print(
-        f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, load {min(loads)} to {max(loads)}; the clients took at most"
+        f"{time.strftime('%Y-%m-%d')}, Python {platform.python_version()}, {os.cpu_count()} cores, load {min(loads)} to {max(loads)}; the clients took at most"
         f" {busiest:.1%} of a core"
     )
     table(rows)
