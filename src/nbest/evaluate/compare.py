@@ -20,7 +20,7 @@ from nbest.context import Context
 from nbest.errors import CapabilityError, InputError
 from nbest.evaluate.estimators import Estimate, draws_of, mean_interval
 from nbest.evaluate.intervals import Floats
-from nbest.evaluate.scores import cluster_of, scores_of
+from nbest.evaluate.scores import ACCURACY, cluster_of, scores_of
 from nbest.pools import Pool
 from nbest.protocols import Scorer, Selector, Utility
 from nbest.run import select
@@ -128,15 +128,23 @@ async def compare(
         )
     languages = sorted({row.language or "" for row in rows})
     groups: list[str | None] = [None, *(lang for lang in languages if lang and len(languages) > 1)]
+    score = registry.spec_of(scorer)
     return Comparison(
-        score=registry.spec_of(scorer),
+        score=score,
         baseline=against,
         seed=seed,
         num_prompts=len(rows),
         num_too_small=len(pools) - len(large_enough),
         num_unscored=len(large_enough) - len(rows),
         cells=tuple(
-            _cell([r for r in rows if lang is None or r.language == lang], spec, n, lang, against)
+            _cell(
+                [r for r in rows if lang is None or r.language == lang],
+                spec,
+                n,
+                lang,
+                against,
+                is_share=score == ACCURACY,
+            )
             for lang in groups
             for spec in built
             for n in ns
@@ -266,7 +274,9 @@ def _mean_tokens(usages: Sequence[Usage], num: int) -> Tokens:
     )
 
 
-def _cell(rows: Sequence[_Row], spec: str, n: int, language: str | None, baseline: str) -> Cell:
+def _cell(
+    rows: Sequence[_Row], spec: str, n: int, language: str | None, baseline: str, *, is_share: bool
+) -> Cell:
     values = np.array([r.score[spec, n] for r in rows])
     base = np.array([r.mean if baseline == MEAN else r.score[baseline, n] for r in rows])
     clusters = [r.cluster for r in rows]
@@ -278,7 +288,7 @@ def _cell(rows: Sequence[_Row], spec: str, n: int, language: str | None, baselin
         language=language,
         num_prompts=len(rows),
         num_orders=max(r.num_orders[n] for r in rows),
-        value=mean_interval(values, clusters=clusters),
+        value=mean_interval(values, clusters=clusters, is_share=is_share),
         gain=None if spec == baseline else _gain(values - base, clusters, n, baseline),
         usage={role: _mean([u.get(role, Tokens()) for u in usages]) for role in roles},
         num_failed=sum(r.num_failed[spec, n] for r in rows),

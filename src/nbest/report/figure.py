@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nbest.evaluate.estimators import Estimate, mean_interval
+from nbest.evaluate.scores import ACCURACY
 from nbest.report.gather import Findings, Run
 from nbest.report.svg import Svg
 from nbest.report.table import Scale, Table
@@ -44,15 +45,21 @@ def score_scale(found: Findings) -> Scale:
     return Scale.of(found.score, [v for r in found.runs for v in r.values.values()])
 
 
-def mean_of(found: Findings, values: Mapping[int, float], numbers: Sequence[int]) -> Estimate | None:
-    """Over those of `numbers` that have a value; None where none has."""
-    kept = [i for i in numbers if i in values]
-    if not kept:
-        return None
-    return mean_interval(np.array([values[i] for i in kept]), clusters=[found.clusters[i] for i in kept])
+def mean_of(found: Findings, run: Run, numbers: Sequence[int]) -> Estimate | None:
+    """A run's score, over those of `numbers` that have one; None where none has."""
+    return _mean(
+        found, {i: run.values[i] for i in numbers if i in run.values}, is_share=found.score == ACCURACY
+    )
 
 
 def gain_of(found: Findings, run: Run, against: Run, numbers: Sequence[int]) -> Estimate | None:
     """Paired difference over the prompts that both have."""
     both = {i: run.values[i] - against.values[i] for i in numbers if i in run.values and i in against.values}
-    return mean_of(found, both, list(both))
+    return _mean(found, both, is_share=False)
+
+
+def _mean(found: Findings, values: Mapping[int, float], *, is_share: bool) -> Estimate | None:
+    if not values:
+        return None
+    clusters = [found.clusters[i] for i in values]
+    return mean_interval(np.array(list(values.values())), clusters=clusters, is_share=is_share)

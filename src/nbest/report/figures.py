@@ -51,7 +51,7 @@ def _methods(found: Findings, against: Run | None) -> Figure:
         spent = sum(run.usage.values(), Usage())
         row = [run.label, count(run.num_prompts)]
         if against:
-            row.append(scale.interval(mean_of(found, run.values, everyone)))
+            row.append(scale.interval(mean_of(found, run, everyone)))
             gain = None if run is against else gain_of(found, run, against, everyone)
             row.append(scale.interval(gain, signed=True))
         row += [count(round(v / run.num_prompts, 1)) for v in (spent.completion, spent.prompt, spent.calls)]
@@ -74,7 +74,7 @@ def _languages(found: Findings, scale: Scale, against: Run | None) -> list[Figur
     for run in found.runs:
         cells: list[str] = []
         for lang in languages:
-            mean = mean_of(found, run.values, numbers[lang])
+            mean = mean_of(found, run, numbers[lang])
             cells.append(scale.interval(mean))
             if mean:
                 gain = gain_of(found, run, against, numbers[lang])
@@ -108,7 +108,7 @@ def _difficulty(found: Findings, scale: Scale) -> list[Figure]:
     curves: list[Curve] = []
     rows: list[tuple[str, ...]] = []
     for run in found.runs:
-        means = [mean_of(found, run.values, m) for m in members]
+        means = [mean_of(found, run, m) for m in members]
         points = [
             Point(k, e, f"{run.label}, {names[k]}: {scale.interval(e)}") for k, e in enumerate(means) if e
         ]

@@ -118,7 +118,7 @@ def _runs_by_cost(found: Findings) -> list[Figure]:
     scale, everyone = score_scale(found), range(len(found.ids))
     curves: list[Curve] = []
     for run in found.runs:
-        value, cost = mean_of(found, run.values, everyone), sum(run.tokens.values()) / run.num_prompts
+        value, cost = mean_of(found, run, everyone), sum(run.tokens.values()) / run.num_prompts
         if value and cost > 0:
             tip = f"{run.label}: {scale.interval(value)}, {count(round(cost, 1))} tokens per prompt"
             curves.append(Curve(run.label, [Point(cost, value, tip)], is_joined=False))

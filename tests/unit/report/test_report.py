@@ -16,6 +16,7 @@ from nbest.pools import read_pools
 from nbest.records import read_outcomes
 from nbest.report import compared
 from nbest.report.browse import CANDIDATES_DIFFER
+from nbest.report.figure import mean_of
 from nbest.report.figures import figures
 from nbest.report.gather import gather
 from nbest.report.report import write
@@ -88,6 +89,17 @@ def test_a_comparison_becomes_curves(tmp_path, two_runs):
     assert 'id="scaling"' in page
     assert 'id="gain"' in page
     assert 'id="scaling-languages"' in page
+
+
+def test_a_few_wrong_answers_are_no_certainty_in_report_and_comparison_either(two_runs):
+    found = gathered(two_runs)
+    wrong = [i for i, value in found.runs[0].values.items() if value == 0][:4]
+    found.clusters = list(map(str, range(len(found.clusters))))
+    assert mean_of(found, found.runs[0], wrong) == pytest.approx((0, 0, 0.602), abs=1e-3)
+    pools = [p for p in read_pools(str(two_runs[0])) if p.prompt.id.startswith(("1-", "3-"))]
+    pools = [p._replace(gold={"answer": "7", "cluster": p.prompt.id}) for p in pools]
+    compared_ = asyncio.run(compare(pools, ["first"], scorer=registry.parse("scorers", "oracle"), sizes=[2]))
+    assert compared_.cells[0].value == pytest.approx((0, 0, 1 - 0.025**0.1))
 
 
 def test_the_header_counts_answers_and_steps_and_only_answers_differ(tmp_path):
