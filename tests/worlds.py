@@ -2,8 +2,10 @@
 
 import hashlib
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
+
+from hypothesis import strategies as st
 
 from nbest.search.machine import ROOT, Child
 
@@ -51,6 +53,17 @@ class World:
         fate = "finished" if self.is_end(drawn) else "open"
         value = self.value(drawn) if wish.is_scored or fate == "finished" else None
         return Child(expansion=wish.id, draw=i, text=drawn, value=value, fate=fate)
+
+
+SCORED_WORLDS = st.builds(
+    World,
+    seed=st.integers(0, 10**6),
+    branches=st.integers(1, 4),
+    finish_rate=st.sampled_from([0.0, 0.3, 0.7]),
+    death_rate=st.sampled_from([0.0, 0.2]),
+)
+WORLDS = st.builds(replace, SCORED_WORLDS, unscored_rate=st.sampled_from([0.0, 0.2]))
+SALTED_WORLDS = st.builds(replace, WORLDS, is_salted=st.booleans())
 
 
 def walk(search, world, *, seed=0, told=None, likeness=None, pickled=False):

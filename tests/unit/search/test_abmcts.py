@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from nbest import registry
 from nbest.errors import SpecError
 from nbest.search.abmcts import Abmcts
-from worlds import World, walk
+from worlds import SALTED_WORLDS, World, walk
 
 
 @settings(max_examples=60, deadline=None)
@@ -81,15 +81,7 @@ def naive_abmcts(world, n, parallel, prior, seed):
 
 @settings(max_examples=150, deadline=None)
 @given(
-    world=st.builds(
-        World,
-        seed=st.integers(0, 10**6),
-        branches=st.integers(1, 4),
-        finish_rate=st.sampled_from([0.0, 0.3, 0.7]),
-        death_rate=st.sampled_from([0.0, 0.2]),
-        unscored_rate=st.sampled_from([0.0, 0.2]),
-        is_salted=st.booleans(),
-    ),
+    world=SALTED_WORLDS,
     n=st.integers(1, 12),
     parallel=st.integers(1, 4),
     prior=st.sampled_from(["normal", "beta"]),

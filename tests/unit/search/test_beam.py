@@ -7,16 +7,7 @@ from nbest.errors import SpecError
 from nbest.search.beam import Beam
 from nbest.search.dvts import Dvts
 from nbest.search.machine import Child
-from worlds import World, walk
-
-WORLDS = st.builds(
-    World,
-    seed=st.integers(0, 10**6),
-    branches=st.integers(1, 4),
-    finish_rate=st.sampled_from([0.0, 0.3, 0.7]),
-    death_rate=st.sampled_from([0.0, 0.2]),
-    unscored_rate=st.sampled_from([0.0, 0.2]),
-)
+from worlds import WORLDS, World, walk
 
 
 def naive_beam(world, n, width, lookahead=0, depth=40, *, are_copies_kept=True):

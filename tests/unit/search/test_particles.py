@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from nbest import registry
 from nbest.errors import SpecError
 from nbest.search.particles import Particles, log_evidence, systematic
-from worlds import World, walk
+from worlds import SALTED_WORLDS, World, walk
 
 
 class Random3(World):
@@ -105,15 +105,7 @@ class NaiveParticles:
 
 @settings(max_examples=200, deadline=None)
 @given(
-    world=st.builds(
-        World,
-        seed=st.integers(0, 10**6),
-        branches=st.integers(1, 4),
-        finish_rate=st.sampled_from([0.0, 0.3, 0.7]),
-        death_rate=st.sampled_from([0.0, 0.2]),
-        unscored_rate=st.sampled_from([0.0, 0.2]),
-        is_salted=st.booleans(),
-    ),
+    world=SALTED_WORLDS,
     n=st.integers(2, 9),
     seed=st.integers(0, 99),
     ess=st.sampled_from([0.0, 0.47, 0.97]),  # none that equal weights meet but for rounding
