@@ -32,6 +32,8 @@ _MAX_CONNECTIONS = 4096
 IDLE_S = 60.0
 """How long a stream that has begun may be silent."""
 _LAST_S = 0.05
+_SHORTEST_SECRET = 20
+"""Characters; servers without keys are given words such as EMPTY, none or sk-no-key-required."""
 _FIRST_OF_EVENTS = (b"d", b"e", b":", b"i", b"r", b"\xef")
 """data, event, error, a comment, id, retry, a byte order mark."""
 _OPENAI_HOST = "api.openai.com"
@@ -129,10 +131,10 @@ class Upstream:
         ) as reply:
             if chunks is not None and reply.status == _OK:
                 return await self._listen(reply.content, chunks)
-            raw = self._hidden(await reply.read())
+            raw = await reply.read()
             if reply.status == _OK:
-                return raw
-            raise self._refusal(reply, raw)
+                return self._hidden(raw)
+            raise self._refusal(reply, self._hidden(raw, shortest=1))
 
     async def _listen(self, content: aiohttp.StreamReader, chunks: Chunks) -> bytes:
         """Reads a stream to its end, or all of a reply that is none: by its first byte, for servers name
@@ -203,10 +205,13 @@ class Upstream:
             raise InputError(f"the environment variable {name} holds characters that no key has")
         return key
 
-    def _hidden(self, raw: bytes) -> bytes:
-        """A reply, or a piece of one, without the key: some servers repeat it, under any status."""
+    def _hidden(self, raw: bytes, *, shortest: int = _SHORTEST_SECRET) -> bytes:
+        """A reply, or a piece of one, without the key: some servers repeat it, under any status.
+
+        A key of less than `shortest` characters stays: it is a word that answers hold too.
+        """
         key = (self._key() or "").encode()
-        for shown in {key, key.replace(b"/", b"\\/")} if key else ():
+        for shown in {key, key.replace(b"/", b"\\/")} if len(key) >= shortest else ():
             raw = raw.replace(shown, b"***")
         return raw
 

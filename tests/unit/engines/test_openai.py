@@ -198,6 +198,17 @@ async def test_a_key_that_a_server_repeats_is_not_shown(upstream, monkeypatch, e
     await engine.aclose()
 
 
+@pytest.mark.parametrize("on_text", [None, lambda _: None])
+@pytest.mark.parametrize("key", ["EMPTY", "none", "content"])
+async def test_a_word_in_place_of_a_key_stays_in_answers(upstream, monkeypatch, key, on_text):
+    monkeypatch.setenv("MY_KEY", key)
+    upstream.texts = (f"答案是 {key}",)
+    engine = OpenAI(url=upstream.url, key_env="MY_KEY")
+    (drawn,) = await engine.generate(ask(), on_text)
+    assert drawn.text == f"答案是 {key}"
+    await engine.aclose()
+
+
 async def test_a_missing_key_is_named(upstream, monkeypatch):
     monkeypatch.delenv("MY_KEY", raising=False)
     engine = OpenAI(url=upstream.url, key_env="MY_KEY")
