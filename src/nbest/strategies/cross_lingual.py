@@ -12,6 +12,7 @@ from nbest.sampling.draws import Hedged
 from nbest.sampling.spread import resized, size
 from nbest.sampling.templates import PLACE, template, with_turn
 from nbest.sampling.translated import asked_in, evidence, pivots_of
+from nbest.selection.pool import select
 from nbest.types import Completion, Message, Prompt, Request, SamplingParams, Selection, replace
 
 
@@ -69,7 +70,7 @@ class CrossLingual:
             for language, drawn in zip(pivots, translations, strict=True)
         ]
         plan = self._with_logprobs(evidence(self.sampler, num_evidence, asked, rng))
-        return await self.selector(prompt, [*pool, *await ctx.sample(plan)], ctx)
+        return await select(self.selector, prompt, [*pool, *await ctx.sample(plan)], ctx)
 
     def _translation(self, prompt: Prompt, language: str) -> Request:
         told = template("translate_into", language, self.templates).replace(PLACE, prompt.text)

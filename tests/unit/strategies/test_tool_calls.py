@@ -72,6 +72,13 @@ async def test_an_aggregation_is_shown_it():
     assert sorted(shown(engine.asked[-1]).values()) == sorted(f'weather({{"city":"{c}"}})' for c in CITIES)
 
 
+async def test_a_selector_of_cross_lingual_evidence_compares_it():
+    outcome, _ = await called(registry.parse("strategies", "cross_lingual(sampler=iid(n=3), selector=mbr)"))
+    winner = outcome.selection.winner
+    assert (winner.id, winner.text) == (1, "")
+    assert winner.tool_calls[0].arguments == '{"city": "ओस्लो"}'
+
+
 async def test_it_is_not_made_to_go_on():
     outcome, engine = await called(registry.parse("strategies", "budget_forcing(waits=2)"))
     assert len(engine.asked) == 1
