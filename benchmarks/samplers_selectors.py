@@ -93,7 +93,7 @@ async def choose(pools, spec, seed, engines=None):
 
 
 def percent(e):
-    return f"{100 * e.value:+.1f} [{100 * e.low:+.1f}, {100 * e.high:+.1f}]"
+    return e.text(lambda x: f"{100 * x:+.1f}")
 
 
 def by_problem(values, items):

@@ -103,7 +103,7 @@ def main() -> None:
     except BrokenPipeError:
         _end_of_pipe()
     except OSError as e:  # a file or directory that cannot be read or written
-        _fail(f"{e.filename}: {e.strerror}" if e.filename is not None else str(e))
+        _fail(f"{e.filename}: {e.strerror}" if e.filename is not None else str(e) or repr(e))
     except SystemExit as e:  # what typer and rich make of a broken pipe
         if isinstance(e.__context__, BrokenPipeError):
             _end_of_pipe()

@@ -141,10 +141,10 @@ class Context:
         the deadline, or is not what the client's `response_format` demands, is a candidate with `error`.
 
         `enough` is a quorum: once that many draws are there without an error (and not cut at `max_tokens`,
-        unless `cut_count`), the others have `linger` times as long as it took until then; what is not there after that is cancelled, and is a candidate
-        with `error` too. Each draw is then a call of its own, so that it can end by
-        itself. What a cancelled call had drawn is not metered, for nobody says; the token budget keeps
-        its worst case as spent.
+        unless `cut_count`), the others have `linger` times as long as it took until then; what is not there
+        after that is cancelled, and is a candidate with `error` too. Each draw is then a call of its own, so
+        that it can end by itself. What a cancelled call had drawn is not metered, for nobody says; the token
+        budget keeps its worst case as spent.
 
         `is_answer` says of one draw that nothing else can be the answer if it is drawn well: whoever
         watches hears it while it is written, unless it may not fit the client's `response_format`, and others

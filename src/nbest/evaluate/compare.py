@@ -124,7 +124,8 @@ async def compare(
     if not rows:
         raise InputError(
             f"no prompt to compare on: of {len(pools)}, {len(pools) - len(large_enough)} have fewer than"
-            f" {max(ns, default=1)} candidates drawn as whole answers, and {len(large_enough)} have no score for each of them"
+            f" {max(ns, default=1)} candidates drawn as whole answers, and {len(large_enough)} have no score for"
+            " each of them"
         )
     languages = sorted({row.language or "" for row in rows})
     groups: list[str | None] = [None, *(lang for lang in languages if lang and len(languages) > 1)]

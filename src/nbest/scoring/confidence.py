@@ -42,7 +42,8 @@ class SelfCertainty:
     Kang, Zhao and Song 2025 (arXiv 2502.18581), equation 4. The paper sums over the whole vocabulary;
     servers return the `top` likeliest tokens only. Without `vocabulary`, both distributions are cut to
     those tokens and p is made to sum to 1 again: comparable between candidates with equally many, not
-    with the paper's values. With `vocabulary`, the rest of p is spread evenly over the other tokens, which is the least divergence it can have: a lower bound of the paper's value.
+    with the paper's values. With `vocabulary`, the rest of p is spread evenly over the other tokens, which is
+    the least divergence it can have: a lower bound of the paper's value.
 
     A candidate of no tokens has no score. Raises `CapabilityError` where no candidate has alternatives.
     """

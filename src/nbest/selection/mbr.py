@@ -56,8 +56,9 @@ class Mbr:
     as it is. Sums are exact (`fsum`): neither the order of the pool nor rounding decides a tie, the lowest
     id does. Kumar and Byrne 2004; Eikema and Aziz 2020 (arXiv 2005.10283).
 
-    Where a utility is not there at the deadline the first candidate wins, with a note. Raises `SelectionError` where a utility returns anything but N×M finite numbers, and `CapabilityError`
-    for `aggregate` with a utility that has no such form.
+    Where a utility is not there at the deadline the first candidate wins, with a note. Raises
+    `SelectionError` where a utility returns anything but N×M finite numbers, and `CapabilityError` for
+    `aggregate` with a utility that has no such form.
     """
 
     utility: Utility = field(default_factory=Chrf)

@@ -28,7 +28,8 @@ class Xmbr:
 
     `utility` has to compare across languages: `embedding` or `comet`. One that does not say so, such as
     chrF, sees little more than names and digits across languages; that is allowed, and noted. Without
-    evidence the choice is that of `mbr`. Where the utility is late, the first candidate wins, as there. Raises `SelectionError` where no candidate may win.
+    evidence the choice is that of `mbr`. Where the utility is late, the first candidate wins, as there.
+    Raises `SelectionError` where no candidate may win.
     """
 
     utility: Utility

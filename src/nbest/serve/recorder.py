@@ -35,8 +35,8 @@ class Recorder:
 
     A process writes to directories of its own, so that replicas may share `directory`, and begins a new
     one every 100 000 outcomes, every day, under every configuration and after a fault of the disk: each
-    stays small enough to read, and old ones can be removed. Requests never wait: what the disk does not keep up with is dropped and counted.
-    Raises `InputError` where `directory` cannot be written to.
+    stays small enough to read, and old ones can be removed. Requests never wait: what the disk does not keep
+    up with is dropped and counted. Raises `InputError` where `directory` cannot be written to.
     """
 
     def __init__(

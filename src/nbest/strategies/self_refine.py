@@ -33,8 +33,9 @@ class SelfRefine:
 
     The critique is asked for with a template (`critique.txt`) and metered as the verifier's; what a
     reasoning model thinks first is not shown to the rewrite. Its engine is the one called "verifier", else
-    the policy itself. A critique without a readable verdict counts as one that is not satisfied; one that failed ends the loop, with a note. An answer that fails is drawn again in the next
-    round, and one that is cut off never replaces a whole one.
+    the policy itself. A critique without a readable verdict counts as one that is not satisfied; one that
+    failed ends the loop, with a note. An answer that fails is drawn again in the next round, and one that is
+    cut off never replaces a whole one.
     """
 
     rounds: int = 3

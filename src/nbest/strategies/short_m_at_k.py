@@ -21,9 +21,10 @@ class ShortMAtK:
     """short-m@k (Hassid et al. 2025, arXiv 2505.17813): of k draws at once, the m that end first vote.
 
     k is the sampler's size. Once m draws have ended by themselves the others are cancelled, and are recorded
-    as candidates that say so; one that `max_tokens` cut has not finished thinking, and is none of the m. Of those that are there, the m shortest vote (tokens drawn; of equal ones the lowest id),
-    those that `max_tokens` cut only where there are fewer than m others. Of equal classes the one with the
-    shortest answer wins, as in the paper.
+    as candidates that say so; one that `max_tokens` cut has not finished thinking, and is none of the m. Of
+    those that are there, the m shortest vote (tokens drawn; of equal ones the lowest id), those that
+    `max_tokens` cut only where there are fewer than m others. Of equal classes the one with the shortest
+    answer wins, as in the paper.
 
     Which draws end first is up to the engine, so two runs may differ here where no other strategy does: a
     cancelled draw is another one on a busier machine. Each draw is a call of its own; what a cancelled one

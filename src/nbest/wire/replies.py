@@ -111,8 +111,9 @@ def completions(raw: bytes, params: SamplingParams, *, counts_first: bool = Fals
     `counts_first`: the server's `completion_tokens` are those of the first choice only (llama.cpp).
 
     A choice without text that says why (length: it all went into reasoning) is a failed completion with
-    its usage, and so is a refusal, what a content filter cut, and one with a malformed call. Raises `EngineProtocolError` for no choices, for choices that
-    are all empty without a reason, and for anything that is not the shape OpenAI documents.
+    its usage, and so is a refusal, what a content filter cut, and one with a malformed call. Raises
+    `EngineProtocolError` for no choices, for choices that are all empty without a reason, and for anything
+    that is not the shape OpenAI documents.
     """
     reply = decode(_reply, raw)
     if reply.error is not None and not reply.choices:

@@ -141,11 +141,9 @@ class ChatWriter(_ChunkWriter):
         said, last = b"", len(reply.choices) - 1
         for i, c in enumerate(reply.choices):
             text = rest(c.text, "" if i else already)
-            is_cut = c.finish in {
-                "length",
-                "content_filter",
-            }  # so its calls may be too, which are none of the answer then
-            if text is None or not (i or is_cut or self._begin(c.tool_calls)):
+            # A cut call is none of the answer, although it was begun.
+            may_lack_calls = c.finish in {"length", "content_filter"}
+            if text is None or not (i or may_lack_calls or self._begin(c.tool_calls)):
                 return self.error(CHANGED)
             found = chat_logprobs(c.logprobs) if c.logprobs else None
             choice = {"index": i, "delta": {}, "logprobs": found, "finish_reason": c.finish}
