@@ -67,6 +67,7 @@ class Watching:
 
     def failed(self, request: Request, error: EngineError) -> None:
         self.errors.append(error)
+        self._num_counted, self._num_bytes = self.num_tokens, 0  # nobody will say what was heard of it
 
     def chose(self) -> None:
         """The answer is there."""
