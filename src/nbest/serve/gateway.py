@@ -31,7 +31,7 @@ from nbest.strategies.revise import Revise
 from nbest.strategies.rsa import Rsa
 from nbest.strategies.self_refine import SelfRefine
 from nbest.strategies.tree import Tree
-from nbest.types import Budget, Candidate, Json, Outcome, Prompt, Selection, Stopped
+from nbest.types import Budget, Candidate, Json, Outcome, Prompt, Selection
 from nbest.wire import Ask, Reply
 
 _AT = "@"
@@ -300,24 +300,28 @@ def _with_the_best_there_is(outcome: Outcome, strategy: Strategy, *, has_written
         )
     if misfits := [c for c in drawn if c.error and c.finish in {"stop", "length"} and c.text]:
         note = "no candidate fits response_format: this is the first that was drawn"
-        return _with_first(outcome, misfits, note, stopped="done")
+        return _with_first(outcome, misfits, note, is_done=True)
     note = "no candidate is an answer: this is the first that the model refused or a filter cut"
     refused = [c for c in drawn if c.finish in {"refused", "filtered"}]
-    return _with_first(outcome, refused, note, stopped="done")
+    return _with_first(outcome, refused, note, is_done=True)
 
 
 def _with_first(
-    outcome: Outcome, candidates: Sequence[Candidate], note: str, *, stopped: Stopped | None = None
+    outcome: Outcome, candidates: Sequence[Candidate], note: str, *, is_done: bool = False
 ) -> Outcome:
-    """With the first of `candidates` as the answer, and a note that says so; as it was without any."""
+    """With the first of `candidates` as the answer, and a note that says so; as it was without any.
+
+    `is_done`: nothing failed, for this is what the model has to say.
+    """
     if not candidates:
         return outcome
     first = candidates[0]
+    stopped = "done" if is_done and outcome.stopped == "error" else outcome.stopped
     return msgspec.structs.replace(
         outcome,
         selection=Selection(winner=first, weights={first.id: 1.0}, rationale=first.error or note),
         error=None,
-        stopped=stopped or outcome.stopped,
+        stopped=stopped,
         notes=(*outcome.notes, note),
     )
 

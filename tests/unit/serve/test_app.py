@@ -359,6 +359,19 @@ async def test_where_every_candidate_is_refused_the_refusal_is_the_answer(strate
     assert response["output"][0]["content"] == [{"type": "refusal", "refusal": Refusing.refusal.text}]
 
 
+async def test_a_refusal_beside_draws_that_were_late_says_that_the_deadline_ended_it():
+    class Slow(Refusing):
+        async def generate(self, request, on_text=None):
+            if request.params.temperature > 0:
+                await asyncio.sleep(60)
+            return await super().generate(request, on_text)
+
+    async with serving(Slow(texts=[""]), sample="hedged(n=3)") as client:
+        _, _, reply = await client.post(nbest={"deadline": 0.1})
+    assert reply["choices"][0]["message"]["refusal"] == Refusing.refusal.text
+    assert reply["nbest"]["stopped"] == "deadline"
+
+
 async def test_where_the_choice_fails_an_answer_is_given_and_no_refusal():
     select = "best(scorer=reward(url='http://127.0.0.1:9'))"
     async with serving(Refusing(texts=["", "4", "5"]), select=select) as client:
