@@ -175,6 +175,7 @@ class Study:
         what the others do."""
         has = ~np.isnan(own.right)
         right = base.right + np.where(has, own.right - pair.right, 0) * (self.size / has.sum())
+        right /= max(1, right.mean())  # few prompts with a gain may say more than all
         return Result(right, *(np.where(has, cost, np.nanmean(cost)) for cost in own[1:]))
 
     def best_of(self, n: int, by: str, how: str = "weighted") -> Result:

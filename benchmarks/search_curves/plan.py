@@ -68,7 +68,7 @@ def sampled(n: int) -> str:
     return f"parallel(sampler=iid(n={n}, {DRAW}), selector=best(logprob))"
 
 
-ALL, MOST, SOME = 20, 6, 3
+ALL, MOST, SOME = 20, 4, 2
 """Prompts per language up to n = 16, at 64 and at 256, where a search takes a second a prompt and longer."""
 POOLS = [Cell("samples", "none", n, sampled(n), k) for n, k in ((64, ALL), (256, SOME))]
 """What best-of-N, voting and the ceiling choose from."""
@@ -85,7 +85,8 @@ REVISIONS = [
 
 
 BEAM, DIFFERENT, SQUARE, REBASE, DVTS, PARTICLES, LOOKAHEAD, DORA, ABMCTS = SEARCHES
-WIDE = (BEAM, REBASE, DVTS, PARTICLES, LOOKAHEAD, DORA, ABMCTS, SQUARE)
+MAIN = (BEAM, REBASE, DVTS, PARTICLES)
+WIDE = (*MAIN, LOOKAHEAD, DORA, ABMCTS, SQUARE)
 NOISY = tuple(map(str, AUCS))
 SAME = {(DIFFERENT, 4): BEAM, (DVTS, 4): BEAM, (SQUARE, 16): BEAM}
 """Methods that are another one at this n."""
@@ -99,12 +100,12 @@ STEPS: Sequence[tuple[Sequence[str], int, int, Sequence[str]] | Cell] = [
     *REVISIONS,
     ((DIFFERENT,), 16, ALL, NOISY),
     (WIDE, 4, ALL, NOISY),
-    (WIDE, 16, ALL, REAL),
-    (WIDE, 64, MOST, NOISY),
-    (WIDE, 4, ALL, REAL),
+    (MAIN, 16, ALL, REAL),
+    (MAIN, 64, MOST, NOISY),
+    (WIDE, 64, SOME, NOISY),
+    (MAIN, 256, SOME, NOISY),
     (WIDE, 256, SOME, NOISY),
-    (WIDE, 64, SOME, REAL),
-    (WIDE, 256, SOME, REAL),
+    *((WIDE, n, k, REAL) for n, k in ((4, ALL), (16, ALL), (64, SOME), (256, SOME))),
 ]
 
 
@@ -117,7 +118,7 @@ def cells() -> list[Cell]:
         else:
             methods, n, per_language, verifiers = step
             wanted += [search_cell(m, by, n, per_language) for m in methods for by in verifiers]
-    return [c for c in wanted if c is not None]
+    return list(dict.fromkeys(c for c in wanted if c is not None))
 
 
 def parts(cells: Sequence[Cell], part: int, num_parts: int) -> list[Cell]:

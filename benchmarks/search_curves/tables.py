@@ -29,6 +29,8 @@ DUELS = (
     *((REBASE, BEAM), (DVTS, BEAM), (ABMCTS, BEAM)),
     *((PARTICLES, REBASE), (DORA, REBASE)),
 )
+FEWEST = 100
+"""Prompts that are divided into quintiles: fewer would be a handful in each."""
 QUINTILES = ("1 (easiest)", "2", "3", "4", "5 (hardest)")
 
 
@@ -204,7 +206,7 @@ def quintiles(results: Results, method: str) -> Table:
     rows = []
     for by in VERIFIERS:
         for n in BUDGETS[1:]:
-            if (f := results.of(by, method, n)) is None:
+            if (f := results.of(by, method, n)) is None or f.own.num_prompts < FEWEST:
                 continue
             cells = [signed(study.mean(f.gain, study.bins == b)) for b in range(5)]
             hard = study.contrast(f.gain, study.bins >= 3, study.bins <= 1)
