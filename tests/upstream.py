@@ -5,6 +5,7 @@ import json
 import re
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any
 
 from aiohttp import web
@@ -134,15 +135,29 @@ class Upstream:
         return reply
 
     def _events(self, body):
-        """The reply to `body` as server-sent events: what is said in one piece, token by token."""
+        """The reply to `body` as server-sent events: what is said in one piece, token by token.
+
+        Several choices take turns, the last one first. llama.cpp counts each choice when it ends, others all at once.
+        """
         is_chat = "messages" in body
         whole = self._answer(body, is_chat=is_chat)
-        (choice, *_) = whole["choices"]
-        events = [": keep-alive\n\n"]
+        is_counted = "usage" in whole and (body.get("stream_options") or {}).get("include_usage")
+        each = is_counted and self.owned_by == "llamacpp"
+        told = [self._told(c, whole["usage"] if each else None, is_chat=is_chat) for c in whole["choices"]]
+        rounds = zip_longest(*reversed(told))
+        events = [": keep-alive\n\n", *(e for events in rounds for e in events if e is not None)]
+        if is_counted and not each:
+            events.append(_event({"choices": [], "usage": whole["usage"]}))
+        return [*events, "data: [DONE]\n\n"] if self.has_done else events
+
+    def _told(self, choice, usage, *, is_chat):
+        """Events of one choice, the last with its own count where there is a `usage`."""
+        events = []
 
         def chunk(said, **more):
             said = {"delta": said} if is_chat else {"text": said}
-            return _event({"object": "chat.completion.chunk", "choices": [{"index": 0, **said, **more}]})
+            choices = [{"index": choice["index"], **said, **more}]
+            return _event({"object": "chat.completion.chunk", "choices": choices})
 
         message = choice["message"] if is_chat else {"content": choice["text"]}
         if is_chat:
@@ -160,9 +175,10 @@ class Upstream:
             events += [chunk({"tool_calls": [{"index": i, "function": {"arguments": c}}]}) for c in arguments]
         ended = {k: choice[k] for k in ("finish_reason", "stop_reason") if k in choice}
         events.append(chunk({} if is_chat else "", **ended))
-        if "usage" in whole and (body.get("stream_options") or {}).get("include_usage"):
-            events.append(_event({"choices": [], "usage": whole["usage"]}))
-        return [*events, "data: [DONE]\n\n"] if self.has_done else events
+        if usage:
+            own = usage | {"completion_tokens": len(words)}
+            events[-1] += _event({"choices": [], "usage": own})
+        return events
 
     def _refusal(self, body):
         for name, style in self.refuses.items():

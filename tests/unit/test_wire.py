@@ -162,13 +162,6 @@ def test_a_server_that_counts_one_choice_only_is_corrected_by_log_probs():
     assert [c.usage.completion for c in drawn] == [3, 1]
 
 
-@pytest.mark.parametrize("found", [content("a", "b"), None])
-def test_a_server_known_to_count_the_first_choice_only(found):
-    choices = chat("ab", logprobs=found), chat("abcd", index=1, logprobs=content(*"abcd") if found else None)
-    drawn = wire.completions(reply(*choices, usage={"completion_tokens": 2}), PLAIN, counts_first=True)
-    assert [c.usage.completion for c in drawn] == [2, 4]
-
-
 @pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": None, "completion_tokens": None}])
 def test_tokens_are_estimated_only_where_the_server_counts_none(usage):
     (completion,) = wire.completions(reply(chat("a" * 9), usage=usage), PLAIN)

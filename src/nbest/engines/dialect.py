@@ -80,8 +80,12 @@ class Dialect:
     """Whether the reply repeats the prefix; None: not asked yet."""
 
     @property
-    def counts_first(self) -> bool:
-        """Whether the reported usage is that of the first of n choices."""
+    def streams_pools(self) -> bool:
+        """Whether several draws are asked for as a stream.
+
+        llama.cpp's server draws to the end for a client that has left a call of several in one piece, and
+        counts the tokens of the first alone; a stream it leaves at once, and counts each.
+        """
         return self.server == "llamacpp"
 
     def capabilities(self) -> Capabilities:
@@ -110,11 +114,10 @@ class Dialect:
         if is_chat and request.prefix and self.server != "llamacpp":
             body |= _CONTINUE
         wanted = request.params.logprobs
-        if self.counts_first and (wanted is not None or request.n > 1):
-            # 0 alternatives turn log-probs off there; without any, nobody knows what n draws cost
-            body["logprobs"] = True if is_chat else max(1, wanted or 0)
+        if self.server == "llamacpp" and wanted is not None:  # 0 alternatives turn log-probs off there
+            body["logprobs"] = True if is_chat else max(1, wanted)
             if is_chat:
-                body["top_logprobs"] = max(1, wanted or 0)
+                body["top_logprobs"] = max(1, wanted)
         if self.max_logprobs is not None and num_alternatives(body) > self.max_logprobs:
             body = capped(body, self.max_logprobs)
         if is_streamed and "stream" not in self.refused:

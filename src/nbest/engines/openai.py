@@ -118,14 +118,15 @@ class OpenAI:
     ) -> list[Completion]:
         if dialect.max_n is not None and request.n > dialect.max_n:
             return await self._draw_parts(request, dialect.max_n, dialect)
-        chunks = Chunks(on_text) if on_text else None
+        is_streamed = on_text is not None or (request.n > 1 and dialect.streams_pools)
+        chunks = Chunks(on_text, n=request.n) if is_streamed else None
         raw = await self._peer.send(request, chunks)
         if raw is None:
             return await self._draw(request, dialect)
         if chunks and not raw:
             drawn = chunks.completions(request.params)
         else:
-            drawn = wire.completions(raw, request.params, counts_first=dialect.counts_first)[: request.n]
+            drawn = wire.completions(raw, request.params)[: request.n]
         if len(drawn) < request.n:
             dialect.learn_max_n(len(drawn), self._peer.host)
         if request.params.logprobs is not None and not any(c.logprobs for c in drawn):

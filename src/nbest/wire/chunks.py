@@ -57,25 +57,29 @@ _chunk = msgspec.json.Decoder(_Chunk)
 
 
 class Chunks:
-    """The one choice of a stream of chunks, of chat or of legacy completions.
+    """The `n` choices of a stream of chunks, of chat or of legacy completions.
 
-    `completions` gives what the same reply in one piece would have given.
+    `completions` gives what the same reply in one piece would have given; `on_text` is told the first choice.
     """
 
-    def __init__(self, on_text: Callable[[str | CallPiece], object]) -> None:
+    def __init__(self, on_text: Callable[[str | CallPiece], object] | None = None, *, n: int = 1) -> None:
         self._on_text = on_text
+        self._n = n
         self._num_calls: int | None = 0
         """Begun so far; None once they are no longer told as they come."""
         self._events = Events()
-        self._parts: list[_Choice] = []
-        self._usage: ServerUsage | None = None
+        self._parts: dict[int, list[_Choice]] = {}
+        self._latest = 0
+        """The choice that was spoken of last; counts that come by themselves are its own."""
+        self._usages: dict[int, ServerUsage] = {}
         self.has_ended = False
         """Whether nothing more is to come."""
 
     @property
     def is_finished(self) -> bool:
-        """Whether the text is whole, though counts may still come."""
-        return self.has_ended or any(c.finish_reason for c in self._parts)
+        """Whether every text is whole, though counts may still come."""
+        num_whole = sum(any(c.finish_reason for c in parts) for parts in self._parts.values())
+        return self.has_ended or num_whole == self._n
 
     def feed(self, piece: bytes) -> None:
         """Takes bytes, cut anywhere. Raises `EngineError` for an error in the stream."""
@@ -90,8 +94,9 @@ class Chunks:
             raise EngineProtocolError("the server broke off its reply in the middle of the text")
 
     def completions(self, params: SamplingParams) -> list[Completion]:
-        """The completion, as `wire.completions` reads it."""
-        return assembled(ServerReply(choices=[self._choice()], usage=self._usage), params)
+        """Those that came, as `wire.completions` reads them."""
+        choices = [self._choice(at) for at in sorted(self._parts)] or [self._choice(0)]
+        return assembled(ServerReply(choices=choices, usage=self._usage()), params)
 
     def _take(self, name: str, data: bytes) -> None:
         if self.has_ended or not data.strip():
@@ -104,17 +109,23 @@ class Chunks:
         chunk = decode(_chunk, data)
         if chunk.error is not None:
             raise _error(data)
-        self._usage = chunk.usage or self._usage
         for choice in chunk.choices or ():
-            if choice.index:
-                continue  # one was asked for
-            self._parts.append(choice)
-            if piece := _text(choice):
-                self._on_text(piece)
-            for call in (choice.delta and choice.delta.tool_calls) or ():
-                self._tell_call(call)
+            if choice.index >= self._n:
+                continue  # not asked for
+            self._latest = choice.index
+            self._parts.setdefault(choice.index, []).append(choice)
+            if self._on_text and not choice.index:
+                self._tell(choice, self._on_text)
+        if chunk.usage:
+            self._usages[self._latest] = chunk.usage
 
-    def _tell_call(self, delta: CallDelta) -> None:
+    def _tell(self, choice: _Choice, on_text: Callable[[str | CallPiece], object]) -> None:
+        if piece := _text(choice):
+            on_text(piece)
+        for call in (choice.delta and choice.delta.tool_calls) or ():
+            self._tell_call(call, on_text)
+
+    def _tell_call(self, delta: CallDelta, on_text: Callable[[str | CallPiece], object]) -> None:
         """Tells a piece; nothing more from the first one on that does not say by itself where it belongs."""
         at, num, said = delta.index, self._num_calls, delta.function or FunctionDelta()
         begins = at == num and bool(delta.id and said.name)
@@ -123,10 +134,19 @@ class Chunks:
             return
         self._num_calls = num + begins
         id_ = delta.id if begins else None
-        self._on_text(CallPiece(index=at, id=id_, name=said.name or "", arguments=said.arguments or ""))
+        on_text(CallPiece(index=at, id=id_, name=said.name or "", arguments=said.arguments or ""))
 
-    def _choice(self) -> ServerChoice:
-        parts, deltas = self._parts, [c.delta for c in self._parts if c.delta]
+    def _usage(self) -> ServerUsage | None:
+        """Of the call: the last count of a server that counts all at once, else the sum over its choices."""
+        if not self._usages:
+            return None
+        first = self._usages[min(self._usages)]
+        total = sum(u.completion_tokens or 0 for u in self._usages.values())
+        return msgspec.structs.replace(first, completion_tokens=total)
+
+    def _choice(self, at: int) -> ServerChoice:
+        parts = self._parts.get(at, [])
+        deltas = [c.delta for c in parts if c.delta]
         text = "".join(_text(c) or "" for c in parts)
         calls = joined([call for d in deltas for call in d.tool_calls or ()])
         legacy = [d.function_call for d in deltas if d.function_call]
@@ -134,6 +154,8 @@ class Chunks:
         finish = next((c.finish_reason for c in reversed(parts) if c.finish_reason), None)
         is_elsewhere = calls or legacy or refusal or any(d.reasoning_content or d.reasoning for d in deltas)
         return ServerChoice(
+            index=at,
+            usage=self._usages.get(at) if len(self._usages) == len(self._parts) else None,
             message=ServerMessage(
                 content=text or (None if is_elsewhere or finish is None else ""),
                 refusal=refusal or None,

@@ -55,18 +55,6 @@ class ServerLogprobs(msgspec.Struct):
     text_offset: list[int] | None = None
 
 
-class ServerChoice(msgspec.Struct):
-    index: int = 0
-    message: ServerMessage | None = None
-    text: str | None = None
-    finish_reason: str | None = None
-    logprobs: ServerLogprobs | None = None
-    stop_reason: Json = None
-    """vLLM: the stop string, or the id of a stop token."""
-    matched_stop: Json = None
-    """The same from SGLang."""
-
-
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -78,6 +66,20 @@ class ServerUsage(msgspec.Struct):
     prompt_tokens: Count | None = None
     completion_tokens: Count | None = None
     prompt_tokens_details: _PromptDetails | None = None
+
+
+class ServerChoice(msgspec.Struct):
+    index: int = 0
+    message: ServerMessage | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+    logprobs: ServerLogprobs | None = None
+    stop_reason: Json = None
+    """vLLM: the stop string, or the id of a stop token."""
+    matched_stop: Json = None
+    """The same from SGLang."""
+    usage: ServerUsage | None = None
+    """Of this choice alone, where a stream counts each (llama.cpp)."""
 
 
 class _Prompted(msgspec.Struct):
@@ -105,10 +107,8 @@ _reply = msgspec.json.Decoder(ServerReply)
 _models = msgspec.json.Decoder(_Models)
 
 
-def completions(raw: bytes, params: SamplingParams, *, counts_first: bool = False) -> list[Completion]:
+def completions(raw: bytes, params: SamplingParams) -> list[Completion]:
     """The completions of a reply to either body, in order.
-
-    `counts_first`: the server's `completion_tokens` are those of the first choice only (llama.cpp).
 
     A choice without text that says why (length: it all went into reasoning) is a failed completion with
     its usage, and so is a refusal, what a content filter cut, and one with a malformed call. Raises
@@ -118,10 +118,10 @@ def completions(raw: bytes, params: SamplingParams, *, counts_first: bool = Fals
     reply = decode(_reply, raw)
     if reply.error is not None and not reply.choices:
         raise EngineProtocolError(f"the server answered with an error: {error_text(raw)}")
-    return assembled(reply, params, counts_first=counts_first)
+    return assembled(reply, params)
 
 
-def assembled(reply: ServerReply, params: SamplingParams, *, counts_first: bool = False) -> list[Completion]:
+def assembled(reply: ServerReply, params: SamplingParams) -> list[Completion]:
     """`completions` of a reply that is read already."""
     if not reply.choices:
         raise EngineProtocolError("the server's reply has no choices")
@@ -129,7 +129,7 @@ def assembled(reply: ServerReply, params: SamplingParams, *, counts_first: bool 
     drawn = [_completion(c, params) for c in choices]
     if all(d.error and _is_silent(c) for d, c in zip(drawn, choices, strict=True)):
         raise EngineProtocolError(f"the server's reply has no text: {drawn[0].error}")
-    return _with_usage(drawn, choices, reply.usage, params.max_tokens, counts_first=counts_first)
+    return _with_usage(drawn, choices, reply.usage, params.max_tokens)
 
 
 def prompt_tokens(raw: bytes) -> int | None:
@@ -297,13 +297,10 @@ def _with_usage(
     choices: Sequence[ServerChoice],
     usage: ServerUsage | None,
     max_tokens: int,
-    *,
-    counts_first: bool,
 ) -> list[Completion]:
     """The call's tokens on its completions: the prompt on the first; the sum is exact."""
-    counts = [_num_tokens(c.logprobs) for c in choices]
     shares = _shares(
-        drawn, counts, usage.completion_tokens if usage else None, max_tokens, counts_first=counts_first
+        drawn, [_num_tokens(c) for c in choices], usage.completion_tokens if usage else None, max_tokens
     )
     details = usage.prompt_tokens_details if usage else None
     first = Usage(
@@ -321,10 +318,8 @@ def _shares(
     counts: Sequence[int | None],
     total: int | None,
     max_tokens: int,
-    *,
-    counts_first: bool,
 ) -> list[int]:
-    """Drawn tokens of each completion: from log-probabilities, from being cut, else by length in bytes."""
+    """Drawn tokens of each completion: as counted, from log-probabilities, from being cut, else by length in bytes."""
     known = [n for n in counts if n is not None]
     if len(drawn) == 1 and total is not None:
         return [max([total, *known])]
@@ -332,9 +327,6 @@ def _shares(
     num_bytes = [len(d.text.encode()) for d in drawn]
     if total is None:
         return known if is_known else [-(-b // BYTES_PER_TOKEN) for b in num_bytes]
-    if counts_first:
-        rest = known[1:] if is_known else [-(-total * b // max(1, num_bytes[0])) for b in num_bytes[1:]]
-        return [total, *rest]
     if is_known:
         return split(total, known) if total >= sum(known) else known
     is_cut = [d.finish == "length" for d in drawn]
@@ -345,7 +337,10 @@ def _shares(
     return split(total, [b + 1 for b in num_bytes])
 
 
-def _num_tokens(found: ServerLogprobs | None) -> int | None:
+def _num_tokens(choice: ServerChoice) -> int | None:
+    if choice.usage and choice.usage.completion_tokens is not None:
+        return choice.usage.completion_tokens
+    found = choice.logprobs
     tokens = (found.content if found.content is not None else found.tokens) if found else None
     return None if tokens is None else len(tokens)
 

@@ -294,13 +294,6 @@ async def test_a_limit_in_the_words_of_llama_cpp(upstream, engine, monkeypatch):
     assert (await engine.capabilities()).max_n == 4
 
 
-async def test_what_n_draws_of_llama_cpp_cost_is_known_from_log_probs(upstream, engine):
-    upstream.owned_by = "llamacpp"
-    first, second = await engine.generate(ask(2))
-    assert upstream.bodies[0]["logprobs"] is True
-    assert (first.logprobs, second.usage.completion) == (None, 1)
-
-
 async def test_a_silent_cap_is_learnt(upstream, engine):
     upstream.n_silent_cap = 3
     _, candidates = await pool(engine, Iid(n=8, max_tokens=16))

@@ -13,7 +13,7 @@ from nbest.errors import (
     EngineProtocolError,
     EngineTimeoutError,
 )
-from nbest.types import Message, Overrides, Prompt, Request, SamplingParams, ToolCall, replace
+from nbest.types import Message, Overrides, Prompt, Request, SamplingParams, ToolCall, Usage, replace
 from upstream import Upstream, error_reply
 
 TEXT = "три яблока 三个苹果 ثلاث تفاحات तीन सेब りんご三つ แอปเปิลสามผล 🍎🍏"
@@ -90,6 +90,60 @@ async def test_several_draws_are_not_streamed(upstream, engine):
     assert len(await engine.generate(ask(n=2), pieces.append)) == 2
     assert pieces == []
     assert "stream" not in upstream.bodies[-1]
+
+
+async def several_of_llama_cpp(upstream, request, mode="chat", **said):
+    """Drawn from llama.cpp's server, and from another that says the same."""
+    found = []
+    for owner in ("llamacpp", "somebody"):
+        upstream.owned_by, upstream.drawn = owner, 0
+        engine = OpenAI(url=upstream.url, mode=mode)
+        found.append(await engine.generate(request))
+        assert ("stream" in upstream.bodies[-1]) == (owner == "llamacpp")
+        await engine.aclose()
+    return found
+
+
+@pytest.mark.parametrize("mode", ["chat", "completions"])
+@pytest.mark.parametrize("logprobs", [None, 1])
+@pytest.mark.parametrize("fragment", [None, 7])
+async def test_several_draws_of_llama_cpp_are_streamed_and_each_is_counted(
+    upstream, mode, logprobs, fragment
+):
+    upstream.texts, upstream.fragment = ("एक दो", "三", "один два три"), fragment
+    streamed, whole = await several_of_llama_cpp(upstream, ask(n=3, logprobs=logprobs), mode)
+    assert [d.usage.completion for d in streamed] == [2, 1, 3]
+    assert sum(d.usage.completion for d in whole) == 6
+    assert [replace(d, usage=Usage()) for d in streamed] == [replace(d, usage=Usage()) for d in whole]
+    assert (streamed[0].usage.prompt, streamed[0].usage.calls) == (whole[0].usage.prompt, 1)
+
+
+async def test_calls_of_several_draws_of_llama_cpp(upstream):
+    upstream.calls = [
+        {"name": "погода", "arguments": '{"город": "東京"}'},
+        {"name": "now", "arguments": "{}"},
+    ]
+    streamed, whole = await several_of_llama_cpp(upstream, ask(n=2))
+    assert [d.tool_calls for d in streamed] == [d.tool_calls for d in whole]
+    assert [len(d.tool_calls) for d in streamed] == [2, 2]
+
+
+async def test_llama_cpp_that_ignores_n_is_asked_again(upstream):
+    upstream.n = "ignored"
+    engine = OpenAI(url=upstream.url)
+    upstream.owned_by = "llamacpp"
+    assert [len(await engine.generate(ask(n=3))) for _ in range(2)] == [1, 3]
+    await engine.aclose()
+
+
+async def test_a_stream_of_several_is_over_when_all_have_ended(upstream):
+    upstream.owned_by, upstream.has_done = "llamacpp", False
+    engine = OpenAI(url=upstream.url)
+    assert [d.text for d in await engine.generate(ask(n=2))] == [TEXT, TEXT]
+    upstream.fault = "mid_end"
+    with pytest.raises(EngineProtocolError, match="broke off"):
+        await engine.generate(ask(n=2))
+    await engine.aclose()
 
 
 async def test_nobody_listens_no_stream(upstream, engine):
