@@ -248,14 +248,13 @@ def expected(s: Samples, how: str, by: str, n: int) -> float:
 
 
 def _voted(answers, scores, right) -> float:
-    """As `vote` chooses: scores below zero are shifted, equal ones of 0 or less count, and of equal classes the
-    oldest wins."""
+    """As `vote` chooses: scores below zero are logarithms, those that are all 0 count 1 each, and of equal classes
+    the oldest wins."""
     has = answers >= 0
     if not has.any():
         return float(right[int(scores.argmax())])
-    is_mute = scores.max() == scores.min() <= 0
-    shifted = np.ones(scores.shape) if is_mute else scores - min(0.0, scores.min())
-    totals = np.bincount(answers[has], shifted[has])
+    weights = np.exp(scores - scores.max()) if scores.min() < 0 or scores.max() == 0 else scores
+    totals = np.bincount(answers[has], weights[has])
     kinds, first = np.unique(answers[has], return_index=True)
     tied = kinds[totals[kinds] == totals[kinds].max()]
     oldest = min(tied, key=lambda k: first[list(kinds).index(k)])

@@ -146,9 +146,12 @@ class Upstream:
             raw += piece
         if raw.lstrip()[:1] not in _FIRST_OF_EVENTS:
             return self._hidden(raw + await content.read())
+        held = b""
         try:
             while raw and not chunks.has_ended:
-                chunks.feed(self._hidden(raw))
+                # A key may come in two pieces, but not in two lines.
+                whole, held = _lines(held + raw)
+                chunks.feed(self._hidden(whole))
                 raw = await self._next(content, chunks)
             async with asyncio.timeout(_LAST_S):  # the connection can serve again once its last byte is read
                 await content.read()
@@ -158,6 +161,7 @@ class Upstream:
         except (aiohttp.ClientError, OSError) as e:
             if not chunks.is_finished:
                 raise EngineProtocolError(f"{self.host} broke off its reply ({_reason(e)})") from None
+        chunks.feed(self._hidden(held))
         chunks.close()
         return b""
 
@@ -265,6 +269,12 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     except ValueError:
         return None
     return max(0.0, ((at if at.tzinfo else at.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds())
+
+
+def _lines(raw: bytes) -> tuple[bytes, bytes]:
+    """The lines of `raw` that have ended, and the rest."""
+    cut = max(raw.rfind(b"\n"), raw.rfind(b"\r")) + 1
+    return raw[:cut], raw[cut:]
 
 
 def _default_key_env(url: str) -> str | None:

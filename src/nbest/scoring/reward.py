@@ -40,8 +40,8 @@ class Reward:
 
     For `classify` and `pooling` a candidate is the last turn of the conversation (`form=chat`: one call
     for each, at once, the server applies the chat template), or is put with the prompt into `template`
-    (`form=text`: `batch` in a call, over all prompts that ask meanwhile). For `score` and `rerank` it is a document, and the last user turn
-    the query. A model that scores places (a process reward model; `step_mark` where it needs them marked)
+    (`form=text`: `batch` in a call, over all prompts that ask meanwhile). For `score` and `rerank` it is a document, and the
+    conversation as one text the query. A model that scores places (a process reward model; `step_mark` where it needs them marked)
     fills `Score.steps`, and `reduce` makes the score of them: the last, as Snell et al. 2024 do (arXiv 2408.03314), the
     least, product or mean.
 

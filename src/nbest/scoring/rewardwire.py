@@ -143,10 +143,11 @@ def addresses(url: str) -> list[tuple[Api, str]]:
 
 
 def pair_body(api: Api, prompt: Prompt, texts: Sequence[str]) -> dict[str, Json]:
-    """For cross-encoders: what the last user asked, and the candidates."""
+    """For cross-encoders: the conversation as one text, and the candidates."""
+    query = raw_text(prompt)
     if api == "score":
-        return {"text_1": prompt.text, "text_2": list(texts)}
-    return {"query": prompt.text, "documents": list(texts), "top_n": len(texts)}
+        return {"text_1": query, "text_2": list(texts)}
+    return {"query": query, "documents": list(texts), "top_n": len(texts)}
 
 
 def chat_body(prompt: Prompt, text: str) -> dict[str, Json]:

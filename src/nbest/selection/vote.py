@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import fsum
+from math import exp, fsum
 
 from nbest.answers import answer_keys, extract
 from nbest.context import Context
@@ -27,8 +27,9 @@ class Vote:
     Borda by confidence (arXiv 2502.18581). Equal classes: the one with the lowest id. The winner is the
     lowest id in its class, or with a scorer the best scored, of those that `max_tokens` did not cut where
     there are any. Candidates without a final answer form no class, and win only where nobody has one.
-    `scores` are the votes for each candidate's class. Where scores are below zero, as log-probabilities are, a
-    candidate weighs what its score is above the least one; equal ones of 0 or less weigh 1 each.
+    `scores` are the votes for each candidate's class. Where any score is below zero, scores are taken for logarithms
+    (of probabilities; of Bradley–Terry strengths, as reward models give them): a candidate weighs exp(score − highest).
+    Scores that are all 0 weigh 1 each.
     """
 
     weight: Scorer | None = None
@@ -68,16 +69,10 @@ class Vote:
             ranks = {i: 1 + sum(other > s for other in scores.values()) for i, s in scores.items()}
             return {i: float((len(scores) - r + 1) ** self.power) for i, r in ranks.items()}
         least, most = min(scores.values()), max(scores.values())
-        if least == most <= 0:  # they tell nothing apart, and would weigh nothing
-            return dict.fromkeys(scores, 1.0)
-        if least < 0:
+        if least < most and least < 0:
             # A sum of negative scores would count agreement against an answer.
-            ctx.note(
-                f"vote: scores below zero cannot be summed, so each weighs what it is above the least, {least:.4g};"
-                " power=1 votes by rank"
-            )
-            return {i: s - least for i, s in scores.items()}
-        return scores
+            ctx.note("vote: scores below zero are taken for logarithms, and weigh exp(score − highest)")
+        return {i: exp(s - most) for i, s in scores.items()} if least < 0 or most == 0 else scores
 
 
 def _rationale(

@@ -17,7 +17,7 @@ from aiohttp import web
 
 from nbest.language import identify
 from nbest.serve.apis import APIS, Api
-from nbest.serve.config import Key
+from nbest.serve.config import Key, Serve
 from nbest.serve.gateway import Gateway, unlayered
 from nbest.serve.keys import ANYONE, Keys
 from nbest.serve.limits import Admission, KeyLimits
@@ -71,8 +71,11 @@ class Service:
 
     def use(self, gateway: Gateway) -> None:
         """Answers with `gateway` from now on; requests under way keep the one they began with."""
-        serve = gateway.settings.serve
         self.gateway = gateway
+        self.admit(gateway.settings.serve)
+
+    def admit(self, serve: Serve) -> None:
+        """Lets in by these keys and limits from now on."""
         self.keys = Keys(serve.keys)
         self.admission.resize(concurrency=serve.concurrency, queue=serve.queue)
 

@@ -113,7 +113,10 @@ class _Server:
         )
 
     async def _reload(self, service: Service, telling: Telling) -> None:
-        """Reads the configuration again; where it is wrong, the old one stands."""
+        """Reads the configuration again; where it is wrong, the old one stands.
+
+        So it does while no engine answers, but for keys and limits: whose key is withdrawn is out at once.
+        """
         async with self._reading:
             gateway = None
             try:
@@ -122,9 +125,13 @@ class _Server:
                 gateway = Gateway(settings)
                 await gateway.start()
             except NbestError as e:
-                log.error("the configuration stays as it was: %s", e)  # noqa: TRY400 (a user's mistake)
                 if gateway:
                     await gateway.aclose()
+                if gateway and isinstance(e, EngineError) and e.is_transient:
+                    service.admit(gateway.settings.serve)
+                    log.warning("keys and limits are the new ones, all else stays as it was: %s", e)
+                else:
+                    log.error("the configuration stays as it was: %s", e)  # noqa: TRY400 (a user's mistake)
                 return
             old = service.gateway
             service.use(gateway)

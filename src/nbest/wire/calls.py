@@ -52,16 +52,24 @@ def tool_calls(called: Json, legacy: Json) -> tuple[ToolCall, ...]:
 
 
 def joined(deltas: Sequence[CallDelta]) -> list[dict[str, Json]]:
-    """The calls that `deltas` are parts of, in the order of their `index`, as a reply in one piece has them."""
-    by_index: dict[int, list[CallDelta]] = {}
+    """The calls that `deltas` are parts of, in the order of their `index`, as a reply in one piece has them.
+
+    Some servers give parallel calls one index, a new id to each part, or the name with each.
+    """
+    calls: list[tuple[int, list[CallDelta]]] = []
+    latest: dict[int, list[CallDelta]] = {}
     for delta in deltas:  # without an index, each is a whole call
-        by_index.setdefault(len(by_index) if delta.index is None else delta.index, []).append(delta)
+        index = len(calls) if delta.index is None else delta.index
+        if index not in latest or _begins_another(latest[index], delta):
+            latest[index] = []
+            calls.append((index, latest[index]))
+        latest[index].append(delta)
     return [
         {
             "id": next((d.id for d in parts if d.id), None),
             "function": function([d.function for d in parts if d.function]),
         }
-        for _, parts in sorted(by_index.items())
+        for _, parts in sorted(calls, key=lambda call: call[0])
     ]
 
 
@@ -69,7 +77,22 @@ def function(parts: Sequence[FunctionDelta]) -> dict[str, Json]:
     """The function whose name and arguments came in `parts`."""
     whole = next((p.arguments for p in parts if isinstance(p.arguments, dict)), None)
     said = "".join(p.arguments for p in parts if isinstance(p.arguments, str))
-    return {"name": "".join(p.name or "" for p in parts), "arguments": whole or said}
+    names = [p.name for p in parts if p.name]
+    return {"name": names[0] if len(set(names)) == 1 else "".join(names), "arguments": whole or said}
+
+
+def _begins_another(parts: Sequence[CallDelta], delta: CallDelta) -> bool:
+    """Whether `delta`, which has a name and an id of its own, comes after a whole call."""
+    named = delta.function.name if delta.function else None
+    if not (delta.id and named) or delta.id in {d.id for d in parts}:
+        return False
+    begun = function([d.function for d in parts if d.function])
+    if not (said := begun["arguments"]):
+        return named != begun["name"]
+    try:
+        return isinstance(said, dict) or msgspec.json.decode(said, type=dict[str, Any]) is not None
+    except (msgspec.DecodeError, RecursionError):
+        return False
 
 
 def _tool_call(index: int, call: _Call) -> ToolCall:

@@ -129,7 +129,8 @@ class Chunks:
         """Tells a piece; nothing more from the first one on that does not say by itself where it belongs."""
         at, num, said = delta.index, self._num_calls, delta.function or FunctionDelta()
         begins = at == num and bool(delta.id and said.name)
-        if num is None or at is None or isinstance(said.arguments, dict) or not (begins or 0 <= at < num):
+        goes_on = at is not None and num is not None and 0 <= at < num and not said.name
+        if num is None or at is None or isinstance(said.arguments, dict) or not (begins or goes_on):
             self._num_calls = None
             return
         self._num_calls = num + begins

@@ -190,6 +190,17 @@ async def test_a_text_that_only_begins_like_an_echo_is_heard_whole(upstream, eng
         assert "".join(pieces) == drawn.text == text
 
 
+@pytest.mark.parametrize("fragment", [1, 5, None])
+async def test_a_key_that_a_stream_repeats_is_hidden_however_it_is_cut(upstream, monkeypatch, fragment):
+    key = "sk-very-secret-0123456789"
+    monkeypatch.setenv("MY_KEY", key)
+    upstream.texts, upstream.fragment = (f"ключ: {key} 。",), fragment
+    engine = OpenAI(url=upstream.url, key_env="MY_KEY")
+    pieces, drawn = await heard(engine, ask())
+    assert "".join(pieces) == drawn.text == "ключ: *** 。"
+    await engine.aclose()
+
+
 # ── servers that stream otherwise, or not ───────────────────────────────────────────────────────────
 
 

@@ -110,11 +110,11 @@ class TestForms:
             await values(Reward(url=server.url + "/score", activation=False))
         assert server.calls[0][1]["use_activation"] is False
 
-    async def test_rerankers_see_the_last_user_turn(self, reward_server):
+    async def test_rerankers_see_the_conversation(self, reward_server):
         async with reward_server("/v1/rerank") as server:
             await values(Reward(url=server.url + "/v1/rerank", model="m"))
         assert server.calls == [
-            ("/v1/rerank", {"model": "m", "query": "سؤال؟", "documents": TEXTS, "top_n": 4}, None)
+            ("/v1/rerank", {"model": "m", "query": "简短\n\nسؤال؟", "documents": TEXTS, "top_n": 4}, None)
         ]
 
     def test_a_template_is_filled_once(self):

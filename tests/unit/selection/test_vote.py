@@ -88,8 +88,16 @@ async def test_scores_below_zero_do_not_count_agreement_against_an_answer():
     texts = ("Answer: 5", "Answer: 5", "Answer: 6")
     selection = await vote(*texts, spec="vote(weight=recorded(s))", scores=(-1.0, -1.5, -2.0), ctx=ctx)
     assert selection.winner.id == 0
-    assert "below zero cannot be summed, so each weighs what it is above the least, -2;" in ctx.notes[0]
-    assert selection.rationale == "5: 1.5 (2×) · 6: 0 (1×)"
+    assert ctx.notes == ["vote: scores below zero are taken for logarithms, and weigh exp(score − highest)"]
+    assert selection.rationale == "5: 1.607 (2×) · 6: 0.3679 (1×)"
+
+
+async def test_three_that_agree_outweigh_one_a_little_likelier():
+    texts = ("答案：71", "الجواب: ٧١", "คำตอบ: ๗๑", "Ответ: 70")
+    scored = {"spec": "vote(weight=recorded(s))"}
+    assert (await vote(*texts, **scored, scores=(-1.0, -1.0, -1.0, -0.9))).winner.id == 0
+    assert (await vote(*texts, **scored, scores=(-3.0, -3.0, -3.0, -0.9))).winner.id == 3
+    assert (await vote(*texts, **scored, scores=(-9e9, 0.0, -1e300, 1e300))).winner.id == 3
 
 
 @pytest.mark.parametrize("score", [-0.7, 0.0])

@@ -10,6 +10,8 @@ from nbest.serve.app import Service
 from nbest.serve.command import _Server
 from nbest.serve.config import read
 from nbest.serve.gateway import Gateway
+from nbest.serve.keys import new_key
+from nbest.serve.refused import RefusalError
 
 KEYS = '[[serve.keys]]\nname = "鍵"\nsha256 = "{}"\n'.format("a" * 64)
 
@@ -70,6 +72,20 @@ async def test_a_bad_one_is_said_and_the_old_one_stands(tmp_path, caplog, text, 
     assert "the configuration stays as it was: " in caplog.text
     assert says in caplog.text
     assert not running.told.configs
+
+
+async def test_a_withdrawn_key_is_out_at_once_though_no_engine_answers(tmp_path, caplog):
+    withdrawn, config = new_key("鍵")
+    kept, other = new_key("ключ")
+    running = Running(tmp_path, config)
+    old = running.service.gateway
+    running.file.write_text(f'engine = "openai:http://127.0.0.1:1/v1"\n{other}', encoding="utf-8")
+    await running.reload()
+    assert running.service.gateway is old
+    assert running.service.keys.who({"api-key": kept}).name == "ключ"
+    with pytest.raises(RefusalError):
+        running.service.keys.who({"api-key": withdrawn})
+    assert "keys and limits are the new ones, all else stays as it was: nobody answers at" in caplog.text
 
 
 async def test_a_public_address_keeps_its_keys_whatever_the_file_says_of_the_address(tmp_path, caplog):

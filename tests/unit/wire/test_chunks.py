@@ -55,6 +55,36 @@ def test_calls_without_an_index_or_an_id_are_whole_and_told_apart():
     assert len({c.id for c in drawn.tool_calls}) == 2
 
 
+@pytest.mark.parametrize("names", [("f", "f"), ("f", "г")])
+def test_whole_calls_under_one_index_are_told_apart(names):
+    heard, drawn = stream(
+        call(0, "a", names[0], '{"x": 1}'), call(0, "b", names[1], '{"x": 2}'), delta("tool_calls")
+    )
+    assert [(c.id, c.name, c.arguments) for c in drawn.tool_calls] == [
+        ("a", names[0], '{"x": 1}'),
+        ("b", names[1], '{"x": 2}'),
+    ]
+    assert heard == [CallPiece(index=0, id="a", name=names[0], arguments='{"x": 1}')]
+
+
+def test_calls_under_one_index_without_arguments():
+    _, drawn = stream(call(0, "a", "now", ""), call(0, "b", "где", "{}"), call(0, "c", "где", "{}"), END)
+    assert [c.name for c in drawn.tool_calls] == ["now", "где", "где"]
+
+
+@pytest.mark.parametrize("ids", [("a", "a", "a"), ("a", "b", "c"), ("a", None, None)])
+def test_a_name_that_comes_with_each_part_is_said_once(ids):
+    _, drawn = stream(
+        call(0, ids[0], "погода", ""), call(0, ids[1], "погода", '{"x"'), call(0, ids[2], "погода", ":1}"), END
+    )
+    assert drawn.tool_calls == (ToolCall(id="a", name="погода", arguments='{"x":1}'),)
+
+
+def test_a_name_in_pieces():
+    _, drawn = stream(call(0, "a", "по", ""), call(0, None, "года", "{}"), END)
+    assert drawn.tool_calls == (ToolCall(id="a", name="погода", arguments="{}"),)
+
+
 def test_a_call_without_arguments_has_none():
     _, drawn = stream(call(0, "a", "now", ""), END)
     assert drawn.tool_calls == (ToolCall(id="a", name="now", arguments="{}"),)
