@@ -39,7 +39,7 @@ class Beam(Machine):
     """
 
     width: int | None = 4
-    """M, next steps per kept beam; none: √N. The paper uses both."""
+    """M, next steps per kept beam; none: √N. The paper uses both. More than N is N."""
     lookahead: int = 0
     """k, greedy steps."""
     are_copies_kept: bool = True
@@ -47,8 +47,8 @@ class Beam(Machine):
 
     def __post_init__(self) -> None:
         Machine.__post_init__(self)
-        if self.width is not None and not 1 <= self.width <= self.n:
-            raise ValueError(f"width must be between 1 and n={self.n}, got {self.width}")
+        if self.width is not None and self.width < 1:
+            raise ValueError(f"width must be at least 1, got {self.width}")
         if self.lookahead < 0:
             raise ValueError(f"lookahead must be at least 0 steps, got {self.lookahead}")
 

@@ -20,12 +20,12 @@ class Dvts(Machine):
     """
 
     width: int = 4
-    """M, draws per subtree and round; the last subtrees get one less where M does not divide N."""
+    """M, draws per subtree and round; the last subtrees get one less where M does not divide N. More than N is N."""
 
     def __post_init__(self) -> None:
         Machine.__post_init__(self)
-        if not 1 <= self.width <= self.n:
-            raise ValueError(f"width must be between 1 and n={self.n}, got {self.width}")
+        if self.width < 1:
+            raise ValueError(f"width must be at least 1, got {self.width}")
 
     def _first(self, rng: Random) -> Plan:
         num_subtrees = -(-self.n // self.width)

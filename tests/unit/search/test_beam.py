@@ -85,6 +85,20 @@ def test_dvts_subtrees_know_nothing_of_each_other(world, n, data):
         assert batch == [wish for tree in alone if r < len(tree) for wish in tree[r]]
 
 
+@pytest.mark.parametrize("search", [Beam, Dvts])
+@settings(max_examples=40, deadline=None)
+@given(world=WORLDS, n=st.integers(1, 5), more=st.integers(1, 9))
+def test_a_width_of_more_than_n_is_n(search, world, n, more):
+    assert walk(search(n=n, width=n + more), world) == walk(search(n=n, width=n), world)
+
+
+@pytest.mark.parametrize("name", ["beam", "dvts"])
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_few_answers_need_no_width(name, n):
+    _, state = walk(registry.parse("searches", f"{name}(n={n})"), World())
+    assert sum(node.count for node in state.nodes if node.fate == "finished") == n
+
+
 def sizes(n, width):
     k = -(-n // width)
     return [n // k + (i < n % k) for i in range(k)]
@@ -149,11 +163,10 @@ def test_draws_of_the_same_text_are_one_node_and_are_counted():
 @pytest.mark.parametrize(
     "spec",
     [
-        "beam(n=4, width=5)",
         "beam(width=0)",
         "beam(n=0)",
         "beam(lookahead=-1)",
-        "dvts(width=99)",
+        "dvts(width=0)",
         "beam(rounds=0)",
     ],
 )
