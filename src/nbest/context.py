@@ -96,6 +96,12 @@ class Context:
         if text not in self.notes:
             self.notes.append(text)
 
+    def fall_back(self, why: str) -> None:
+        """Records that what was asked to choose could not, and something else did."""
+        self.note(why)
+        if self.stopped == "done":
+            self.stopped = "error"
+
     def engine_for(self, role: Role, name: str | None = None) -> Engine:
         """The engine called `name`, else the role's own, else the policy."""
         if name is not None and name not in self.engines:

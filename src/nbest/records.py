@@ -33,6 +33,7 @@ class _Head(msgspec.Struct):
 
     prompt: Prompt
     stopped: Stopped = "done"
+    error: str | None = None
 
 
 class RunWriter:
@@ -58,7 +59,7 @@ class RunWriter:
             self.recorded: dict[str, Prompt] = {}
             """Prompts with an outcome that stands, by id."""
             for _, _, head in _heads(self.path):
-                if head.stopped == "error":
+                if head.stopped == "error" and head.error is not None:
                     self.recorded.pop(head.prompt.id, None)
                 else:
                     self.recorded[head.prompt.id] = head.prompt

@@ -273,6 +273,7 @@ class Outcome(Value, frozen=True, kw_only=True):
     usage: Mapping[str, Usage]
     """By role."""
     stopped: Stopped = "done"
+    """error: nothing was chosen (`error` says why), or what should choose failed and another chose (`notes`)."""
     error: str | None = None
     notes: tuple[str, ...] = ()
     seconds: float = 0.0

@@ -370,7 +370,7 @@ async def test_a_fusor_that_breaks_off_is_replaced_unless_it_was_heard():
         upstream.drawn = 0
         upstream.faults.extend([None, "error500", "error500"])
         got = await client.ask(stream=True)
-        assert (got.text, got.error, got.stopped) == ("四 です", None, "done")
+        assert (got.text, got.error, got.stopped) == ("四 です", None, "error")
         assert "the fusor failed" in got.nbest["notes"][-1]
 
 

@@ -81,7 +81,7 @@ class Chops:
         if reply.verdict is not None:
             return chosen(part[reply.verdict - 1], rationale=reply.text)
         why = f"chops: {reply.problem}; {registry.spec_of(self.fallback)} chose instead"
-        ctx.note(why)
+        ctx.fall_back(why)
         fallen_back = await self.fallback(prompt, with_text_of(part, pool), ctx)
         return replace(fallen_back, rationale=f"{why}\n\n{reply.text}".strip())
 

@@ -93,7 +93,7 @@ class Fuse:
         self, prompt: Prompt, pool: Sequence[Candidate], problem: str, ctx: Context
     ) -> Selection:
         why = f"fuse: {problem}; {registry.spec_of(self.fallback)} chose instead"
-        ctx.note(why)
+        ctx.fall_back(why)
         return replace(await self.fallback(prompt, pool, ctx), rationale=why)
 
 

@@ -60,7 +60,7 @@ class JudgePairwise:
         details = {"games": [g.record for g in games]}
         if all(g.reply.verdict is None for g in games):
             why = f"judge_pairwise: no game has a verdict; {registry.spec_of(self.fallback)} chose instead"
-            ctx.note(why)
+            ctx.fall_back(why)
             return replace(await self.fallback(prompt, pool, ctx), rationale=why, details=details)
         scores = bradley_terry(games) if self.ranking == "bradley_terry" else point_shares(games)
         return replace(chosen(argmax(players, scores), scores=scores), details=details)

@@ -63,7 +63,7 @@ class Tournament:
         details = {"games": [g.record for g in games]}
         if all(g.reply.verdict is None for g in games):
             why = f"tournament: no game has a verdict; {registry.spec_of(self.fallback)} chose instead"
-            ctx.note(why)
+            ctx.fall_back(why)
             return replace(await self.fallback(prompt, pool, ctx), rationale=why, details=details)
         return replace(chosen(standing[0], scores=wins), details=details)
 
