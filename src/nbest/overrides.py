@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from nbest.errors import InputError
-from nbest.types import Candidate, Completion, Json, Prompt, Request, replace
+from nbest.types import Candidate, Completion, Json, Prompt, Request, ToolCall, replace
+
+_MAX_PROBLEM = 200
 
 
 def applied(requests: Sequence[Request]) -> list[Request]:
@@ -26,28 +28,61 @@ def applied(requests: Sequence[Request]) -> list[Request]:
 
 
 def check(prompt: Prompt) -> None:
-    """Raises `InputError` for a `response_format` that no answer can be held against."""
+    """Raises `InputError`, whose first word is the field, for what no answer can be held against.
+
+    That is a `response_format`, or the parameters of a strict tool.
+    """
     _schema_of(prompt)
+    for function in _functions_of(prompt).values():
+        _parameters_of(function)
 
 
 def has_format(prompt: Prompt) -> bool:
-    """Whether `response_format` demands anything."""
-    return _schema_of(prompt) is not None
+    """Whether `response_format`, or what is said of tools, demands anything."""
+    return _schema_of(prompt) is not None or bool(_functions_of(prompt))
 
 
 def misfit(prompt: Prompt, completion: Completion | Candidate) -> str | None:
-    """Why a whole answer is not what `response_format` demands; None where it is, or nothing is demanded.
+    """Why a whole answer is not what the client demands; None where it is, or nothing is demanded.
 
-    A tool call is no answer yet, and fits.
+    A tool call is held against the tools, `tool_choice` and `parallel_tool_calls`. It is no answer yet, and
+    fits any `response_format`.
     """
-    if completion.error is not None or completion.tool_calls or (schema := _schema_of(prompt)) is None:
+    if completion.error is not None:
         return None
-    try:
-        answer = msgspec.json.decode(completion.text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as e:
-        return f"does not fit response_format: it is no JSON ({e})"
-    problem = next(iter(schema.iter_errors(answer)), None)
-    return None if problem is None else f"does not fit response_format: {problem.message[:200]}"
+    if problem := _miscalled(prompt, completion.tool_calls):
+        return f"does not fit {problem}"
+    if completion.tool_calls or (schema := _schema_of(prompt)) is None:
+        return None
+    problem = _problem(schema, completion.text)
+    return problem and f"does not fit response_format: {problem}"
+
+
+def _miscalled(prompt: Prompt, calls: Sequence[ToolCall]) -> str | None:
+    """The field that `calls` do not fit, and why; None where they do, or there are no tools."""
+    functions = _functions_of(prompt)
+    if not functions or not prompt.overrides:
+        return None
+    said = prompt.overrides.body
+    names = {call.name for call in calls}
+    match said.get("tool_choice", said.get("function_call")):
+        case "none" if calls:
+            return "tool_choice: it calls a function"
+        case "required" if not calls:
+            return "tool_choice: it calls no function"
+        case {"function": {"name": str(name)}} | {"name": str(name)} if names != {name}:
+            return f"tool_choice: it must call {name!r}, and nothing else"
+        case _:
+            pass
+    if len(calls) > 1 and said.get("parallel_tool_calls") is False:
+        return f"parallel_tool_calls: it has {len(calls)} calls"
+    if unknown := names - functions.keys():
+        return f"tools: there is no function {min(unknown)[:_MAX_PROBLEM]!r}"
+    for call in calls:
+        schema = _parameters_of(functions[call.name])
+        if schema and (problem := _problem(schema, call.arguments or "{}")):
+            return f"the parameters of {call.name!r}: {problem}"
+    return None
 
 
 def _applied(request: Request, *, is_ladder: bool, is_pool: bool) -> Request:
@@ -84,17 +119,42 @@ def _schema_of(prompt: Prompt) -> Any:
             )
 
 
-@lru_cache(maxsize=64)
-def _compiled(schema: bytes) -> Any:
-    """A validator that reaches for nothing outside the schema."""
+def _functions_of(prompt: Prompt) -> dict[str, Mapping[str, Json]]:
+    """By name: `tools`, or what they were before, `functions`."""
+    said: Mapping[str, Json] = prompt.overrides.body if prompt.overrides else {}
+    tools: Sequence[Json] = said.get("tools") or ()
+    functions: Sequence[Json] = [t.get("function") for t in tools] or said.get("functions") or ()
+    return {f["name"]: f for f in functions if f and "name" in f}
+
+
+def _parameters_of(function: Mapping[str, Json]) -> Any:
+    """What holds the arguments of a strict function against its schema; None for any other."""
+    parameters = function.get("parameters")
+    if parameters is None or function.get("strict") is not True:
+        return None
+    return _compiled(msgspec.json.encode(parameters), "tools")
+
+
+def _problem(schema: Any, text: str) -> str | None:
+    """Why `text` is no JSON that fits; None where it is."""
+    try:
+        value = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as e:
+        return f"it is no JSON ({e})"
+    found = next(iter(schema.iter_errors(value)), None)
+    return found and found.message[:_MAX_PROBLEM]
+
+
+@lru_cache(maxsize=256)
+def _compiled(schema: bytes, field: str = "response_format") -> Any:
+    """A validator that reaches for nothing outside the schema. Raises `InputError`, which begins with `field`."""
     import jsonschema_rs  # noqa: PLC0415 (most prompts need none)
 
     try:
         return jsonschema_rs.validator_for(msgspec.json.decode(schema), retriever=_refuse)
     except (ValueError, jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as e:
-        raise InputError(
-            f"response_format holds no usable JSON schema: {str(e).splitlines()[0][:200]}"
-        ) from None
+        why = str(e).splitlines()[0][:_MAX_PROBLEM]
+        raise InputError(f"{field} holds no usable JSON schema: {why}") from None
 
 
 def _refuse(uri: str) -> Json:

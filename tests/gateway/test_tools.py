@@ -120,6 +120,45 @@ def test_a_call_with_broken_arguments_costs_its_candidate(client, upstream):
     assert got.nbest["num_failed"] == 2
 
 
+TIME = {"type": "function", "function": {"name": "time"}}
+NOW = [("time", "{}")]
+
+
+@pytest.mark.parametrize(
+    ("more", "pool", "wanted"),
+    [
+        ({"tool_choice": "required"}, ["晴れ", "晴れ", "晴れ", POOL[1], POOL[1]], ["weather"]),
+        (
+            {"tool_choice": {"type": "function", "function": {"name": "time"}}},
+            [POOL[1], POOL[1], "晴れ", "晴れ", NOW],
+            ["time"],
+        ),
+        ({"tool_choice": "none"}, [POOL[1], POOL[1], POOL[1], "晴れ", "雪"], []),
+        ({"parallel_tool_calls": False}, [POOL[1] * 2, POOL[1] * 2, POOL[1] * 2, POOL[1], NOW], ["weather"]),
+        ({}, [[("snow", "{}")], [("snow", "{}")], [("snow", "{}")], NOW, NOW], ["time"]),
+        ({}, [[("weather", "{}")], [("weather", "{}")], [("weather", "{}")], POOL[1], POOL[1]], ["weather"]),
+    ],
+)
+def test_candidates_that_do_not_call_as_was_asked_are_set_aside(client, upstream, more, pool, wanted):
+    upstream.will(*pool)
+    got = client.chat.completions.create(**ask(tools=[WEATHER, TIME], **more))
+    assert [name for name, _ in calls_of(got.choices[0].message)] == wanted
+    assert got.nbest["num_failed"] == (4 if wanted == ["time"] and more else 3)
+    assert got.nbest["notes"] == []
+
+
+@pytest.mark.parametrize(("said", "field"), [("晴れ", "tool_choice"), ([("snow", "{}")], "tools")])
+def test_where_no_candidate_calls_as_was_asked_the_first_is_given_and_a_note(client, upstream, said, field):
+    upstream.will(said)
+    asked = ask(tools=[WEATHER], tool_choice="required")
+    got = client.chat.completions.create(**asked)
+    with client.chat.completions.stream(**asked) as stream:
+        streamed = stream.get_final_completion()
+    for message in (got.choices[0].message, streamed.choices[0].message):
+        assert (calls_of(message) or message.content) == ([("snow", {})] if field == "tools" else said)
+    assert any(f"does not fit {field}" in note for note in got.nbest["notes"])
+
+
 def test_candidates_that_violate_the_schema_are_set_aside(client, upstream):
     upstream.will(LACKS, IS_NO_JSON, LACKS, FITS, IS_OF_ANOTHER_TYPE)
     wanted = {"type": "json_schema", "json_schema": {"name": "sum", "schema": Sum.model_json_schema()}}

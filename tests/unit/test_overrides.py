@@ -122,3 +122,74 @@ def test_a_runaway_pattern_ends():
     schema = {"type": "string", "pattern": "^(a+)+$"}
     asked = prompt(body={"response_format": {"type": "json_schema", "json_schema": {"schema": schema}}})
     assert overrides.misfit(asked, Completion(text=json.dumps("a" * 5000 + "!")))
+
+
+def tool(name, **more):
+    return {"type": "function", "function": {"name": name, **more}}
+
+
+def called(*names, arguments="{}"):
+    calls = (ToolCall(id=f"c{i}", name=name, arguments=arguments) for i, name in enumerate(names))
+    return Completion(text="", tool_calls=tuple(calls))
+
+
+F, G = tool("f"), tool("g")
+TEXT = Completion(text="四")
+NAMED = {"type": "function", "function": {"name": "g"}}
+
+
+@pytest.mark.parametrize(
+    ("body", "fits", "does_not"),
+    [
+        ({"tool_choice": "required"}, [called("f"), called("f", "g")], [TEXT]),
+        ({"tool_choice": NAMED}, [called("g"), called("g", "g")], [TEXT, called("f"), called("g", "f")]),
+        ({"tool_choice": "none"}, [TEXT], [called("f")]),
+        ({"tool_choice": "auto"}, [TEXT, called("f")], []),
+        ({"parallel_tool_calls": False}, [TEXT, called("f")], [called("f", "g")]),
+        ({"parallel_tool_calls": True}, [called("f", "f")], []),
+        ({}, [TEXT, called("f", "g")], [called("h"), called("f", "天気")]),
+    ],
+)
+def test_answers_are_held_against_what_is_said_of_tools(body, fits, does_not):
+    field = next(iter(body), "tools")
+    asked = prompt(body={"tools": [F, G], **body})
+    assert overrides.has_format(asked)
+    assert [overrides.misfit(asked, c) for c in fits] == [None] * len(fits)
+    for c in does_not:
+        assert overrides.misfit(asked, c).startswith(f"does not fit {field}: ")
+
+
+def test_functions_are_the_elder_form_of_tools():
+    asked = prompt(body={"functions": [{"name": "f"}, {"name": "g"}], "function_call": {"name": "g"}})
+    assert overrides.misfit(asked, called("g")) is None
+    assert overrides.misfit(asked, called("f"))
+    assert overrides.misfit(prompt(body={"functions": [{"name": "f"}]}), called("h"))
+
+
+def test_without_tools_nothing_is_demanded_of_calls():
+    asked = prompt(body={"tool_choice": "auto"})
+    assert not overrides.has_format(asked)
+    assert overrides.misfit(asked, called("h", "h")) is None
+
+
+@pytest.mark.parametrize(("strict", "fits"), [(True, False), (False, True), (None, True)])
+def test_arguments_of_a_strict_function_are_held_against_its_parameters(strict, fits):
+    asked = prompt(body={"tools": [tool("f", parameters=SCHEMA, strict=strict), G]})
+    assert overrides.misfit(asked, called("f", arguments='{"الجواب": 4}')) is None
+    for wrong in ('{"الجواب": "4"}', "{}", ""):
+        problem = overrides.misfit(asked, called("g", "f", arguments=wrong))
+        assert problem is None if fits else problem.startswith("does not fit the parameters of 'f': ")
+
+
+def test_a_call_is_held_against_the_tools_under_a_format_too():
+    asked = prompt(body={"tools": [F], "response_format": {"type": "json_object"}})
+    assert overrides.misfit(asked, called("f")) is None
+    assert "tools" in overrides.misfit(asked, called("h"))
+    assert "response_format" in overrides.misfit(asked, TEXT)
+
+
+def test_parameters_that_cannot_be_used_are_refused_where_they_are_strict():
+    broken = {"$ref": "http://127.0.0.1:1/secret"}
+    overrides.check(prompt(body={"tools": [tool("f", parameters=broken)]}))
+    with pytest.raises(InputError, match="tools holds no usable JSON schema"):
+        overrides.check(prompt(body={"tools": [tool("f", parameters=broken, strict=True)]}))

@@ -150,7 +150,7 @@ class Gateway:
         try:
             overrides.check(prompt)
         except NbestError as e:
-            raise RefusalError(400, str(e), param="response_format") from None
+            raise RefusalError(400, str(e), param=str(e).partition(" ")[0]) from None
         if (size := pool_size(strategy)) is not None and size > most:
             raise RefusalError(400, f"n: a pool of {size} is above the limit of {most}", param="n")
         return Job(
@@ -298,8 +298,10 @@ def _with_the_best_there_is(outcome: Outcome, strategy: Strategy, *, has_written
         return _with_first(
             outcome, answers, f"the choice failed ({outcome.error}): this is the first that was drawn"
         )
-    if misfits := [c for c in drawn if c.error and c.finish in {"stop", "length"} and c.text]:
-        note = "no candidate fits response_format: this is the first that was drawn"
+    finished = [c for c in drawn if c.finish in {"stop", "length"} and (c.text or c.tool_calls)]
+    if misfits := [c for c in finished if c.error]:
+        problem = str(misfits[0].error).partition(":")[0]  # what follows it may hold the answer's words
+        note = f"no candidate fits: this is the first that was drawn, which {problem}"
         return _with_first(outcome, misfits, note, is_done=True)
     note = "no candidate is an answer: this is the first that the model refused or a filter cut"
     refused = [c for c in drawn if c.finish in {"refused", "filtered"}]
