@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from random import Random
 from typing import Any, Protocol
 
@@ -206,6 +207,22 @@ class Context:
     def samples_left(self) -> int | None:
         """Draws that the budget still allows; None without a limit."""
         return None if self.budget.samples is None else self.budget.samples - self._samples_granted
+
+    @property
+    def tokens_left(self) -> int | None:
+        """Tokens that the budget still allows, draws under way counted at their worst; None without a limit."""
+        return None if self.budget.tokens is None else self.budget.tokens - self._tokens_granted
+
+    @contextmanager
+    def held_back(self, samples: int, tokens: int) -> Iterator[None]:
+        """Meanwhile the budget is smaller by so much, for everybody."""
+        self._samples_granted += samples
+        self._tokens_granted += tokens
+        try:
+            yield
+        finally:
+            self._samples_granted -= samples
+            self._tokens_granted -= tokens
 
     def _candidate(self, id_: int, request: Request, i: int, c: Completion, engine: str) -> Candidate:
         problem = None if request.is_part or request.prefix else overrides.misfit(request.prompt, c)

@@ -240,6 +240,19 @@ def test_what_a_budget_can_grant_counts_every_draw_at_its_worst():
     assert Context({}).samples_left is None
 
 
+def test_what_is_held_back_of_a_budget_is_there_again_later():
+    ctx = Context({"policy": Fake()}, budget=Budget(samples=3, tokens=30))
+    request = Request(prompt=PROMPT, n=3, params=SamplingParams(max_tokens=10))
+    with ctx.held_back(1, 12):
+        assert (ctx.samples_left, ctx.tokens_left, ctx.can_grant([request])) == (2, 18, False)
+        assert len(asyncio.run(ctx.complete([request]))[0]) == 1  # 18 tokens
+    assert ctx.samples_left == 2
+    with ctx.held_back(9, 99):
+        assert asyncio.run(ctx.sample([request])) == []
+    assert ctx.can_grant([request.part(0, 2)])
+    assert Context({}).tokens_left is None
+
+
 def test_stragglers_may_linger():
     @dataclass
     class Slow(Scripted):
