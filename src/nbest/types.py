@@ -36,9 +36,9 @@ class Message(Value, frozen=True, kw_only=True):
 
     role: str
     content: str = ""
-    """Its text; of a turn with images or other parts, the text among them."""
+    """Its text; of a turn in parts, the texts among them, a line each."""
     parts: tuple[Json, ...] = ()
-    """The content as OpenAI's list of parts, where it is more than text."""
+    """The content as OpenAI's list of parts, where it is more than one text."""
     fields: Mapping[str, Json] = {}
     """What else the turn says, as it came: `tool_calls`, `tool_call_id`, `name`, …"""
 

@@ -134,6 +134,14 @@ def test_the_embedded_model_answers(embedded):
     assert isinstance(parsed.choices[0].message.parsed, Parity)
 
 
+def test_the_embedded_model_reads_texts_in_parts_as_lines(embedded):
+    greedy = {"model": "nbest-mini@parallel(sampler=greedy)", "max_tokens": 24}
+    parts = [{"type": "text", "text": text} for text in ("Answer in digits.", "2+2?")]
+    turns = [{"role": "user", "content": content} for content in (parts, "Answer in digits.\n2+2?")]
+    of_parts, of_text = (embedded.chat.completions.create(**greedy, messages=[turn]) for turn in turns)
+    assert of_parts.choices[0].message.content == of_text.choices[0].message.content
+
+
 def test_the_embedded_model_says_that_it_has_no_tools(embedded):
     tool = {"type": "function", "function": {"name": "sum"}}
     ask = {"model": "nbest-mini", "messages": [{"role": "user", "content": "2+2?"}]}

@@ -7,7 +7,7 @@ and a key that is not known goes to the engine as it came.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Literal, TypeVar, get_args
 
@@ -198,6 +198,13 @@ def overrides(
         logprobs=logprobs,
         body=body,
     )
+
+
+def of_parts(role: str, parts: Sequence[Mapping[str, Json]]) -> Message:
+    """A turn of parts in the shape of chat, which engines are sent as they are; one plain text is no part."""
+    content = "\n".join(p["text"] for p in parts if p["type"] == "text")
+    is_plain = list(parts) in ([], [{"type": "text", "text": content}])
+    return Message(role=role, content=content, parts=() if is_plain else tuple(parts))
 
 
 def model(read: Said) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from nbest.types import Json, Message
+from nbest.types import Json, Message, replace
 from nbest.wire import asks
 from nbest.wire.asks import OWN, Ask, FormatType, Said, refused
 
@@ -172,9 +172,7 @@ def _message(turn: dict[str, Json], read: _Turn, at: str) -> Message:
         return Message(role=read.role, content=read.content or "", fields=fields)
     for i, part in enumerate(read.content):
         _check_part(part, f"{at}.content[{i}]")
-    text = "".join(p["text"] for p in read.content if p["type"] == "text")
-    is_plain = all(p.keys() == {"type", "text"} for p in read.content)
-    return Message(role=read.role, content=text, parts=() if is_plain else tuple(read.content), fields=fields)
+    return replace(asks.of_parts(read.role, read.content), fields=fields)
 
 
 def _check_part(part: dict[str, Json], at: str) -> None:

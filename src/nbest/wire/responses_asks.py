@@ -213,10 +213,7 @@ def _message(role: str, content: str | Sequence[dict[str, Json]], at: str) -> Me
         raise refused(f"{at.rpartition('.')[0]}.role", "is empty: say system, developer, user or assistant")
     if isinstance(content, str):
         return Message(role=role, content=content)
-    parts = [_part(part, f"{at}[{i}]") for i, part in enumerate(content)]
-    text = "".join(p["text"] for p in parts if p["type"] == "text")
-    is_plain = all(p["type"] == "text" for p in parts)
-    return Message(role=role, content=text, parts=() if is_plain else tuple(parts))
+    return asks.of_parts(role, [_part(part, f"{at}[{i}]") for i, part in enumerate(content)])
 
 
 def _part(part: Mapping[str, Json], at: str) -> dict[str, Json]:

@@ -35,6 +35,20 @@ def test_only_the_last_user_turn_is_wrapped():
     assert [m.content for m in plan[0].prompt.messages] == ["früher", "ja", "<Was ist {prompt}?>"]
 
 
+def test_a_turn_in_parts_is_wrapped_in_what_engines_are_sent():
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+    texts = ({"type": "text", "text": "Was"}, {"type": "text", "text": "ist das?"})
+    for parts, told in (
+        (texts, ()),
+        ((*texts, image), ({"type": "text", "text": "<Was\nist das?>"}, image)),
+    ):
+        turn = Message(role="user", content="Was\nist das?", parts=parts)
+        sampler = Prompts(sampler=Hedged(n=2), variants=("{prompt}", "<{prompt}>"))
+        plain, wrapped = sampler(Prompt(id="p", messages=(turn,)), Random(1))
+        assert plain.prompt.messages == (turn,)
+        assert wrapped.prompt.messages == (Message(role="user", content="<Was\nist das?>", parts=told),)
+
+
 def test_variants_and_temperatures_go_together():
     plan = Prompts(sampler=Ladder(n=4, low=0.2, high=0.8), variants=PLAIN_AND_SLOW)(PROMPT, Random(1))
     assert [round(r.params.temperature, 1) for r in plan] == [0.2, 0.4, 0.6, 0.8]

@@ -109,10 +109,20 @@ def test_every_turn_is_kept_as_it_is(text):
     ]
     assert chat(messages=turns).messages == (
         Message(role="developer", content=text),
-        Message(role="user", content=text + "!", parts=tuple(turns[1]["content"]), fields={"name": "n"}),
+        Message(role="user", content=text + "\n!", parts=tuple(turns[1]["content"]), fields={"name": "n"}),
         Message(role="assistant", fields={"tool_calls": [call]}),
         Message(role="tool", content=text, fields={"tool_call_id": "c"}),
     )
+
+
+@pytest.mark.parametrize("role", ["system", "user", "assistant", "tool"])
+def test_several_texts_stay_apart(role):
+    parts = [{"type": "text", "text": text} for text in ("What is 2+2?", "أجب بالعربية")]
+    (turn,) = chat(messages=[{"role": role, "content": parts}]).messages
+    assert (turn.content, turn.parts) == ("What is 2+2?\nأجب بالعربية", tuple(parts))
+    request = Request(prompt=Prompt(id="p", messages=(turn,)))
+    assert wire.chat_body(request, "m")["messages"] == [{"role": role, "content": parts}]
+    assert wire.text_body(request, "m")["prompt"] == turn.content
 
 
 def test_a_text_part_that_says_more_is_kept_as_a_part():

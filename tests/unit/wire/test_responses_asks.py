@@ -73,6 +73,14 @@ def test_pictures_sounds_and_files_are_parts_of_chat():
     )
 
 
+def test_several_texts_stay_apart():
+    content = [{"type": "input_text", "text": text} for text in ("What is 2+2?", "أجب بالعربية")]
+    output = {"type": "function_call_output", "call_id": "c", "output": content}
+    parts = tuple({"type": "text", "text": part["text"]} for part in content)
+    for turn in read(input=[{"role": "user", "content": content}, output]).messages:
+        assert (turn.content, turn.parts) == ("What is 2+2?\nأجب بالعربية", parts)
+
+
 def test_settings_are_put_into_the_words_of_chat():
     schema = {"type": "object", "properties": {}}
     ask = read(

@@ -18,11 +18,15 @@ def wrapped(prompt: Prompt, template: str) -> Prompt:
 
 
 def with_turn(prompt: Prompt, text: str) -> Prompt:
-    """`prompt` with `text` as its last user turn; as it is where no user speaks."""
+    """`prompt` with `text` for the text of its last user turn, before its images; as it is where no user speaks."""
     last = max((i for i, m in enumerate(prompt.messages) if m.role == "user"), default=None)
     if last is None:
         return prompt
-    told = replace(prompt.messages[last], content=text)
+    if text == prompt.text:
+        return prompt
+    others = [p for p in prompt.messages[last].parts if p.get("type") != "text"]
+    parts = ({"type": "text", "text": text}, *others) if others else ()
+    told = replace(prompt.messages[last], content=text, parts=parts)
     return replace(prompt, messages=(*prompt.messages[:last], told, *prompt.messages[last + 1 :]))
 
 
