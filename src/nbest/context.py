@@ -24,8 +24,10 @@ from nbest.types import (
     Role,
     SamplingParams,
     Stopped,
+    Usage,
     replace,
 )
+from nbest.wire.replies import estimated_tokens
 
 _TOO_LATE = "not there at the deadline"
 _NOT_NEEDED = "cancelled: enough other draws were there first"
@@ -293,8 +295,18 @@ class Context:
         into: list[Completion | None] = [None]
         await self._draw_before_deadline(request, into, wrote)
         if into[0] is None and (own := self.written[len(request.prefix) :]):
-            into = [Completion(text=own, finish="length")]  # as far as it got; nobody said what it cost
+            return [self._cut(request, own, watch)]
         return [into[0] or Completion.failed(_TOO_LATE)]
+
+    def _cut(self, request: Request, text: str, watch: Watch) -> Completion:
+        """A draw as far as it was heard; what it cost is estimated, for nobody will say it."""
+        self.note("a stream was cut at the deadline: its tokens are estimated by length")
+        read = "".join((*(m.content for m in request.prompt.messages), request.prefix))
+        usage = Usage(prompt=estimated_tokens(read), completion=estimated_tokens(text), calls=1)
+        cut = Completion(text=text, finish="length", usage=usage)
+        self._count(request, [cut])
+        watch.drew(request, [cut])
+        return cut
 
     async def _draw_quorum(
         self, requests: Sequence[Request], enough: int, linger: float, *, cut_count: bool

@@ -67,6 +67,7 @@ async def test_at_the_deadline_a_stream_ends_as_far_as_it_got(fault):
         assert (got.error, got.finish, got.stopped) == (None, "length", "deadline")
         assert got.text == RIGHT.split()[0]
         assert got.has_ended
+        assert all(got.nbest["usage_by_role"]["policy"][what] > 0 for what in ("prompt", "completion"))
 
 
 async def test_a_request_without_a_deadline_has_one():

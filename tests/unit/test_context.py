@@ -349,6 +349,11 @@ def test_at_the_deadline_what_was_heard_is_the_answer_as_far_as_it_got():
             on_text("หนึ่ง ")
             await asyncio.sleep(60)
 
-    ctx = Context({"policy": Slow()}, watch=Heard(), budget=Budget(seconds=0.05))
+    watch = Heard()
+    ctx = Context({"policy": Slow()}, watch=watch, budget=Budget(seconds=0.05))
     [cut] = asyncio.run(ctx.sample([Request(prompt=PROMPT)], is_answer=True))
     assert (cut.text, cut.finish, cut.error, ctx.stopped) == ("หนึ่ง ", "length", None, "deadline")
+    read = -(-len(PROMPT.text.encode()) // 4)
+    assert ctx.meter.usage == {"policy": Usage(prompt=read, completion=4, calls=1)} == {"policy": cut.usage}
+    assert ctx.notes == ["a stream was cut at the deadline: its tokens are estimated by length"]
+    assert watch.calls == [("policy", 1)]

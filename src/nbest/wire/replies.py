@@ -12,7 +12,7 @@ from nbest.types import Completion, Finish, Json, Logprobs, SamplingParams, Tool
 from nbest.wire.calls import tool_calls
 
 BYTES_PER_TOKEN = 4
-"""Of UTF-8, roughly: used only where a server reports no token counts at all."""
+"""Of UTF-8, roughly: used only where nobody reports token counts."""
 _MAX_ERROR = 300
 _T = TypeVar("_T")
 
@@ -326,7 +326,7 @@ def _shares(
     is_known = len(known) == len(drawn)
     num_bytes = [len(d.text.encode()) for d in drawn]
     if total is None:
-        return known if is_known else [-(-b // BYTES_PER_TOKEN) for b in num_bytes]
+        return known if is_known else [estimated_tokens(d.text) for d in drawn]
     if is_known:
         return split(total, known) if total >= sum(known) else known
     is_cut = [d.finish == "length" for d in drawn]
@@ -335,6 +335,11 @@ def _shares(
         parts = split(rest, [0 if cut else b + 1 for cut, b in zip(is_cut, num_bytes, strict=True)])
         return [max_tokens if cut else n for cut, n in zip(is_cut, parts, strict=True)]
     return split(total, [b + 1 for b in num_bytes])
+
+
+def estimated_tokens(text: str) -> int:
+    """By length, for want of a count."""
+    return -(-len(text.encode(errors="replace")) // BYTES_PER_TOKEN)
 
 
 def _num_tokens(choice: ServerChoice) -> int | None:
