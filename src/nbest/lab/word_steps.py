@@ -13,6 +13,7 @@ from nbest.errors import CapabilityError
 from nbest.lab.language_data import LANGUAGES
 from nbest.lab.problems import Problem, solution, stories, tell
 from nbest.lab.stories import Split, Story
+from nbest.scoring.steps import is_at_end
 from nbest.types import Candidate, Prompt, Score
 
 _ID = re.compile(r"p(?P<index>\d{1,6})-(?P<language>[a-z]{2})")
@@ -26,7 +27,8 @@ class WordSteps:
 
     A step is a line. It is right where its numbers and operators are, in order, those of the same line of
     the true solution, in any script: the problem is made again from its id. That is what "can still
-    succeed" means here, for each line follows from the one before. A finished solution is right where all
+    succeed" means here, for each line follows from the one before. The last line of a beginning, while it has
+    no end, is right as long as it can become that of the true solution. A finished solution is right where all
     its lines are, which a lucky answer is not. An upper bound, never a method.
 
     Raises `CapabilityError` for prompts that are no problem of the laboratory.
@@ -44,6 +46,8 @@ class WordSteps:
     def _score(self, candidate: Candidate, true: Sequence[Sequence[str]]) -> Score:
         lines = [_signs(line) for line in candidate.text.splitlines() if line.strip()]
         rights = [line == is_so for line, is_so in zip(lines, true, strict=False)]
+        if candidate.finish == "step" and not is_at_end(candidate.text) and len(rights) == len(lines) > 0:
+            rights[-1] = " ".join(true[len(lines) - 1]).startswith(" ".join(lines[-1]))
         first_wrong = next((i for i, is_right in enumerate(rights) if not is_right), len(rights))
         steps = tuple(float(i < first_wrong) for i in range(len(lines)))
         is_complete = candidate.finish == "step" or len(lines) >= len(true)

@@ -14,7 +14,7 @@ from nbest.scoring.aggregate import Reduce, aggregate
 from nbest.scoring.endpoint import in_time
 from nbest.scoring.hf_model import Encoded, HfModel, classify, load
 from nbest.scoring.rewardwire import class_of, filled
-from nbest.scoring.steps import Split, steps_of
+from nbest.scoring.steps import Split, note_half_steps, steps_of
 from nbest.types import Candidate, Prompt, Score
 
 _HERE = "\ufdd0"
@@ -68,6 +68,7 @@ class HfPrm:
     async def __call__(
         self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
     ) -> Sequence[Score]:
+        note_half_steps("hf_prm", candidates, self.split, ctx)
         steps = [steps_of(c.text, self.split) if c.is_usable else [] for c in candidates]
         places = [i for i, s in enumerate(steps) if s]
         scores = [Score(value=None)] * len(candidates)

@@ -21,13 +21,19 @@ from nbest.types import Candidate, Json, Prompt, Score
 class Oracle:
     """1 for a right final answer, else 0: an upper bound, never a method.
 
-    The prompt's row must have an `answer`; raises `CapabilityError` where it has none.
+    A beginning is read as if it were an answer, and a note says so. The prompt's row must have an `answer`;
+    raises `CapabilityError` where it has none.
     """
 
     async def __call__(
         self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
     ) -> Sequence[Score]:
         gold = _answer(prompt, ctx)
+        if any(map(is_partial, candidates)):
+            ctx.note(
+                "oracle: steps of a search are read as final answers, and are mostly 0: search with"
+                "  oracle_rollouts  or  noisy_oracle(auc=1.0)"
+            )
         return [Score(value=_truth(c.text, gold, prompt)) for c in candidates]
 
 
@@ -79,7 +85,8 @@ class NoisyOracle:
     one scores higher with probability AUC. auc=1 is the truth itself, auc=0.5 knows nothing.
 
     Errors run along a path: e_1 = z_1, e_s = ρ·e_{s−1} + √(1 − ρ²)·z_s over the steps s, where z_s depends
-    on the run's seed, the prompt and the text up to step s alone. So solutions share the error of what they
+    on the run's seed, the prompt and the text up to step s alone. Steps end at `split`, and where the search
+    that drew the candidate ended them. So solutions share the error of what they
     share, a search meets the same error again where it goes on, and calls in any order agree. The AUC
     is that of candidates without a common step (or ρ=0); those with one are told apart better than that.
     """
@@ -113,17 +120,17 @@ class NoisyOracle:
             ):
                 truths[i] = score.value
         return [
-            Score(value=None if t is None else self._value(t, c.text, ctx))
+            Score(value=None if t is None else self._value(t, c, ctx))
             for c, t in zip(candidates, truths, strict=True)
         ]
 
-    def _value(self, truth: float, text: str, ctx: Context) -> float:
+    def _value(self, truth: float, candidate: Candidate, ctx: Context) -> float:
         normal = NormalDist()
         delta = sqrt(2) * normal.inv_cdf(self.auc) if self.auc < 1 else inf
-        return truth if delta == inf else normal.cdf(delta * (truth - 0.5) + self._error(text, ctx))
+        return truth if delta == inf else normal.cdf(delta * (truth - 0.5) + self._error(candidate, ctx))
 
-    def _error(self, text: str, ctx: Context) -> float:
-        first, *rest = [p.rstrip() for p in prefixes_of(text, self.split)] or [""]
+    def _error(self, candidate: Candidate, ctx: Context) -> float:
+        first, *rest = _beginnings(candidate, self.split, ctx)
         error = ctx.random(f"noisy_oracle/{first}").gauss(0, 1)
         for prefix in rest:
             fresh = ctx.random(f"noisy_oracle/{prefix}").gauss(0, 1)
@@ -156,6 +163,19 @@ class ReferenceOracle:
             return []
         matrix = await self.utility([c.text for c in candidates], references, ctx)
         return [Score(value=float(best)) for best in matrix.max(axis=1)]
+
+
+def _beginnings(candidate: Candidate, split: Split, ctx: Context) -> list[str]:
+    """The text up to each end of a step, of `split` or of the search in this context, without white space there."""
+    text = candidate.text
+    ends = {len(p.rstrip()) for p in prefixes_of(text, split)}
+    at = candidate
+    while at.parents and at.parents[0] < len(ctx.candidates):
+        at = ctx.candidates[at.parents[0]]
+        if not (is_partial(at) and text.startswith(at.text)):
+            break
+        ends.add(len(at.text.rstrip()))
+    return [text[:n] for n in sorted(ends - {0})] or [""]
 
 
 def _answer(prompt: Prompt, ctx: Context) -> str:

@@ -27,7 +27,7 @@ from nbest.scoring.rewardwire import (
     pair_body,
     text_body,
 )
-from nbest.scoring.steps import Split, steps_of
+from nbest.scoring.steps import Split, note_half_steps, steps_of
 from nbest.types import Candidate, Json, Prompt, Score
 
 _NUM_CALLS = 2
@@ -86,6 +86,8 @@ class Reward:
     async def __call__(
         self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
     ) -> Sequence[Score]:
+        if self.step_mark:
+            note_half_steps("reward", candidates, self.split, ctx)
         # Without a step there is no place to read a mark at.
         places = [
             i for i, c in enumerate(candidates) if c.is_usable and (not self.step_mark or c.text.strip())

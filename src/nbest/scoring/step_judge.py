@@ -12,7 +12,7 @@ from nbest.judging.ask import Question, Reply, ask, question
 from nbest.judging.templates import TemplateLanguage
 from nbest.judging.verdicts import choice
 from nbest.scoring.aggregate import Reduce, aggregate
-from nbest.scoring.steps import Split, steps_of
+from nbest.scoring.steps import Split, note_half_steps, steps_of
 from nbest.types import Candidate, Prompt, SamplingParams, Score, replace
 
 
@@ -48,6 +48,7 @@ class StepJudge:
     async def __call__(
         self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
     ) -> Sequence[Score]:
+        note_half_steps("step_judge", candidates, self.split, ctx)
         steps_by_text = {c.text: steps_of(c.text, self.split) for c in candidates if c.is_usable}
         texts = [t for t, steps in steps_by_text.items() if steps]
         questions = [

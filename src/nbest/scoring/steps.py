@@ -1,10 +1,14 @@
-"""Where the steps of a text end: at line ends or blank lines, which every script has. Pure."""
+"""Where the steps of a text end: at line ends or blank lines, which every script has."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import Literal
+
+from nbest.context import Context
+from nbest.types import Candidate
 
 Split = Literal["line", "blank_line"]
 """line: a step is a line that says something. blank_line: what stands between blank lines."""
@@ -33,6 +37,22 @@ def steps_of(text: str, split: Split = "line") -> list[str]:
 def prefixes_of(text: str, split: Split = "line") -> list[str]:
     """The text up to the end of each of its steps; the last one is the text."""
     return list(accumulate(steps_of(text, split)))
+
+
+def is_at_end(text: str, split: Split = "line") -> bool:
+    """Whether the last step of `text` has its end, or might go on."""
+    behind = text[len(text.rstrip()) :]
+    return len(f"{behind}|".splitlines()) > 1 if split == "line" else bool(_BLANK_LINES.search(behind))
+
+
+def note_half_steps(scorer: str, candidates: Sequence[Candidate], split: Split, ctx: Context) -> None:
+    """Says so where a search ends steps elsewhere than a verifier, which then reads a part of a step as one."""
+    if any(c.finish == "step" and c.is_usable and not is_at_end(c.text, split) for c in candidates):
+        boundary = {"line": "newline", "blank_line": "blank_line"}[split]
+        ctx.note(
+            f"{scorer} reads steps of split={split}, and this search ends steps elsewhere too: a part of a step is"
+            f" read as a whole one. Search with boundary={boundary}, and step_tokens that a step fits into"
+        )
 
 
 def _paragraphs(text: str) -> list[str]:

@@ -12,7 +12,7 @@ from nbest.errors import CapabilityError
 from nbest.scoring.aggregate import Reduce, aggregate
 from nbest.scoring.memory import memory
 from nbest.scoring.nexttoken import has_alternatives, num_logprobs, share
-from nbest.scoring.steps import Split, steps_of
+from nbest.scoring.steps import Split, note_half_steps, steps_of
 from nbest.types import Candidate, Completion, Message, Prompt, Request, SamplingParams, Score, replace
 from nbest.wire import raw_text
 
@@ -57,6 +57,7 @@ class TokenPrm:
     async def __call__(
         self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
     ) -> Sequence[Score]:
+        note_half_steps("token_prm", candidates, self.split, ctx)
         steps = [tuple(s.strip() for s in steps_of(c.text, self.split)) for c in candidates]
         wanted = [self._prefixes(s) if c.is_usable else [] for c, s in zip(candidates, steps, strict=True)]
         values = await self._values(prompt, list(dict.fromkeys(p for ps in wanted for p in ps)), ctx)

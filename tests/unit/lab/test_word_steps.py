@@ -53,6 +53,25 @@ def test_a_solution_that_stops_early_is_not_right():
     assert score(problem, solution(problem) + "\n1", "step").value == 0
 
 
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_a_beginning_may_end_anywhere_in_a_line(language):
+    [problem] = problems("test", 1, languages=[language])
+    true = solution(problem)
+    for at in range(len(true)):
+        s = score(problem, true[:at], "step")
+        assert s.value == 1
+        assert set(s.steps) <= {1.0}
+
+
+def test_a_line_that_can_no_longer_become_the_true_one_is_wrong():
+    [problem] = problems("test", 1, languages=["th"])
+    first, second, *_ = solution(problem).splitlines(keepends=True)
+    assert score(problem, f"{first}๙๙๙", "step").steps == (1.0, 0.0)
+    half = first + second.partition("=")[0]
+    assert score(problem, half + "\n ", "step").value == 0
+    assert score(problem, half + " ", "step").value == 1
+
+
 def test_other_prompts_are_refused():
     [problem] = problems("test", 1, languages=["en"])
     prompt = prompt_of(problem)

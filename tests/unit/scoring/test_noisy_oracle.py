@@ -9,7 +9,7 @@ from nbest import registry
 from nbest.context import Context
 from nbest.errors import CapabilityError, SpecError
 from nbest.scoring.oracle import NoisyOracle, Oracle
-from nbest.types import Candidate, Message, Prompt, Score
+from nbest.types import Candidate, Message, Prompt, Score, replace
 
 PROMPT = Prompt(id="p", messages=(Message(role="user", content="٧ + ٥ = ؟"),), language="ar")
 
@@ -87,6 +87,55 @@ def test_errors_go_on_along_a_path(rho):
     then = values(scorer, [Candidate(id=i, text=f"{t}ثم\n", finish="step") for i, t in enumerate(texts)])
     errors = [[NormalDist().inv_cdf(v) for v in vs] for vs in (now, then)]
     assert correlation(*errors) == pytest.approx(rho, abs=0.12)
+
+
+def in_a_search(scorer, trace):
+    """Scores of candidates that a search has just drawn."""
+    ctx = Context({}, prompt_id="p", gold={"answer": "12"})
+    ctx.candidates = list(trace)
+    return [s.value for s in asyncio.run(scorer(PROMPT, trace, ctx))]
+
+
+def path(*texts, last="step"):
+    """Candidates that continue each other."""
+    finish = ["step"] * (len(texts) - 1) + [last]
+    return [
+        Candidate(id=i, text="".join(texts[: i + 1]), finish=f, parents=(i - 1,) if i else ())
+        for i, f in enumerate(finish)
+    ]
+
+
+@pytest.mark.parametrize("end", ["\n", "。", " ", ""])
+def test_errors_go_on_over_the_steps_of_a_search_wherever_they_end(end):
+    now = [Candidate(id=i, text=f"第{i:b}步{end}", finish="step") for i in range(600)]
+    then = [replace(c, id=600 + c.id, text=f"{c.text}然后{end}", parents=(c.id,)) for c in now]
+    got = in_a_search(NoisyOracle(rho=0.8, auc=0.8, prefix=Open()), [*now, *then])
+    errors = [NormalDist().inv_cdf(v) for v in got]
+    assert correlation(errors[:600], errors[600:]) == pytest.approx(0.8, abs=0.06)
+
+
+def test_a_search_whose_steps_are_lines_changes_nothing():
+    """Pinned: the recorded curves (docs/search-curves.md) were drawn with these."""
+    lines = path("الأعداد: ٧، +٥\n", "\n", "٧ + ٥ = ١٢\n", "الجواب: ١٢", last="stop")
+    scorer = NoisyOracle(auc=0.8, prefix=Open())
+    pinned = [0.9352947415841799, 0.9352947415841799, 0.8433900965966923, 0.8334297429061659]
+    assert in_a_search(scorer, lines) == values(scorer, lines) == pinned
+
+
+def test_what_a_candidate_was_made_from_is_no_step_of_it():
+    attempt, revised = path("الجواب: ١١", "؟", last="stop")
+    pool = [replace(attempt, finish="stop"), replace(revised, text="الجواب: ١١؟ الجواب: ١٢")]
+    assert in_a_search(NoisyOracle(), pool) == values(NoisyOracle(), pool)
+    other = [replace(attempt, text="سؤال آخر"), pool[1]]
+    assert in_a_search(NoisyOracle(prefix=Open()), other)[1] == values(NoisyOracle(), pool)[1]
+
+
+def test_the_oracle_says_that_it_reads_steps_as_answers():
+    ctx = Context({}, gold={"answer": "12"})
+    asyncio.run(Oracle()(PROMPT, path("الجواب: ١٢", last="stop"), ctx))
+    assert not ctx.notes
+    asyncio.run(Oracle()(PROMPT, path("٧ + ٥\n"), ctx))
+    assert "noisy_oracle(auc=1.0)" in ctx.notes[0]
 
 
 def test_the_end_of_the_last_line_is_no_new_step():

@@ -2,8 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nbest.context import Context
 from nbest.scoring.aggregate import aggregate
-from nbest.scoring.steps import prefixes_of, steps_of
+from nbest.scoring.steps import is_at_end, note_half_steps, prefixes_of, steps_of
+from nbest.types import Candidate
 
 
 @pytest.mark.parametrize(
@@ -32,6 +34,36 @@ def test_steps_make_up_the_text(split, text):
     assert "".join(steps) == (text if text.strip() else "")
     assert all(s.strip() for s in steps)
     assert prefixes_of(text, split)[-1:] == ([text] if text.strip() else [])
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "blank_line"),
+    [
+        ("ก\n", True, False),
+        ("ก\n\n", True, True),
+        ("ก\u2028 ", True, False),
+        ("ก\r\n \r\n ", True, True),
+        ("。", False, False),
+        ("\n\nก ", False, False),
+        ("", False, False),
+    ],
+)
+def test_whether_the_last_step_has_its_end(text, line, blank_line):
+    assert (is_at_end(text), is_at_end(text, "blank_line")) == (line, blank_line)
+
+
+def test_a_search_that_ends_steps_elsewhere_is_told_once():
+    ctx = Context({})
+    step, half = (Candidate(id=0, text=t, finish="step") for t in ("一\n", "一。"))
+    whole = Candidate(id=1, text="一。")
+    note_half_steps("prm", [step, whole, Candidate(id=2, text="", finish="step", error="no")], "line", ctx)
+    assert not ctx.notes
+    for _ in range(2):
+        note_half_steps("prm", [step, half], "line", ctx)
+    [note] = ctx.notes
+    assert "boundary=newline" in note
+    note_half_steps("prm", [step], "blank_line", ctx)
+    assert "boundary=blank_line" in ctx.notes[1]
 
 
 @pytest.mark.parametrize(

@@ -191,3 +191,10 @@ def test_the_order_of_candidates_changes_nothing():
 def test_parameters_that_do_not_fit_are_said(spec):
     with pytest.raises(SpecError):
         registry.parse("scorers", spec)
+
+
+def test_a_search_that_ends_steps_elsewhere_is_told():
+    half = Candidate(id=0, text="ユキは３個", finish="step")
+    [s], _, ctx = score([half])
+    assert s.value == pytest.approx(0.75)
+    assert "token_prm reads steps of split=line" in ctx.notes[0]
