@@ -28,7 +28,7 @@ from nbest.serve.streaming import HEADERS, Stream
 from nbest.serve.tracing import RequestSpan, Tracing
 from nbest.serve.watching import Watching
 from nbest.types import Json, Outcome
-from nbest.wire import AskError
+from nbest.wire import AskError, short
 
 log = logging.getLogger("nbest.serve")
 _CLOSED_BY_CLIENT = 499
@@ -116,9 +116,13 @@ class Service:
             return refusal(e)
         except web.HTTPNotFound:
             hint = ": base URLs end in /v1" if f"/v1{request.path}" in APIS else ""
-            return refusal(RefusalError(404, f"there is nothing at {request.method} {request.path}{hint}"))
+            return refusal(
+                RefusalError(404, f"there is nothing at {request.method} {short(request.path)}{hint}")
+            )
         except web.HTTPMethodNotAllowed as e:
-            return refusal(RefusalError(405, f"{request.path} takes {', '.join(e.allowed_methods)}"))
+            response = refusal(RefusalError(405, f"{request.path} takes {', '.join(e.allowed_methods)}"))
+            response.headers["Allow"] = e.headers["Allow"]
+            return response
 
     def _check_host(self, request: web.Request) -> None:
         """Without keys, the names of this machine alone: a page of another site may have its name point here."""
@@ -271,7 +275,7 @@ class Service:
             return json_response({"object": "list", "data": rows})
         if found := next((r for r in rows if r["id"] == name), None):
             return json_response(found)
-        raise RefusalError(404, f"the model {name!r} is not served", code="model_not_found")
+        raise RefusalError(404, f"the model {short(name)!r} is not served", code="model_not_found")
 
     async def _health(self, request: web.Request) -> web.Response:
         return json_response({"status": "ok"})

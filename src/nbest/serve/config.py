@@ -19,7 +19,7 @@ from nbest.tomlfile import TomlFile, did_you_mean
 from nbest.types import Role
 
 Count = Annotated[int, Meta(ge=1)]
-Seconds = Annotated[float, Meta(gt=0)]
+Seconds = Annotated[float, Meta(gt=0, le=1e9)]
 _TOKENS_PER_DRAW = 4096
 _DEADLINE_S = 300.0
 MAX_NAME = 64

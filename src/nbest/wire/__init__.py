@@ -7,7 +7,7 @@ what does not fit raises one line: `EngineProtocolError` for a server's, `InputE
 """
 
 from nbest.wire.answers import Choice, Reply, chat_reply, completion_reply, error_reply, models_reply
-from nbest.wire.asks import Ask, AskError, NbestAsk
+from nbest.wire.asks import Ask, AskError, NbestAsk, short
 from nbest.wire.bodies import chat_body, own_fields, raw_text, text_body
 from nbest.wire.chat_asks import read_chat, read_completion
 from nbest.wire.replies import (
@@ -49,6 +49,7 @@ __all__ = [
     "read_completion",
     "read_responses",
     "responses_reply",
+    "short",
     "split",
     "text_body",
 ]

@@ -23,6 +23,7 @@ FormatType = Literal["text", "json_object", "json_schema"]
 """Of answers."""
 
 MAX_N = 1024
+_WITHIN_N = f"must be at least 1, and at most what the server allows (never above {MAX_N})"
 _LONE_SURROGATE = re.compile(rb"\\ud[89ab][0-9a-f]{2}(?!\\ud[c-f])|(?<!\\ud[89ab]..)\\ud[c-f]", re.IGNORECASE)
 """In JSON: half of a pair of escapes, as JavaScript writes a text that was cut inside a character."""
 _MAX_LOGPROBS = 1024
@@ -37,8 +38,8 @@ class AskError(InputError):
     """What a client sent cannot be read; `param` is the place, as in OpenAI's errors."""
 
     def __init__(self, message: str, *, param: str | None = None) -> None:
-        super().__init__(_line(message))
-        self.param = param and _line(param)
+        super().__init__(short(message))
+        self.param = param and short(param)
 
 
 class NbestAsk(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,15 +59,18 @@ class NbestAsk(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
     progress: Progress = "comments"
 
     def __post_init__(self) -> None:
-        """Raises `ValueError` for what no request can mean."""
+        """Raises `ValueError`, whose first word is the field, for what no request can mean."""
         if self.strategy == "":
             raise ValueError("strategy is empty: name one, or leave it out")
         if self.n is not None and not 1 <= self.n <= MAX_N:
-            raise ValueError(f"n must be from 1 to {MAX_N}, got {self.n}")
+            raise ValueError(f"n {_WITHIN_N}, got {self.n}")
         if self.deadline is not None and not 0 < self.deadline < inf:
             raise ValueError(f"deadline must be above 0 seconds, got {self.deadline:g}")
         if self.language is not None:
-            check_language(self.language)
+            try:
+                check_language(self.language)
+            except ValueError as e:
+                raise ValueError(f"language {e}") from None
         for name in Budget.__struct_fields__:
             limit = getattr(self.budget, name, None)
             if limit is not None and not 0 <= limit < inf:
@@ -117,7 +121,7 @@ _RANGES: Mapping[str, tuple[float, float, str]] = {
     "top_p": (_SMALLEST, 1, "must be above 0 and at most 1"),
     "top_k": (-1, _LARGEST, "must not be negative, and below 2³¹"),
     "min_p": (0, 1, "must be between 0 and 1"),
-    "n": (1, MAX_N, f"must be from 1 to {MAX_N}"),
+    "n": (1, MAX_N, _WITHIN_N),
     "seed": (-(2**63), 2**63 - 1, "must fit 64 bits"),
     "max_tokens": (1, _LARGEST, "must be at least 1 and below 2³¹"),
     "max_completion_tokens": (1, _LARGEST, "must be at least 1 and below 2³¹"),
@@ -253,9 +257,13 @@ def _explained(found: str, outer: str) -> AskError:
     if wrong := re.fullmatch(r"Invalid enum value (.*)", why, re.DOTALL):
         known = ", ".join(_CHOICES[at.rpartition(".")[2]])
         return refused(at, f"has no choice {wrong[1]}: there are {known}")
+    if at == "nbest":
+        field, _, problem = why.partition(" ")
+        return refused(f"nbest.{field}", problem)
     return AskError(f"{at}: {why}" if at else why, param=at or None)
 
 
-def _line(text: str) -> str:
+def short(text: str, most: int = _MAX_MESSAGE) -> str:
+    """One line of at most so many characters: what a client sent may be of any length."""
     line = " ".join(text.split())
-    return line if len(line) <= _MAX_MESSAGE else f"{line[: _MAX_MESSAGE - 1]}…"
+    return line if len(line) <= most else f"{line[: most - 1]}…"

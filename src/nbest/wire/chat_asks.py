@@ -167,6 +167,8 @@ def read_completion(raw: bytes) -> Ask:
 def _message(turn: dict[str, Json], read: _Turn, at: str) -> Message:
     if not read.role:
         raise refused(f"{at}.role", "is empty: say system, developer, user, assistant or tool")
+    if read.role == "user" and read.content in (None, []):
+        raise refused(f"{at}.content", "is missing: a user says a text, or a list of parts")
     fields = {k: v for k, v in turn.items() if k not in {"role", "content"} and v is not None}
     if not isinstance(read.content, list):
         return Message(role=read.role, content=read.content or "", fields=fields)

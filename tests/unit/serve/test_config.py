@@ -73,6 +73,8 @@ def test_no_file_is_needed():
         ("port = 9000", "record_rate = 1.5", "line 7: serve.record_rate: expected `float` <= 1.0"),
         ("deadline = 30", "deadline = 3000", "line 8: deadline 3000 is longer than 600"),
         ("deadline = 30", "deadline = 0", "line 8: serve.deadline: expected `float` > 0.0"),
+        ("deadline = 30", "deadline = inf", "line 8: serve.deadline: expected `float` <= 1000000000.0"),
+        ("deadline = 30", "max_deadline = inf", "line 8: serve.max_deadline: expected `float` <= 1000000000.0"),
         ('name = "ana"', 'nam = "ana"', "line 10: unknown key 'nam' in serve.keys[1]; did you mean 'name'?"),
         ('name = "ana"', "", "line 9: serve.keys[1]: object missing required field `name`"),
         ('name = "बिन्दु"', 'name = "ana"', "line 14: two keys have the same name"),
