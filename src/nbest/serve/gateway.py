@@ -32,7 +32,7 @@ from nbest.strategies.rsa import Rsa
 from nbest.strategies.self_refine import SelfRefine
 from nbest.strategies.tree import Tree
 from nbest.types import Budget, Candidate, Json, Outcome, Prompt, Selection
-from nbest.wire import Ask, Reply
+from nbest.wire import Ask, Reply, short
 
 _AT = "@"
 _OF_ANSWERS = Parallel | Tree | Revise | SelfRefine | Rsa
@@ -191,12 +191,13 @@ class Gateway:
 
     def _policy(self, ask: Ask) -> tuple[str, Strategy, str]:
         """The upstream's model, the strategy, and what it is called. Raises `RefusalError`."""
-        model, at, spec = ask.model.partition(_AT)
-        if ask.model in self.models:  # a name may hold an @ of its own
-            model, at, spec = ask.model, "", ""
-        if not at and model in self.presets and model not in self.models:
-            model, spec = self.models[0], model
-        if model not in self.models:
+        named = [m for m in self.models if f"{ask.model}{_AT}".startswith(f"{m}{_AT}")]
+        model = max(named, key=len, default="")  # a name may hold an @ of its own
+        unknown, at, spec = ask.model.removeprefix(model).partition(_AT)
+        if not at and unknown in self.presets:
+            model, spec = self.models[0], unknown
+        elif not model:
+            model = short(unknown)
             near = process.extractOne(model, [*self.models, *self.presets], score_cutoff=50)
             hint = f"; did you mean {near[0]!r}?" if near else ":"
             raise RefusalError(
@@ -215,7 +216,7 @@ class Gateway:
         if not self.settings.serve.strategies_by_clients:
             known = ", ".join(self.presets) or "none"
             raise RefusalError(
-                400, f"strategy {spec!r} is no preset; this server has: {known}", param="strategy"
+                400, f"strategy {short(spec)!r} is no preset; this server has: {known}", param="strategy"
             )
         try:
             strategy = open_strategy(spec, max_n=self.settings.serve.max_n)

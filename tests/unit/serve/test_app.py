@@ -205,6 +205,29 @@ async def test_the_model_name_or_the_body_chooses_the_strategy():
         assert [r["id"] for r in json.loads(rows)["data"]] == ["fake", "fake@careful"]
 
 
+async def test_names_of_models_may_hold_an_at():
+    presets = {"careful": "parallel(sampler=iid(n=7), selector=vote)", "001": "parallel(sampler=iid(n=5))"}
+    async with serving(Scripted(), presets=presets) as client:
+        client.service.gateway.models = ("text-bison", "text-bison@001", "文本@北京")
+        for name, n in (
+            ("text-bison@001", 3),
+            ("text-bison@001@careful", 7),
+            ("text-bison@001@vote(n=2)", 2),
+            ("text-bison@careful", 7),
+            ("文本@北京@vote(n=2)", 2),
+            ("001", 5),
+        ):
+            status, _, reply = await client.post(model=name)
+            assert (status, reply["model"], reply["nbest"]["num_candidates"]) == (200, name, n)
+        for name, status in (
+            ("text-bison@001@", 400),
+            ("text-bison@001x", 400),
+            ("文本", 404),
+            ("文本@北", 404),
+        ):
+            assert (await client.post(model=name))[0] == status
+
+
 async def test_what_cannot_be_served_is_refused_before_anything_is_spent():
     engine = Scripted()
     async with serving(engine, serve=Serve(max_n=8)) as client:
@@ -227,15 +250,35 @@ async def test_what_cannot_be_served_is_refused_before_anything_is_spent():
         assert (await client.get("/v1/nothing"))[0] == 404
         status, _, reply = await client.post("/chat/completions")
         assert (status, "end in /v1" in reply["error"]["message"]) == (404, True)
-        assert (await client.get("/v1/chat/completions"))[0] == 405
+        status, headers, _ = await client.get("/v1/chat/completions")
+        assert (status, headers["Allow"]) == (405, "POST")
         assert (await client.post("/v1/completions", prompt="x"))[0] == 404
     assert engine.seen == []
+
+
+async def test_a_refusal_does_not_repeat_all_that_it_was_sent():
+    endless = "模" * 2000
+    async with serving(Scripted(), serve=Serve(strategies_by_clients=False)) as client:
+        for name in (endless, f"{endless}@careful", f"fake@{endless}"):
+            _, _, reply = await client.post(model=name)
+            assert 300 < len(reply["error"]["message"]) < 400
+        for path in (f"/v1/models/{endless[:500]}", f"/v1/{endless[:500]}"):
+            assert len(json.loads((await client.get(path))[2])["error"]["message"]) < 400
 
 
 @pytest.mark.parametrize(
     ("body", "param"),
     [
         ({"response_format": {"type": "json_schema", "json_schema": {"name": "数"}}}, "response_format"),
+        (
+            {
+                "tools": [
+                    {"type": "function", "function": {"name": "f", "strict": True, "parameters": {"type": 3}}}
+                ]
+            },
+            "tools",
+        ),
+        ({"nbest": {"deadline": -1}}, "nbest.deadline"),
         ({"nbest": {"strategy": "revise", "n": 3}}, "n"),
     ],
 )
