@@ -60,6 +60,8 @@ MIN_WORDS: Final = 5
 MIN_CONFIDENCE: Final = 0.5
 _GRAPHEMES_PER_WORD = 2
 _MIN_FOREIGN_LETTERS = 4
+_MAX_ALIKE = 3
+"""Languages of one script that a few words tell apart."""
 
 _UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]\p{M}*")
 _LONGEST_TAG = 35
@@ -95,6 +97,23 @@ def identify(
         return None
     code, confidence = (identifier or _py3langid)(prose, codes)
     return (code, confidence) if confidence >= min_confidence else None
+
+
+def likely_language(text: str, languages: Sequence[str] = LANGUAGES) -> str | None:
+    """The language that a text seems to be in, for people and counts: of short ones too, where the script says it.
+
+    As `identify`; where that is undecided, among the languages that are written in the text's scripts, if
+    these are three at most (Thai, Hindi; Arabic or Persian; Chinese, Japanese or Korean). Latin letters count in Latin texts only.
+    """
+    if found := identify(text, languages):
+        return found[0]
+    written = scripts(_prose(text)).keys()
+    written = (written - {"Latin"}) or written
+    fitting = [c for c in languages if written and written <= SCRIPTS_BY_LANGUAGE.get(c, frozenset())]
+    if len(fitting) > _MAX_ALIKE:
+        return None
+    found = identify(text, fitting, min_words=0)
+    return found[0] if found else None
 
 
 def is_in_language(

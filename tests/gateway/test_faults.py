@@ -9,7 +9,7 @@ from gateway import process
 from gateway.matrix import CASES, QUORUM, SINGLE, TIMEOUT_S, VOTE, check, tried_all
 from gateway.misbehaving import ASK, RIGHT, Misbehaving, serving
 from gateway.upstream import running
-from nbest.engines.layers import Breaker
+from nbest.engines.layers import Breaker, Failover
 from nbest.language import identify
 from nbest.serve import streaming
 from nbest.serve.app import Service
@@ -316,6 +316,16 @@ def test_a_breaker_is_seen_wherever_it_stands(spec):
             breaker._circuit._learn_ill()
         assert breaker_states(service)[breaker.name] == 1.0
         assert gateway.is_given_up == (i == len(breakers) - 1)
+
+
+def test_a_failover_is_given_up_while_all_that_it_asks_are():
+    a, b = (f"openai(url='http://{host}/v1', model='m')" for host in "ab")
+    gateway = Gateway(ServeSettings(engine=f"failover(engines=[{a}, {b}])"))
+    [failover] = [e for e in within(gateway.engines["policy"]) if isinstance(e, Failover)]
+    for circuit in failover._circuits:
+        assert not gateway.is_given_up
+        circuit._learn_ill()
+    assert gateway.is_given_up
 
 
 # ── hedged re-issue ─────────────────────────────────────────────────────────────────────────────────

@@ -13,6 +13,7 @@ from nbest.language import (
     check_language,
     identify,
     is_in_language,
+    likely_language,
     num_words,
     pass_rates,
     passes_lines,
@@ -55,6 +56,25 @@ SENTENCES = {
 
 def test_every_language_has_a_sentence():
     assert tuple(sorted(SENTENCES)) == LANGUAGES == tuple(sorted(SCRIPTS_BY_LANGUAGE))
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("答案是四十二个苹果。", "zh"),
+        ("उत्तर: १८ है", "hi"),
+        ("答えは18個です。", "ja"),
+        ("คำตอบ: ๑๘ AI", "th"),
+        ("الجواب: ١٨", "ar"),
+        ("Ответ: 18", "ru"),
+        ("Answer: 18", None),
+        ("42 + x", None),
+        ("", None),
+        *((text, code) for code, text in SENTENCES.items()),
+    ],
+)
+def test_a_likely_language_is_told_of_short_texts_where_the_script_says_it(text, language):
+    assert likely_language(text) == language
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -15,7 +15,7 @@ import msgspec
 from rapidfuzz import process
 
 from nbest import overrides, registry
-from nbest.engines.layers import Breaker, Limit, Reissue, Retry
+from nbest.engines.layers import Breaker, Failover, Limit, Reissue, Retry
 from nbest.engines.openai import OpenAI
 from nbest.errors import EngineError, NbestError
 from nbest.protocols import Engine, Strategy
@@ -278,6 +278,8 @@ def _inner(engine: Any) -> Sequence[Any]:
 def _is_given_up(engine: Any) -> bool:
     """Whether every way to an answer is behind an open circuit breaker; `failover` asks for all it has."""
     if isinstance(engine, Breaker) and engine.state == "open":
+        return True
+    if isinstance(engine, Failover) and set(engine.states.values()) == {"open"}:
         return True
     inner = _inner(engine)
     return bool(inner) and all(map(_is_given_up, inner))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from nbest.engines.layers.breaker import Breaker
 from nbest.engines.layers.failover import Failover
-from nbest.language import identify
+from nbest.language import likely_language
 from nbest.serve.apis import APIS
 from nbest.serve.app import Service, Visit
 from nbest.serve.background import Background
@@ -52,16 +52,17 @@ class Telling:
         job, outcome, watching = visit.job, visit.outcome, visit.watching
         self.metrics.replied(endpoint=visit.endpoint, status=visit.status, key=visit.key.name)
         if job and outcome:
+            language = job.ask.nbest.language or likely_language(job.prompt.text[:_READ_CHARS])
             self.metrics.answered(
                 outcome,
                 strategy=job.label,
                 seconds=visit.seconds,
-                language=job.ask.nbest.language or _language(job.prompt.text),
+                language=language,
                 first_s=watching.first_s,
                 choice_s=watching.choice_s,
             )
             if self.recorder:
-                self.recorder.offer(_recorded(outcome, visit.id))
+                self.recorder.offer(_recorded(outcome, visit.id, language))
         self.logs.request(
             visit.id,
             key=visit.key.name,
@@ -115,14 +116,9 @@ def breaker_states(service: Service) -> dict[str, float]:
     return states
 
 
-def _recorded(outcome: Outcome, id_: str) -> Outcome:
-    """Under an id of its own: requests with the same seed have the same prompt id, which draws depend on."""
+def _recorded(outcome: Outcome, id_: str, language: str | None) -> Outcome:
+    """With the language that was found, and under an id of its own: requests with the same seed have the same
+    prompt id, which draws depend on."""
     prompt = outcome.prompt
-    if prompt.id == id_:
-        return outcome
-    return replace(outcome, prompt=replace(prompt, id=f"{prompt.id}/{id_}"))
-
-
-def _language(text: str) -> str | None:
-    found = identify(text[:_READ_CHARS])
-    return found[0] if found else None
+    id_ = id_ if prompt.id == id_ else f"{prompt.id}/{id_}"
+    return replace(outcome, prompt=replace(prompt, id=id_, language=prompt.language or language))

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from nbest.errors import EngineError
-from nbest.language import identify
+from nbest.language import likely_language
 from nbest.types import CallPiece, Candidate, Completion, Finish, Json, Request, SamplingParams, ToolCall
 from nbest.wire.replies import BYTES_PER_TOKEN
 
@@ -88,7 +88,7 @@ def candidate_shown(candidate: Candidate, *, score: float | None, weight: float 
         "id": candidate.id,
         "text": candidate.text,
         "finish": candidate.finish,
-        "language": _language(candidate.text),
+        "language": likely_language(candidate.text),
         "error": candidate.error,
         "engine": candidate.engine,
         "params": params_shown(candidate.params) if candidate.params else {},
@@ -114,7 +114,7 @@ def _completion(request: Request, c: Completion) -> dict[str, Json]:
     return {
         "text": request.prefix + c.text,
         "finish": _finish(request, c),
-        "language": _language(c.text),
+        "language": likely_language(c.text),
         "error": c.error,
         "engine": c.engine,
         "params": params_shown(request.params),
@@ -133,8 +133,3 @@ def _finish(request: Request, c: Completion) -> Finish:
 
 def _call(call: ToolCall) -> dict[str, Json]:
     return {"id": call.id, "name": call.name, "arguments": call.arguments}
-
-
-def _language(text: str) -> str | None:
-    found = identify(text)
-    return found[0] if found else None

@@ -89,10 +89,12 @@ def _begins_another(parts: Sequence[CallDelta], delta: CallDelta) -> bool:
     begun = function([d.function for d in parts if d.function])
     if not (said := begun["arguments"]):
         return named != begun["name"]
-    try:
-        return isinstance(said, dict) or msgspec.json.decode(said, type=dict[str, Any]) is not None
-    except (msgspec.DecodeError, RecursionError):
-        return False
+    if isinstance(said, str):
+        try:
+            msgspec.json.decode(said, type=dict[str, Any])
+        except (msgspec.DecodeError, RecursionError):
+            return False
+    return True
 
 
 def _tool_call(index: int, call: _Call) -> ToolCall:
