@@ -118,6 +118,9 @@ TABLES: Mapping[str, Mapping[str, str]] = {
 OTHER_NAMES: Mapping[str, Mapping[str, str]] = {"selectors": {"best_of_n": "best"}}
 """kind → other name → name."""
 
+WRITTEN_AS: Mapping[str, Mapping[str, str]] = {"searches": {"lookahead": "beam(lookahead=2)"}}
+"""kind → the name of a method that is a parameter of another → how it is written."""
+
 PART_OF: Mapping[str, tuple[str, str]] = {
     "searches": ("tree", "search"),
     "selectors": ("parallel", "selector"),
@@ -149,6 +152,8 @@ def load(kind: str, name: str) -> type:
     """The class behind a name. Raises `SpecError` with the nearest names for an unknown one."""
     table, others = _table(kind), OTHER_NAMES.get(kind, {})
     name = others.get(name, name)
+    if spelt := WRITTEN_AS.get(kind, {}).get(name):
+        raise SpecError(f"{name} is a parameter: write {spelt}")
     if name not in table:
         raise SpecError(f"unknown {_singular(kind)} {name!r}{_did_you_mean(name, {**table, **others})}")
     module, _, attribute = table[name].partition(":")
@@ -217,6 +222,14 @@ def _did_you_mean(name: str, known: Mapping[str, Any]) -> str:
     return f"{hint} Known: {', '.join(sorted(known))}"
 
 
+def _or_elsewhere(kind: str, name: str, key: str, fields: list[str]) -> str:
+    """What to write instead of an unknown parameter: one of `fields`, or a plug-in of a kindred name that has it."""
+    hint = _did_you_mean(key, dict.fromkeys(fields)) if fields else ": it takes none"
+    kin = [n for n in TABLES[kind] if n.endswith(f"_{name}") or n.startswith(f"{name}_")]
+    having = [n for n in kin if any(f.name == key and f.init for f in dataclasses.fields(load(kind, n)))]
+    return f"{hint}. {' and '.join(having)} {'have' if having[1:] else 'has'} one" if having else hint
+
+
 def _from_node(kind: str, node: ast.expr, spec: str) -> Any:
     match node:
         case ast.Name(id=name):
@@ -246,7 +259,7 @@ def _build(kind: str, name: str, positional: list[Any], named: dict[str, Any], s
     values = {**dict(zip(fields, positional, strict=False)), **named}
     for key in values:
         if key not in fields:
-            raise SpecError(f"{name} has no parameter {key!r}{_did_you_mean(key, dict.fromkeys(fields))}")
+            raise SpecError(f"{name} has no parameter {key!r}{_or_elsewhere(kind, name, key, fields)}")
     hints = _hints(cls)
     built = {key: _value(hints[key], value, f"{name}({key}=…)") for key, value in values.items()}
     try:
@@ -264,6 +277,9 @@ def _around(name: str, positional: list[Any], named: dict[str, Any], spec: str) 
     """The strategy around a search or selector: each parameter goes to the one that has it, `n` to the sampler."""
     parts = {n: k for k in PART_OF for n in (*TABLES[k], *OTHER_NAMES.get(k, {}))}
     if name not in parts:
+        for kind in PART_OF:
+            if name in WRITTEN_AS.get(kind, {}):
+                load(kind, name)  # raises
         raise SpecError(f"unknown strategy {name!r}{_did_you_mean(name, {**TABLES['strategies'], **parts})}")
     whole, slot = PART_OF[parts[name]]
     inner = {f.name for f in dataclasses.fields(load(parts[name], name)) if f.init}

@@ -123,6 +123,11 @@ def test_another_name_of_a_selector():
         ("selectors", "guard", "write guard(selector=…)"),
         ("selectors", "best(chrf)", "unknown scorer 'chrf'"),
         ("scorers", "3", "names no scorer"),
+        ("scorers", "oracle(auc=0.8)", "oracle has no parameter 'auc': it takes none. noisy_oracle has one"),
+        ("scorers", "oracle(size=3)", "oracle has no parameter 'size': it takes none"),
+        ("scorers", "judge(votes=3)", "step_judge has one"),
+        ("strategies", "lookahead(k=2)", "lookahead is a parameter: write beam(lookahead=2)"),
+        ("strategies", "tree(search=lookahead(k=2), verifier=oracle)", "write beam(lookahead=2)"),
         ("nouns", "x", "unknown kind"),
     ],
 )
