@@ -12,7 +12,11 @@ Reduce = Literal["last", "min", "product", "mean"]
 
 
 def aggregate(steps: Sequence[float], how: Reduce = "last") -> float | None:
-    """The last, least, product or mean of `steps`, in their order; None where there is none."""
+    """The last, least, product or mean of `steps`, in their order; None where there is none.
+
+    Where any step is below 0, steps are taken for logarithms, as `vote` takes scores, and their product is
+    their sum: multiplied as they are, worse steps would make a better product.
+    """
     if not steps:
         return None
     match how:
@@ -21,6 +25,6 @@ def aggregate(steps: Sequence[float], how: Reduce = "last") -> float | None:
         case "min":
             return min(steps)
         case "product":
-            return prod(steps)
+            return fsum(steps) if min(steps) < 0 else prod(steps)
         case "mean":
             return fsum(steps) / len(steps)

@@ -72,3 +72,10 @@ def test_a_search_that_ends_steps_elsewhere_is_told_once():
 def test_the_values_of_steps_become_one(how, value):
     assert aggregate([1.0, 0.25, 0.5], how) == pytest.approx(value)
     assert aggregate([], how) is None
+
+
+def test_values_below_zero_are_logarithms_and_their_product_is_their_sum():
+    halves = [aggregate([-0.5] * n, "product") for n in (1, 2, 3)]
+    assert halves == [-0.5, -1.0, -1.5]
+    assert aggregate([-2.0, -2.0], "product") < aggregate([-0.1, -0.1], "product")
+    assert aggregate([-1.0, 0.0], "product") == -1.0
