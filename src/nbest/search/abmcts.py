@@ -39,7 +39,8 @@ class Abmcts(Machine):
     """Answers in the making at once; 1 uses all that can be known, and is slowest."""
     prior: Literal["normal", "beta"] = "normal"
     """What is believed of a score. `normal`: normal-inverse-gamma, m=0, κ=1, ν=1, τ²=0.1 (the paper's), for
-    values about 0–1. `beta`: Beta(½, ½), values below 0 count as 0 and above 1 as 1."""
+    values about 0–1. `beta`: Beta(½, ½), values below 0 count as 0 and above 1 as 1,
+    and `State.notes` says so."""
 
     def __post_init__(self) -> None:
         Machine.__post_init__(self)
@@ -49,6 +50,14 @@ class Abmcts(Machine):
     @property
     def most_rounds(self) -> int:
         return self.rounds * self.n
+
+    def _note(self, nodes: Sequence[Node]) -> str | None:
+        if self.prior == "normal" or all(n.value is None or 0 <= n.value <= 1 for n in nodes):
+            return None
+        return (
+            "abmcts: values are not between 0 and 1, and prior=beta takes those beyond for 0 or 1: use"
+            " prior=normal, or a verifier that gives probabilities"
+        )
 
     def _first(self, rng: Random) -> Plan:
         return self._begun((), _Grown(), (), rng)

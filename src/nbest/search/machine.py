@@ -89,6 +89,8 @@ class State(Value, frozen=True, kw_only=True):
     num_expansions: int = 0
     memory: Any = None
     """The method's own; a frozen value."""
+    notes: tuple[str, ...] = ()
+    """What the method had to do otherwise than asked; each text once."""
 
     @property
     def is_done(self) -> bool:
@@ -171,10 +173,16 @@ class Machine(ABC):
         if len(told) < sum(e.n for e in state.open):
             return replace(state, told=told)
         batch = _completed(state, told)
+        if (note := self._note(batch.nodes)) and note not in state.notes:
+            batch = replace(batch, state=replace(batch.state, notes=(*state.notes, note)))
         moved = batch.state
         if moved.round >= self.most_rounds:
             return replace(moved, open=())
         return _planned(moved, self._next(batch))
+
+    def _note(self, nodes: Sequence[Node]) -> str | None:
+        """What there is to say about the nodes of a batch, in the same words each time."""
+        return None
 
     @abstractmethod
     def _first(self, rng: Random) -> Plan: ...

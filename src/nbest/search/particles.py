@@ -70,7 +70,8 @@ class Particles(Machine):
     temperature: float = 0.1
     """T, in the verifier's own unit. 0.1 suits values between 0 and 1 under `exp`."""
     potential: Literal["exp", "value", "odds"] = "exp"
-    """`value` and `odds` need values between 0 and 1."""
+    """`value` and `odds` need values between 0 and 1: one below 0 (and under `odds` above 1) counts as the
+    nearest that has a logarithm, and `State.notes` says so."""
     target: Literal["last", "product"] = "last"
     anneal: int = 0
     sweeps: int = 1
@@ -89,6 +90,15 @@ class Particles(Machine):
     @property
     def most_rounds(self) -> int:
         return self.rounds * self.sweeps
+
+    def _note(self, nodes: Sequence[Node]) -> str | None:
+        most = 1.0 if self.potential == "odds" else inf
+        if self.potential == "exp" or all(n.value is None or 0 <= n.value <= most for n in nodes):
+            return None
+        return (
+            f"particles: values are not between 0 and 1, and potential={self.potential} takes those beyond for the"
+            " nearest: use potential=exp, or a verifier that gives probabilities"
+        )
 
     def _first(self, rng: Random) -> Plan:
         return self._wanting(Cloud(particles=(Particle(),) * self.n))

@@ -136,3 +136,16 @@ def test_beta_takes_any_value():
 def test_nonsense_parameters_are_said():
     with pytest.raises(SpecError, match="parallel must be at least 1"):
         registry.parse("searches", "abmcts(parallel=0)")
+
+
+@pytest.mark.parametrize(
+    ("prior", "value", "is_noted"), [("normal", -3.0, 0), ("beta", 1.0, 0), ("beta", -3.0, 1)]
+)
+def test_values_that_the_prior_cannot_take_are_noted_once(prior, value, is_noted):
+    class Valued(World):
+        def value(self, text):
+            return value
+
+    _, state = walk(Abmcts(n=4, prior=prior), Valued())
+    assert len(state.notes) == is_noted
+    assert all("use prior=normal" in note for note in state.notes)

@@ -121,6 +121,26 @@ def test_particles_are_their_naive_twin(world, n, seed, **how):
     assert log_evidence(state.memory) == pytest.approx(twin.log_evidence)
 
 
+@pytest.mark.parametrize(
+    ("how", "values", "is_noted"),
+    [
+        ({}, [-3.0, 2.0], False),
+        ({"potential": "odds"}, [0.0, 1.0, None], False),
+        ({"potential": "odds"}, [0.5, 1.5], True),
+        ({"potential": "value"}, [0.5, 1.5], False),
+        ({"potential": "value"}, [-0.5, -0.7], True),
+    ],
+)
+def test_values_that_the_potential_cannot_take_are_noted_once(how, values, is_noted):
+    class Valued(World):
+        def value(self, text):
+            return values[len(text) % len(values)]
+
+    _, state = walk(Particles(n=4, **how), Valued(finish_rate=0.0))
+    assert len(state.notes) == is_noted
+    assert all("use potential=exp" in note for note in state.notes)
+
+
 WORLD = Random3(seed=5, depth=3, is_salted=True)
 
 
