@@ -15,11 +15,12 @@ from nbest.scoring.aggregate import Reduce, aggregate
 from nbest.scoring.endpoint import Endpoint, before_deadline, count_call
 from nbest.scoring.kept import kept
 from nbest.scoring.merge import Merger
-from nbest.scoring.rewardbatch import NOT_THERE, REFUSED, ask_texts, whole
+from nbest.scoring.rewardbatch import NOT_THERE, REFUSED, ask_texts, readings_of
 from nbest.scoring.rewardwire import (
     REPLIES,
     Api,
     Reading,
+    Reply,
     addresses,
     chat_body,
     class_of,
@@ -199,7 +200,7 @@ class Reward:
     ) -> list[Reading | EngineError]:
         """One reading per text. What a batch is refused for is asked again one by one."""
         try:
-            by_index = await self._post(api, endpoint, prompt, texts, ctx)
+            reply = await self._post(api, endpoint, prompt, texts, ctx)
         except EngineHttpError as e:
             if e.status in NOT_THERE:
                 raise InputError(f"{endpoint.url}: {e}") from None
@@ -209,15 +210,14 @@ class Reward:
             return [readings[0] for readings in alone]
         except EngineError as e:
             return [e] * len(texts)
-        missing = EngineError(f"{endpoint.url} left candidates out of its reply")
-        return [by_index.get(i) or missing for i in range(len(texts))]
+        return readings_of(reply, len(texts), endpoint.url)
 
     async def _post(
         self, api: Api, endpoint: Endpoint, prompt: Prompt, texts: Sequence[str], ctx: Context
-    ) -> dict[int, Reading]:
+    ) -> Reply:
         reply = await endpoint.post(self._body(api, prompt, texts), REPLIES[api], ctx)
         count_call(ctx, reply.prompt_tokens)
-        return whole(reply)
+        return reply
 
     def _score(self, reading: Reading, text: str) -> Score:
         if self.step_mark is not None and len(reading) != (wanted := len(steps_of(text, self.split))):
@@ -227,7 +227,8 @@ class Reward:
             )
         label = class_of(self.label, min(len(row) for row in reading), self.url)
         steps = tuple(row[label] for row in reading)
-        return Score(value=aggregate(steps, self.reduce), steps=steps if len(steps) > 1 else ())
+        has_steps = self.step_mark is not None or len(steps) > 1
+        return Score(value=aggregate(steps, self.reduce), steps=steps if has_steps else ())
 
 
 class _Found:

@@ -44,15 +44,21 @@ async def ask_texts(
         return [read for of_one in alone for read in of_one]
     except EngineError as e:
         return [Read(e)] * len(texts)
-    by_index = whole(reply)
-    missing = EngineError(f"{endpoint.url} left candidates out of its reply")
     tokens = parts(reply.prompt_tokens, [len(t) for t in texts])
-    return [Read(by_index.get(i) or missing, tokens[i], int(i == 0)) for i in range(len(texts))]
+    readings = readings_of(reply, len(texts), endpoint.url)
+    return [Read(reading, tokens[i], int(i == 0)) for i, reading in enumerate(readings)]
 
 
-def whole(reply: Reply) -> dict[int, Reading]:
-    """The readings that have numbers in them, by place in the call."""
-    return {i: reading for i, reading in reply.by_index().items() if reading and all(reading)}
+def readings_of(reply: Reply, num: int, url: str) -> list[Reading | EngineError]:
+    """The numbers of each text of a call, or why there are none."""
+    left_out = EngineError(f"{url} left candidates out of its reply")
+    empty = EngineError(
+        f"{url} gives no numbers for candidates: a process reward model gives them at its own mark behind each step"
+        " alone. Name it, such as  step_mark='<extra_0>'"
+    )
+    by_index = reply.by_index()
+    readings = [by_index.get(i) for i in range(num)]
+    return [left_out if r is None else r if r and all(r) else empty for r in readings]
 
 
 def parts(total: int, weights: Sequence[int]) -> list[int]:

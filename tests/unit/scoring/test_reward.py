@@ -140,9 +140,18 @@ class TestReadings:
             pool = [Candidate(id=i, text=t) for i, t in enumerate(["一二三\n\n一\n", "一二", " \n"])]
             many, one, none = await scorer(PROMPT, pool, Context({}))
         assert (many.value, many.steps) == (0.1, (0.3, 0.1))
-        assert (one.value, none.value) == (0.2, None)
+        assert (one.value, one.steps) == (0.2, (0.2,))
+        assert none.value is None
         sent = [t for _, body, _ in server.calls for t in server.texts(body)]
         assert {"一二三<extra_0>一<extra_0>", "一二<extra_0>"} == set(sent)
+
+    @pytest.mark.parametrize("form", ["chat", "text"])
+    @pytest.mark.parametrize("mark", [None, "ки"])
+    async def test_a_server_that_finds_no_mark_is_said_with_what_to_name(self, reward_server, form, mark):
+        async with reward_server("/pooling") as server:
+            server.mark = "<extra_0>"
+            with pytest.raises(EngineError, match=r"no numbers for candidates.*step_mark="):
+                await values(Reward(url=server.url, form=form, step_mark=mark), POOL[:1])
 
     async def test_a_server_that_reads_another_mark_is_said(self, reward_server):
         async with reward_server("/pooling", places=True) as server:
