@@ -21,8 +21,8 @@ class BudgetForcing:
     the final answer are put behind it; then nothing more is added. Nor is it to one that calls tools.
 
     Each stage is a candidate that holds the whole text so far; the last that is not cut off wins. A stage
-    that fails is drawn again instead of the next one. The engine must continue a text: `CapabilityError`
-    where it cannot.
+    that fails, or adds nothing to what it was given, does not replace the one before: it is drawn again instead
+    of the next one. The engine must continue a text: `CapabilityError` where it cannot.
     """
 
     waits: int = 2
@@ -50,6 +50,7 @@ class BudgetForcing:
     async def __call__(self, prompt: Prompt, ctx: Context) -> Selection:
         pool: list[Candidate] = []
         last: Candidate | None = None
+        silent: set[int] = set()
         for stage in range(self.waits + 1):
             prefix = self._longer(last.text, prompt, ctx) if last else ""
             seed = ctx.random("sample" if stage == 0 else f"budget_forcing/{stage}").getrandbits(31)
@@ -60,6 +61,9 @@ class BudgetForcing:
                 break
             if not drawn[0].is_usable:
                 continue
+            if _is_silent(drawn[0], prefix) and drawn[0].finish != "length":
+                silent.add(drawn[0].id)
+                continue
             last = drawn[0]
             if last.tool_calls:
                 break
@@ -67,11 +71,14 @@ class BudgetForcing:
                 if self.answer_tokens:
                     params = self._params(seed, self.answer_tokens)
                     ending = self._answering(last.text, prompt, ctx)
-                    pool += await ctx.sample([_continued(prompt, last, ending, params)], is_answer=True)
+                    answers = await ctx.sample([_continued(prompt, last, ending, params)], is_answer=True)
+                    silent |= {c.id for c in answers if _is_silent(c, ending)}
+                    pool += answers
                 break
         # What was heard while it was written stands.
-        whole = [c for c in pool if c.is_usable and (c.finish != "length" or ctx.written)]
-        return chosen((whole or usable(pool))[-1])
+        said = [c for c in pool if c.id not in silent or (ctx.written and c.text == ctx.written)]
+        whole = [c for c in said if c.is_usable and (c.finish != "length" or ctx.written)]
+        return chosen((whole or usable(said))[-1])
 
     def _longer(self, text: str, prompt: Prompt, ctx: Context) -> str:
         thinking = text.rpartition(self.end_of_thinking)[0] or text
@@ -84,6 +91,11 @@ class BudgetForcing:
 
     def _params(self, seed: int, max_tokens: int) -> SamplingParams:
         return SamplingParams(temperature=self.temperature, max_tokens=max_tokens, seed=seed)
+
+
+def _is_silent(drawn: Candidate, prefix: str) -> bool:
+    """Whether a stage has nothing but what it was given."""
+    return bool(prefix) and not drawn.tool_calls and not drawn.text[len(prefix) :].strip()
 
 
 def _continued(prompt: Prompt, last: Candidate | None, prefix: str, params: SamplingParams) -> Request:

@@ -7,7 +7,7 @@ from nbest.errors import EngineError, SpecError
 from nbest.protocols import Capabilities
 from nbest.run import answer
 from nbest.strategies.budget_forcing import BudgetForcing
-from nbest.types import Completion, Message, Prompt, Usage
+from nbest.types import Completion, Message, Prompt, ToolCall, Usage
 
 AR = Prompt(id="p", messages=(Message(role="user", content="كم ٧ + ٥؟"),), language="ar")
 
@@ -106,6 +106,28 @@ async def test_a_stage_that_fails_is_drawn_again():
     assert engine.asked[1].prefix == engine.asked[2].prefix
     assert engine.asked[1].params.seed != engine.asked[2].params.seed
     assert outcome.selection.winner.id == 2
+
+
+async def test_a_stage_that_adds_nothing_does_not_replace_the_one_before():
+    outcome, engine = await forced("١١", " \n", " ١٢")
+    assert engine.asked[1].prefix == engine.asked[2].prefix == "١١\nلحظة،"
+    assert outcome.text == "١١\nلحظة، ١٢"
+    outcome, _ = await forced("الجواب: ١٢", "", waits=1)
+    assert outcome.text == "الجواب: ١٢"
+    assert len(outcome.candidates) == 2
+
+
+async def test_nor_does_an_answer_that_was_not_given():
+    outcome, _ = await forced("١١", cut(" ٧ + ٥"), "")
+    assert outcome.text == "١١"
+    outcome, _ = await forced(cut("٧ + ٥"), "")
+    assert outcome.text == "٧ + ٥"
+
+
+async def test_a_stage_that_calls_a_tool_says_something():
+    call = ToolCall(id="1", name="calc", arguments="{}")
+    outcome, _ = await forced("١١", Completion(text="", tool_calls=(call,)))
+    assert outcome.selection.winner.tool_calls == (call,)
 
 
 @pytest.mark.parametrize(
