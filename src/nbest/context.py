@@ -254,6 +254,8 @@ class Context:
             n = min(n, self.budget.samples - self._samples_granted)
         if self.budget.tokens is not None and n > 0:
             left = self.budget.tokens - self._tokens_granted
+            if left < n * max_tokens:
+                self.note("the token budget counts a draw at its max_tokens until it is there: fewer were drawn")
             n = min(n, max(1, left // max_tokens))
             max_tokens = min(max_tokens, left)
         if n < request.n or max_tokens < request.params.max_tokens:

@@ -10,7 +10,7 @@ import pytest
 from contract.engine_contract import EngineContract, StreamContract, ask
 from nbest import registry
 from nbest.engines.llamaserver import LlamaServer
-from nbest.errors import EngineError
+from nbest.errors import EngineError, EngineHttpError
 
 PACKAGED = Path(str(resources.files("nbest"))) / "data" / "nbest-mini.gguf"
 GGUF = os.environ.get("NBEST_TEST_GGUF", str(PACKAGED))
@@ -40,8 +40,9 @@ class TestLlamaCpp(EngineContract):
 
     async def test_a_prompt_that_is_too_long_names_both_numbers_and_the_parameter(self):
         engine = llamacpp(context=256)
-        with pytest.raises(EngineError, match=r"\d{3,} tokens, but a sequence holds 256.*context="):
+        with pytest.raises(EngineHttpError, match=r"\d{3,} tokens, but a sequence holds 256.*context=") as e:
             await engine.generate(ask("one two three " * 300))
+        assert (e.value.status, e.value.is_transient) == (400, False), "it is the client's to mend"
         await engine.aclose()
 
     async def test_a_text_ends_with_the_context(self):

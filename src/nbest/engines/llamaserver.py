@@ -25,7 +25,14 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from nbest.engines.turns import Turns
-from nbest.errors import CapabilityError, EngineError, EngineProtocolError, InputError, UnreachableError
+from nbest.errors import (
+    CapabilityError,
+    EngineError,
+    EngineHttpError,
+    EngineProtocolError,
+    InputError,
+    UnreachableError,
+)
 
 T = TypeVar("T")
 
@@ -163,9 +170,10 @@ async def _events(reader: asyncio.StreamReader, take: Callable[[bytes], object])
 def _refusal(payload: bytes) -> EngineError:
     error = msgspec.json.decode(payload, type=_Refusal).error
     if error.type == "exceed_context_size_error":
-        return EngineError(
+        return EngineHttpError(
             f"the prompt has {error.n_prompt_tokens} tokens, but a sequence holds {error.n_ctx}:"
-            f" raise  context=  of the engine llamacpp, or shorten the prompt"
+            f" raise  context=  of the engine llamacpp, or shorten the prompt",
+            status=400,
         )
     return EngineError(f"llama.cpp refused the call: {error.message}")
 
