@@ -21,6 +21,14 @@ _HALF = "\ufffd"
 _SPACED = ".!?"
 """Ends of sentences that stand inside numbers, addresses and names too: they count before white space."""
 
+_CLOSE = r"(?:[\p{Pe}\p{Pf}\"']|\p{Pi}(?=\s))"
+"""What closes brackets and quotes; German and Danish close with marks that elsewhere open."""
+
+_SENTENCE_END = regex.compile(
+    rf"\n|[{_SPACED}]+{_CLOSE}*(?:[^\S\n]+\n?|\n)|(?:(?![{_SPACED}])\p{{Sentence_Terminal}})+{_CLOSE}*[^\S\n]*\n?"
+)
+"""Unicode's SATerm Close* Sp* ParaSep? (UAX #29, SB11), and the line's end."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steps:
@@ -119,7 +127,7 @@ class Steps:
         own = drawn.text[len(before) :]
         logprobs, finish = drawn.logprobs, drawn.finish
         sent = drawn.params.stop if drawn.params else ()
-        if drawn.stopped_by is not None and drawn.stopped_by in sent and drawn.stopped_by in self.stop:
+        if drawn.stopped_by is not None and drawn.stopped_by in sent and self._is_end(drawn.stopped_by):
             own, finish = own + drawn.stopped_by, "step"
         elif finish == "length":
             if own.endswith(_HALF):  # nothing goes on from a part of a character
@@ -139,16 +147,31 @@ class Steps:
         )
 
     def cut(self, drawn: Candidate, parent: Candidate | None) -> Candidate:
-        """A draw of `next` without stop strings, as if its first boundary had been one."""
+        """A draw of `next` without stop strings, as if its first boundary had been one.
+
+        A sentence takes along what closes it, quotes and spaces; where `max_tokens` fell into these, the
+        step ends there.
+        """
         start = len(parent.text) if parent else 0
-        if drawn.error is not None or not (found := _first(self.stop, drawn.text, start)):
+        if drawn.error is not None or not (found := self._first_end(drawn.text, start)):
             return drawn
         at, stop = found
-        params = replace(drawn.params or SamplingParams(), stop=self.stop)
+        params = replace(drawn.params or SamplingParams(), stop=tuple(dict.fromkeys((*self.stop, stop))))
         logprobs = shortened(drawn.logprobs, at + len(stop) - start)
         return replace(
             drawn, text=drawn.text[:at], finish="stop", stopped_by=stop, params=params, logprobs=logprobs
         )
+
+    def _first_end(self, text: str, start: int) -> tuple[int, str] | None:
+        if self.boundary != "sentence":
+            return _first(self.stop, text, start)
+        ends = [found for found in [_first(self.tags, text, start)] if found]
+        if sentence := _SENTENCE_END.search(text, start):
+            ends.append((sentence.start(), sentence[0]))
+        return min(ends, default=None)
+
+    def _is_end(self, string: str) -> bool:
+        return string in self.stop or (self.boundary == "sentence" and bool(_SENTENCE_END.fullmatch(string)))
 
     def _params(self, *, seed: int, is_greedy: bool, max_tokens: int) -> SamplingParams:
         return SamplingParams(
@@ -203,7 +226,13 @@ def sentence_ends() -> tuple[str, ...]:
 
     Most scripts' marks stand for nothing else (。 । ؟ ። ។ …); `.`, `!` and `?` do, and count before a
     space. Thai has no such mark, and ends its sentences at line ends here.
+
+    An engine stops at the first of these that is there, the longest first: a quote that closes after `.` and
+    before a space is part of the sentence, and one after `。` where both are one token. Nothing can wait for
+    one that may come next, so there it begins the next step.
     """
     everything = "".join(chr(c) for c in range(sys.maxunicode + 1) if not 0xD800 <= c < 0xE000)  # noqa: PLR2004
     marks = regex.findall(r"\p{Sentence_Terminal}", everything)
-    return ("\n", *(f"{m} " if m in _SPACED else m for m in marks))
+    closed = [f"{m}{c} " for m in _SPACED for c in "\"'”’“»«›)]"]
+    closed += [f"{m}{c}" for m in "。！？" for c in '”’」』）》】"\n']
+    return (*closed, *(f"{m} " for m in _SPACED), "\n", *(m for m in marks if m not in _SPACED))

@@ -105,6 +105,58 @@ def test_sentences_end_in_every_script_and_never_at_a_word():
     assert not any(c.isalnum() for end in ends for c in end)
 
 
+def sentences(text, **how):
+    """The steps of a text that was drawn without stop strings, each cut off what was drawn behind it."""
+    steps, found, parent = Steps(boundary="sentence", **how), [], None
+    while parent is None or parent.finish == "step":
+        before = parent.text if parent else ""
+        parent = steps.read(steps.cut(drawn(text, params=SamplingParams()), parent), parent)
+        found.append(parent.text[len(before) :])
+    return found
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        ["他说：“停。”", "然后走了。", ""],
+        ["他走了。", "“你好！”", "她说。", ""],
+        ["彼は「止まれ。」", "と言った（本当に。）", "終わり"],
+        ["真的？！", "是的……好。\n", "完"],
+        ['He said "Stop." ', "Then he left (at 3.5 km.)  ", "He's at e.g.com."],
+        ["Er rief: „Halt.“ ", "Dann ging er."],
+        ["Он сказал: «Стой!» ", "И ушёл."],
+        ["सीता के पास २ हैं। ", "फिर"],
+        ["هل تعلم؟» ", "نعم"],
+        ["บรรทัดแรก\n", "บรรทัดสอง"],
+    ],
+)
+def test_a_sentence_takes_along_what_closes_it(steps):
+    assert sentences("".join(steps)) == steps
+
+
+def test_a_tag_may_come_before_a_sentence_ends():
+    assert sentences("一§二。”三", tags=("§",)) == ["一§", "二。”", "三"]
+
+
+def test_where_a_draw_ends_before_the_quote_that_closes_the_next_step_begins_with_it():
+    steps = Steps(boundary="sentence")
+    cut = steps.read(steps.cut(drawn("他说：“停。", finish="length", params=SamplingParams()), None), None)
+    assert (cut.text, cut.finish) == ("他说：“停。", "step")
+    rest = steps.read(steps.cut(drawn("他说：“停。”走了。完", params=SamplingParams()), cut), cut)
+    assert (rest.text, rest.finish) == ("他说：“停。”走了。", "step")
+
+
+@pytest.mark.parametrize(
+    ("token", "stopped_by"), [("。”走", "。”"), ('." T', '." '), ("？", "？"), ("。\n\n", "。\n")]
+)
+def test_an_engine_that_stops_at_the_first_of_them_finds_the_longest(token, stopped_by):
+    """As vLLM and llama.cpp do when a token has come."""
+    assert next(s for s in sentence_ends() if s in token) == stopped_by
+    params = SamplingParams(stop=sentence_ends())
+    step = Steps(boundary="sentence").read(drawn("停", stopped_by=stopped_by, params=params), None)
+    assert (step.text, step.finish) == (f"停{stopped_by}", "step")
+
+
 def test_boundaries():
     assert Steps(boundary="blank_line").stop == ("\n\n",)
     assert Steps(boundary="tokens", tags=("<|step|>",)).stop == ("<|step|>",)
