@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from itertools import count
 from math import ceil
 
-from nbest.answers.calls import said
 from nbest.context import Context
 from nbest.errors import CapabilityError, EngineError
 from nbest.overrides import misfit
 from nbest.protocols import Scorer, Search, Selector, Utility, logprobs_needed
 from nbest.sampling.steps import Boundary, Steps
-from nbest.scoring.aggregate import Reduce, aggregate
+from nbest.scoring.aggregate import Reduce
 from nbest.search.beam import Beam
 from nbest.search.machine import Child, Expansion, State
+from nbest.search.shares import dealt
 from nbest.selection.pool import select
 from nbest.selection.vote import Vote
+from nbest.strategies.worth import Worth
 from nbest.types import Candidate, Prompt, Request, Score, Selection, replace
+
+_LEAST_PART = 4
+"""A round is not drawn for less than this part of `step_tokens`, or its steps would say too little."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +38,12 @@ class Tree:
     default by best-of-N weighted: the verifier's values of answers that agree are summed. Draws are
     candidates, steps too (finish "step", `parents` the step before), and `details` holds their values.
 
-    Budget: a round that cannot be drawn in full ends the search. Where no answer is finished then, what is
-    left goes into finishing the best steps, greedily, best first; of an answer that was not begun, into
-    whole answers. Where none gets finished, the best unfinished one is chosen, with a note.
+    Budget: a round that cannot be drawn in full ends the search; tokens are short where they allow less than
+    a quarter of `step_tokens` a draw. Until an answer is finished, one draw is held back from rounds and
+    verifier, with its `max_tokens` or half of what is left. Where none is finished in the end, what is
+    left goes into whole answers, up to n: of the best steps, each greedily once and then sampled; of an answer
+    that was not begun, from its beginning. That comes early where another round, with as long to finish
+    after it, would pass the deadline. Where none gets finished, the best unfinished one is chosen, with a note.
     """
 
     search: Search = field(default_factory=Beam)
@@ -93,9 +102,7 @@ class _Climb:
         self._step_by_text: dict[str, Candidate] = {}
         self._num_spent: dict[int, int] = {}
         """Drawn tokens of a candidate and the steps before it."""
-        self._scores: dict[tuple[str, bool], Score] = {}
-        self._values: dict[int, float] = {}
-        """By candidate, where the verifier could say."""
+        self._worth = Worth(tree.verifier, tree.aggregate, prompt, ctx)
         self._frontier: list[Candidate] = []
         """Steps of the last round that drew any, each text once."""
         self._drawn: list[Candidate] = []
@@ -106,20 +113,24 @@ class _Climb:
         search, ctx = self._tree.search, self._ctx
         self._names_stop = await self._can_name_stop()
         state = search.start(self._rng.getrandbits(62))
+        took_s = 0.0
         while wishes := search.ask(state):
+            if self._is_late(took_s):
+                ctx.stopped = "deadline"
+                break
+            began, num_known = time.monotonic(), len(state.nodes)
             together = _by_text(wishes, state)
-            requests = [self._wanted(same, state) for same in together]
-            if not ctx.can_grant(requests):
-                ctx.stopped = "deadline" if ctx.seconds_left == 0 else "budget"
+            requests = self._affordable([self._wanted(same, state) for same in together])
+            if not requests:
+                ctx.stopped = "budget"
                 break
             for child in await self._children(together, requests):
                 state = search.tell(state, child)
+            self._worth.look(wishes, state.nodes[num_known:], state.nodes)
             if ctx.stopped != "done":
                 break
-        for node in state.nodes:  # lookahead values steps that the verifier was not shown
-            step = self._step_by_text.get(node.text)
-            if step and node.value is not None and node.fate == "open":
-                self._values.setdefault(step.id, node.value)
+            took_s = time.monotonic() - began
+        self._worth.settle(state.nodes, self._drawn)
         if not self._finished():
             await self._finish()
 
@@ -131,9 +142,9 @@ class _Climb:
             self._ctx.note("tree: no answer was finished; the best unfinished one was chosen")
             pool = [min(partial, key=self._rank)]
         failed = [c for c in self._drawn if not c.is_usable]
-        selector = self._tree.selector or Vote(weight=_Known(values=self._values))
+        selector = self._tree.selector or Vote(weight=_Known(values=self._worth.by_id))
         selection = await select(selector, self._prompt, pool or failed, self._ctx)
-        values = {str(i): value for i, value in sorted(self._values.items())}
+        values = {str(i): value for i, value in sorted(self._worth.by_id.items())}
         return replace(selection, details={**selection.details, "values": values})
 
     def _finished(self) -> list[Candidate]:
@@ -141,8 +152,34 @@ class _Climb:
 
     def _rank(self, candidate: Candidate) -> tuple[bool, float, int, int]:
         """Sorts the best first; of equals the one that has come farthest, then the older."""
-        value, spent = self._values.get(candidate.id), self._num_spent.get(candidate.id, 0)
+        value, spent = self._worth.by_id.get(candidate.id), self._num_spent.get(candidate.id, 0)
         return value is None, -(value or 0.0), -spent, candidate.id
+
+    def _is_late(self, took_s: float) -> bool:
+        """Whether the time is up, or too short for a round like the last, which took `took_s`, and to finish."""
+        left = self._ctx.seconds_left
+        return left is not None and left <= (0 if self._finished() else 2 * took_s)
+
+    def _held_back(self) -> AbstractContextManager[None]:
+        """Keeps what finishes one answer, until one is finished."""
+        if self._finished():
+            return nullcontext()
+        tokens = self._steps.max_tokens
+        if (left := self._ctx.tokens_left) is not None:
+            tokens = min(tokens, left // 2)
+        return self._ctx.held_back(1, tokens)
+
+    def _affordable(self, requests: Sequence[Request]) -> Sequence[Request]:
+        """All of `requests`, of shorter steps where the tokens demand it; none where there is no room."""
+        ctx = self._ctx
+        with self._held_back():
+            if ctx.can_grant(requests):
+                return requests
+            room = (ctx.tokens_left or 0) // sum(r.n for r in requests)
+            shorter = [_within(r, room) for r in requests]
+            if room < max(1, self._steps.step_tokens // _LEAST_PART) or not ctx.can_grant(shorter):
+                return []
+        return shorter
 
     def _wanted(self, same: Sequence[Expansion], state: State) -> Request:
         """All that is wished for of one text, in one request, so that it is read once."""
@@ -166,6 +203,10 @@ class _Climb:
     def _spent(self, candidate: Candidate | None) -> int:
         return self._num_spent[candidate.id] if candidate else 0
 
+    def _room(self, parent: Candidate | None) -> int:
+        """Tokens of the next step."""
+        return min(self._steps.step_tokens, self._steps.max_tokens - self._spent(parent))
+
     async def _children(
         self, together: Sequence[Sequence[Expansion]], requests: Sequence[Request]
     ) -> list[Child]:
@@ -177,8 +218,9 @@ class _Climb:
             for (wish, i), seed in zip(_draws(same), count(request.params.seed or 0), strict=False)
         ]
         slots.sort(key=lambda slot: (slot[0].id, slot[1]))  # as `Child.likeness` has them
-        await self._score([c for w, _, _, c in slots if c and (w.is_scored or c.finish != "step")])
-        likeness = await self._likeness([c.text[len(r.prefix) :] if c else "" for _, _, r, c in slots])
+        with self._held_back():
+            await self._worth.ask([c for w, _, _, c in slots if c and (w.is_scored or c.finish != "step")])
+            likeness = await self._likeness([c.text[len(r.prefix) :] if c else "" for _, _, r, c in slots])
         return [self._child(w, i, c, row) for (w, i, _, c), row in zip(slots, likeness, strict=True)]
 
     def _child(self, wish: Expansion, draw: int, c: Candidate | None, likeness: tuple[float, ...]) -> Child:
@@ -188,31 +230,55 @@ class _Climb:
             expansion=wish.id,
             draw=draw,
             text=c.text,
-            value=self._values.get(c.id),
+            value=self._worth.by_id.get(c.id),
             fate="open" if c.finish == "step" else "finished",
             likeness=likeness,
         )
 
     async def _finish(self) -> None:
-        """Spends what is left on whole answers: of the best steps greedily, or from the beginning."""
-        if not self._drawn and self._ctx.stopped != "budget":
-            return  # nothing was ever asked for, or the time was up
-        left = 1 if self._ctx.samples_left is None else self._ctx.samples_left
-        best = sorted(self._frontier, key=self._rank)[: max(0, left)]
-        if not best and not self._drawn and left > 0:
-            requests = [self._rest(None, left)]
-        else:
-            requests = [self._rest(step, 1) for step in best]
-        await self._score(await self._sample(requests))
+        """Spends what is left on whole answers, as long as they get finished."""
+        steps = sorted(self._frontier, key=self._rank) or [None]
+        if steps == [None] and (self._drawn or self._ctx.stopped != "budget"):
+            return  # nothing can be gone on from, nothing was ever asked for, or the time was up
+        untried, drawn = steps, list[Candidate]()
+        n, room = self._num_more()
+        while n > 0:
+            greedy, untried = untried[:n], untried[n:]
+            sampled = zip(steps, dealt(n - len(greedy), [1.0] * len(steps)), strict=True)
+            requests = [self._rest(step, 1, is_greedy=True) for step in greedy]
+            requests += [self._rest(step, part) for step, part in sampled if part]
+            read = await self._sample([_within(r, room) for r in requests])
+            drawn += read
+            if not any(c.is_usable and c.finish == "stop" for c in read):
+                break
+            n, room = self._num_more()
+        await self._worth.ask(drawn)
 
-    def _rest(self, parent: Candidate | None, n: int) -> Request:
+    def _num_more(self) -> tuple[int, int]:
+        """How many whole answers to draw at once now, and the most tokens of each.
+
+        Short tokens are dealt out by the longest answer so far, twice over; before there is one, in full.
+        """
+        ctx, most = self._ctx, self._steps.max_tokens
+        is_limited = ctx.samples_left is not None or ctx.tokens_left is not None
+        done = [self._spent(c) for c in self._finished()]
+        n = (getattr(self._tree.search, "n", 1) if is_limited else 1) - len(done)
+        if ctx.samples_left is not None:
+            n = min(n, ctx.samples_left)
+        if (left := ctx.tokens_left) is None or n < 1:
+            return n, most
+        longest = max(1, *done) if done else min(most, left)
+        n = min(n, max(left // min(most, 2 * longest), int(left >= longest)))
+        return n, left // max(1, n)
+
+    def _rest(self, parent: Candidate | None, n: int, *, is_greedy: bool = False) -> Request:
         return self._steps.rest(
             self._prompt,
             parent,
             n,
             seed=self._next_seed(n),
             spent=self._spent(parent),
-            is_greedy=n == 1,
+            is_greedy=is_greedy,
         )
 
     async def _sample(self, requests: Sequence[Request], *, are_steps: bool = False) -> list[Candidate]:
@@ -231,6 +297,13 @@ class _Climb:
         parent = self._ctx.candidates[drawn.parents[0]] if drawn.parents else None
         step = self._steps.cut(drawn, parent) if are_steps and not self._names_stop else drawn
         read = self._steps.read(step, parent)
+        if (
+            are_steps
+            and step.finish == "length"
+            and step.params
+            and step.params.max_tokens < self._room(parent)
+        ):
+            self._ctx.note("tree: steps were cut before step_tokens, for the token budget")
         num_before = len(parent.text) if parent else 0
         kept = min(1.0, max(0, len(read.text) - num_before) / max(1, len(drawn.text) - num_before))
         spent = self._spent(parent) + ceil(drawn.usage.completion * kept)
@@ -256,30 +329,6 @@ class _Climb:
                 f"tree: {engine.name} does not say what ended a text: steps are drawn beyond their ends and cut"
             )
         return can.names_stop
-
-    async def _score(self, candidates: Sequence[Candidate]) -> None:
-        """Asks for each distinct text once in this search, all new ones in one batch; tool calls are text here."""
-        candidates = [replace(c, text=said(c)) for c in candidates if c.is_usable]
-        new = {_text(c): c for c in candidates if _text(c) not in self._scores}
-        if new:
-            scores = await self._tree.verifier(self._prompt, list(new.values()), self._ctx)
-            self._scores |= dict(zip(new, scores, strict=True))
-        for c in candidates:
-            if (value := self._value(c)) is not None:
-                self._values[c.id] = value
-
-    def _value(self, candidate: Candidate) -> float | None:
-        score = self._scores[_text(candidate)]
-        if self._tree.aggregate == "last" or score.value is None:
-            return score.value
-        steps = list(score.steps)
-        at: Candidate | None = candidate
-        while at and not score.steps:
-            own = self._scores.get(_text(at))
-            if own and own.value is not None:
-                steps.append(own.value)
-            at = self._ctx.candidates[at.parents[0]] if at.parents else None
-        return aggregate(steps, self._tree.aggregate)
 
     async def _likeness(self, texts: Sequence[str]) -> list[tuple[float, ...]]:
         """Rows for the search, where it has a use for them."""
@@ -320,9 +369,10 @@ def _draws(same: Sequence[Expansion]) -> Iterator[tuple[Expansion, int]]:
     return ((wish, i) for wish in same for i in range(wish.n))
 
 
-def _text(candidate: Candidate) -> tuple[str, bool]:
-    """What a score is of: the same words may be a step and, elsewhere, an answer."""
-    return candidate.text, candidate.finish == "step"
+def _within(request: Request, room: int) -> Request:
+    """With no more than `room` tokens a draw."""
+    params = request.params
+    return replace(request, params=replace(params, max_tokens=max(1, min(params.max_tokens, room))))
 
 
 def _seed(candidate: Candidate) -> int | None:

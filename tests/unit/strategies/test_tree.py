@@ -20,7 +20,17 @@ from nbest.search.rebase import Rebase
 from nbest.selection.baselines import First
 from nbest.selection.best import Best
 from nbest.strategies.tree import Tree
-from nbest.types import Budget, Completion, Overrides, Score, ToolCall, Usage, replace
+from nbest.types import (
+    Budget,
+    Completion,
+    Overrides,
+    Request,
+    SamplingParams,
+    Score,
+    ToolCall,
+    Usage,
+    replace,
+)
 from specs import all_of
 
 LINES = ("ตัวเลข: ๓", "ขั้น ๒", "คำตอบ: ๔๒")
@@ -222,6 +232,58 @@ def test_steps_that_were_looked_ahead_from_have_the_value_that_was_found_there()
     assert outcome.candidates[2].params.temperature == 0
 
 
+def test_all_copies_of_a_step_that_was_looked_ahead_from_have_its_value():
+    @dataclass
+    class Twice(Scripted):
+        def _one(self, request, i):
+            return super()._one(request, i // 2)
+
+    async def verifier(prompt, candidates, ctx):
+        return [Score(value=0.7) for _ in candidates]
+
+    outcome = solve(Twice(), Tree(search=Beam(n=4, width=2, lookahead=1), verifier=verifier))
+    steps = [c for c in outcome.candidates if c.finish == "step"]
+    assert len({c.text for c in steps}) < len(steps)
+    assert {str(c.id) for c in steps} <= outcome.selection.details["values"].keys()
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "expected"),
+    [("last", 0.9), ("min", 0.2), ("product", 0.2 * 0.9 * 0.9), ("mean", (0.2 + 0.9 + 0.9) / 3)],
+)
+def test_steps_that_were_looked_ahead_from_count_in_the_answers_value(aggregate, expected):
+    assert values_after_looking(1, aggregate) == pytest.approx([expected] * 2)
+
+
+def test_also_where_they_were_looked_ahead_from_far():
+    assert values_after_looking(2, "product") == pytest.approx([0.9**3] * 2)
+
+
+def values_after_looking(lookahead, aggregate):
+    """Of answers that were sampled: with lookahead=1 the first step came to a step (0.2), all else to answers (0.9)."""
+
+    @dataclass
+    class Telling(Scripted):
+        def _one(self, request, i):
+            drawn = super()._one(request, i)
+            return replace(drawn, text=drawn.text + "!" * (request.params.temperature == 0))
+
+    async def verifier(prompt, candidates, ctx):
+        return [Score(value=0.2 if c.finish == "step" else 0.9) for c in candidates]
+
+    search = Beam(n=2, width=1, lookahead=lookahead)
+    outcome = solve(Telling(), Tree(search=search, verifier=verifier, aggregate=aggregate))
+    values = outcome.selection.details["values"]
+    return [values[str(c.id)] for c in outcome.candidates if c.finish == "stop" and "!" not in c.text]
+
+
+def test_the_verifier_sees_the_ends_of_greedy_continuations_alone():
+    verifier = Counting()
+    tree = Tree(search=Beam(n=2, width=2, lookahead=2, rounds=1), verifier=verifier)
+    solve(Scripted(lines=LINES + LINES), tree)
+    assert [[t.count("\n") for t in batch] for batch in verifier.shown[:1]] == [[3, 3]]
+
+
 def test_a_scorers_own_steps_count_first():
     async def verifier(prompt, candidates, ctx):
         return [Score(value=0.5, steps=(0.9, 0.2, 0.5)) for _ in candidates]
@@ -242,23 +304,209 @@ def test_a_verifier_that_cannot_say_anything_leaves_an_answer_all_the_same():
     assert outcome.text.endswith("๔๒")
 
 
-@pytest.mark.parametrize("samples", range(1, 13))
+@pytest.mark.parametrize("samples", range(1, 14))
 def test_a_budget_is_spent_on_whole_answers_in_the_end(samples):
     engine = Scripted()
     outcome = solve(
         engine, Tree(search=Beam(n=4, width=2), verifier=Counting()), budget=Budget(samples=samples)
     )
-    assert len(outcome.candidates) <= samples
-    assert outcome.stopped == ("done" if samples == 12 else "budget")
-    if samples < 4:  # not one round: whole answers
+    assert len(outcome.candidates) == min(samples, 8 + 4)
+    assert outcome.stopped == ("done" if samples == 13 else "budget")
+    assert outcome.selection.winner.finish == "stop"
+    if samples < 5:  # not one round and an answer: whole answers
         assert outcome.text == "\n".join(LINES)
-        assert len(outcome.candidates) == samples
-    elif samples in {4, 8}:  # whole rounds: nothing is left to finish with
-        assert outcome.selection.winner.finish == "step"
-        assert any("unfinished" in note for note in outcome.notes)
+        assert [r.params.temperature for r in engine.requests] == [0.0, 0.8][:samples]
     else:
-        assert outcome.selection.winner.finish == "stop"
         assert outcome.text.startswith("ตัวเลข: ๓ (")
+
+
+class TestOneAnswerIsAlwaysPaidFor:
+    tree = registry.parse("strategies", "beam(n=4, width=2, verifier=rollouts(k=4, max_tokens=100))")
+
+    @pytest.mark.parametrize("samples", range(1, 61))
+    def test_whatever_a_verifier_draws(self, samples):
+        outcome = solve(Scripted(), self.tree, budget=Budget(samples=samples))
+        assert outcome.selection.winner.finish == "stop"
+        assert total(outcome.usage).completion <= 5 * samples
+
+    @pytest.mark.parametrize("tokens", range(20, 3000, 149))
+    def test_in_tokens_too(self, tokens):
+        outcome = solve(Scripted(), self.tree, budget=Budget(tokens=tokens))
+        assert outcome.selection.winner.finish == "stop"
+        assert total(outcome.usage).completion <= tokens
+
+    def test_nothing_is_held_back_from_the_verifier_once_there_is_one(self):
+        left = []
+
+        async def verifier(prompt, candidates, ctx):
+            left.append(ctx.samples_left)
+            return [Score(value=1.0) for _ in candidates]
+
+        tree = Tree(search=Beam(n=2, width=2), verifier=verifier)
+        solve(Scripted(lines=LINES[:2]), tree, budget=Budget(samples=5))
+        assert left == [5 - 2 - 1, 5 - 4]
+
+
+def test_a_verifier_that_the_budget_cut_short_ends_the_search():
+    async def verifier(prompt, candidates, ctx):
+        await ctx.complete([Request(prompt=prompt, role="verifier", params=SamplingParams(max_tokens=9999))])
+        return [Score(value=None) for _ in candidates]
+
+    engine = Scripted()
+    outcome = solve(engine, Tree(search=Beam(n=2), verifier=verifier), budget=Budget(tokens=9000))
+    assert [r.prefix for r in engine.requests if r.params.stop] == [""]
+    assert (outcome.stopped, outcome.selection.winner.finish) == ("budget", "stop")
+
+
+class TestATokenBudget:
+    tree = Tree(search=Beam(n=8, width=2), verifier=Counting())
+
+    def test_that_pays_no_round_pays_several_answers(self):
+        engine = Scripted()
+        outcome = solve(engine, self.tree, budget=Budget(tokens=300))
+        assert [(c.finish, c.parents) for c in outcome.candidates] == [("stop", ())] * 8
+        assert [(r.n, r.params.max_tokens, r.params.temperature) for r in engine.requests] == [
+            (1, 300, 0.0),
+            (7, (300 - 5) // 7, 0.8),
+        ]
+
+    @pytest.mark.parametrize(("tokens", "num_answers"), [(4, 0), (5, 1), (10, 2), (19, 3), (20, 4), (25, 5)])
+    def test_is_spent_to_the_end(self, tokens, num_answers):
+        @dataclass
+        class Cut(Scripted):
+            def _one(self, request, i):
+                most = request.params.max_tokens
+                whole = super()._one(request, i)
+                if most >= 5:
+                    return whole
+                return replace(whole, text="…", finish="length", usage=Usage(completion=most))
+
+        outcome = solve(Cut(), self.tree, budget=Budget(tokens=tokens))
+        assert [c.finish for c in outcome.candidates] == ["stop"] * num_answers or num_answers == 0
+        assert total(outcome.usage).completion <= tokens
+
+    def test_makes_steps_shorter_before_it_ends_the_search(self):
+        engine = Scripted()
+        outcome = solve(engine, self.tree, budget=Budget(tokens=1500))
+        assert [r.params.max_tokens for r in engine.requests][:2] == [1500 // 2 // 8, (1500 - 40) // 2 // 8]
+        assert (outcome.stopped, len(outcome.candidates)) == ("done", 24)
+        assert not outcome.notes
+
+    def test_says_where_it_cut_a_step(self):
+        @dataclass
+        class Long(Scripted):
+            def _one(self, request, i):
+                most = request.params.max_tokens
+                return Completion(text="…", finish="length", usage=Usage(completion=most))
+
+        for tokens, is_said in ((1500, True), (99_999, False)):
+            notes = solve(Long(), self.tree, budget=Budget(tokens=tokens)).notes
+            assert any("cut before step_tokens" in note for note in notes) == is_said
+
+    def test_of_engines_that_count_nothing_ends_too(self):
+        @dataclass
+        class Mute(Scripted):
+            def _one(self, request, i):
+                return replace(super()._one(request, i), usage=Usage())
+
+        assert len(solve(Mute(), self.tree, budget=Budget(tokens=100)).candidates) == 8
+
+
+def test_draws_that_are_left_go_on_from_the_same_step_differently():
+    engine = Scripted(fail=lambda r: bool(r.prefix) and bool(r.params.stop))
+    tree = Tree(search=Beam(n=2, width=2), verifier=Counting())
+    outcome = solve(engine, tree, budget=Budget(samples=6))
+    assert sum(c.finish == "stop" for c in outcome.candidates) == 2
+
+    @dataclass
+    class Same(Scripted):
+        def _one(self, request, i):
+            return super()._one(request, 0)
+
+    engine = Same(lines=LINES * 2)
+    outcome = solve(engine, Tree(search=Beam(n=16), verifier=Counting()), budget=Budget(samples=20))
+    rest = [(r.prefix, r.n, r.params.temperature) for r in engine.requests[1:]]
+    assert rest == [("ตัวเลข: ๓ (0)\n", 1, 0.0), ("ตัวเลข: ๓ (0)\n", 3, 0.8)]
+    assert len(outcome.candidates) == 20
+
+
+@dataclass
+class Clock:
+    now: float = 0.0
+
+    def monotonic(self):
+        return self.now
+
+
+class TestNearTheDeadline:
+    def searched(self, monkeypatch, engine):
+        clock = Clock()
+        for module in ("context", "strategies.tree"):
+            monkeypatch.setattr(f"nbest.{module}.time", clock)
+
+        async def slow(prompt, candidates, ctx):
+            clock.now += 10
+            return [Score(value=1.0) for _ in candidates]
+
+        return solve(engine, Tree(search=Beam(n=2), verifier=slow), budget=Budget(seconds=45))
+
+    def test_a_search_that_would_be_late_finishes_early(self, monkeypatch):
+        engine = Scripted(lines=("…",) * 20)
+        outcome = self.searched(monkeypatch, engine)
+        assert (outcome.stopped, outcome.selection.winner.finish) == ("deadline", "stop")
+        assert [r.prefix.count("\n") for r in engine.requests] == [0, 1, 2, 3]
+
+    def test_one_that_has_an_answer_goes_on(self, monkeypatch):
+        @dataclass
+        class Brief(Scripted):
+            def _one(self, request, i):
+                return super()._one(request, i) if request.prefix or i else Completion(text="๔๒")
+
+        engine = Brief(lines=("…",) * 20)
+        outcome = self.searched(monkeypatch, engine)
+        assert (outcome.stopped, outcome.text) == ("deadline", "๔๒")
+        assert [r.prefix.count("\n") for r in engine.requests] == [0, 1, 2, 3, 4]
+
+
+class TestAVerifierThatFails:
+    def searched(self, error, first_failure, **how):
+        engine, calls = Scripted(**how), []
+
+        async def verifier(prompt, candidates, ctx):
+            calls.append([c.text for c in candidates])
+            if len(calls) >= first_failure:
+                raise error
+            return [Score(value=0.5) for _ in candidates]
+
+        return solve(engine, Tree(search=Beam(n=4, width=2), verifier=verifier)), calls
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            EngineError("down"),
+            EngineTimeoutError("late"),
+            *(EngineHttpError("no", status=status) for status in (400, 413, 422, 429, 503)),
+        ],
+        ids=str,
+    )
+    @pytest.mark.parametrize("first_failure", [2, 3])
+    def test_later_leaves_texts_without_a_value(self, error, first_failure):
+        outcome, calls = self.searched(error, first_failure)
+        assert outcome.selection.winner.finish == "stop"
+        assert len(outcome.candidates) == 12
+        assert len(calls) == 3
+        assert len(outcome.selection.details["values"]) == 4 * (first_failure - 1)
+        assert any(f"the verifier failed, and some texts have no value: {error}" in n for n in outcome.notes)
+
+    @pytest.mark.parametrize("error", [EngineTimeoutError("late"), EngineHttpError("no", status=400)])
+    def test_at_once_is_said(self, error):
+        outcome, _ = self.searched(error, 1)
+        assert (outcome.selection, outcome.error) == (None, str(error))
+
+    @pytest.mark.parametrize("status", [401, 403, 404])
+    def test_for_a_reason_that_a_person_has_to_mend_is_said(self, status):
+        outcome, _ = self.searched(EngineHttpError("your key", status=status), 3)
+        assert (outcome.selection, outcome.error) == (None, "your key")
 
 
 def test_what_the_client_stops_at_ends_the_answer_across_steps_too():
@@ -321,9 +569,14 @@ def test_what_is_left_finishes_different_steps():
     engine = Twice(fail=lambda r: bool(r.prefix) and bool(r.params.stop))
     tree = Tree(search=Beam(n=4, width=1), verifier=Counting())
     outcome = solve(engine, tree, budget=Budget(samples=12))
-    assert [r.prefix for r in engine.requests[-2:]] == ["ตัวเลข: ๓ (1)\n", "ตัวเลข: ๓ (0)\n"]
-    assert {r.params.temperature for r in engine.requests[-2:]} == {0.0}
-    assert len(outcome.candidates) == 4 + 4 + 2
+    best, second = "ตัวเลข: ๓ (1)\n", "ตัวเลข: ๓ (0)\n"
+    assert [(r.prefix, r.n, r.params.temperature) for r in engine.requests[-4:]] == [
+        (best, 1, 0.0),
+        (second, 1, 0.0),
+        (best, 1, 0.8),
+        (second, 1, 0.8),
+    ]
+    assert len(outcome.candidates) == 4 + 4 + 4
 
 
 @pytest.mark.parametrize("error", [EngineTimeoutError("late"), EngineHttpError("404", status=404)])
@@ -381,7 +634,8 @@ def test_an_answer_that_was_cut_off_takes_no_place_among_the_finished():
 
 def test_of_unfinished_answers_that_are_worth_the_same_the_longest_is_chosen():
     tree = Tree(search=Beam(n=4, width=2), verifier=Counting(unscored=True))
-    assert solve(Scripted(), tree, budget=Budget(samples=8)).text.count("\n") == 2
+    engine = Scripted(fail=lambda r: not r.params.stop)
+    assert solve(engine, tree, budget=Budget(samples=12)).text.count("\n") == 2
 
 
 def test_a_failing_call_costs_its_branch_only():
