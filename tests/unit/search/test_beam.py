@@ -149,6 +149,23 @@ def test_lookahead_sees_through_a_first_step_that_promises_too_much():
     assert best == {0: 0.0, 1: 1.0}
 
 
+def test_rounds_bound_the_depth_where_looking_ahead_ends_early():
+    """Greedy continuations end after one step of three, so that a round is two batches and not four."""
+
+    class Endless(World):
+        def step(self, text, i, salt=0):
+            return text + "ab"[i % 2]
+
+        def is_end(self, text):
+            return text.endswith("!")
+
+        def greedy(self, text):
+            return text + "!"
+
+    _, state = walk(Beam(n=9, width=3, rounds=2, lookahead=3), Endless())
+    assert max(n.depth for n in state.nodes if n.fate == "open") == 2
+
+
 def test_draws_of_the_same_text_are_one_node_and_are_counted():
     search = Beam(n=3, width=3)
     state = search.start(0)
