@@ -31,8 +31,8 @@ class Revise:
     chain, then over the winners of the chains (`hierarchical`), or over all at once (`flat`). Without one,
     it is a majority, over all at once unless told otherwise. Every answer is scored once.
 
-    A round is one batch over all chains. A draw that fails leaves its chain as it is; at the budget or the
-    deadline what is there competes.
+    A round is one batch over all chains. A draw that fails leaves its chain as it is. Where a budget pays no
+    whole round, the first chains go on with what comes back; what is there in the end competes.
     """
 
     sequential: int = 4
@@ -83,7 +83,7 @@ class Revise:
                 asked[answer.id] = request.prompt
                 if answer.is_usable:
                     chain.append(answer)
-            if len(drawn) < self.parallel:
+            if not drawn:
                 break
         return await self._chosen(prompt, pool, chains, asked, ctx)
 

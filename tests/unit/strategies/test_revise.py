@@ -156,6 +156,18 @@ async def test_a_budget_in_the_middle_of_a_round():
     assert outcome.selection.winner.id == 0
 
 
+@pytest.mark.parametrize("answers", [[["1", "2", "3"]], [["1", "2", "3"], ["4", "5", "6"]]])
+async def test_tokens_for_one_draw_at_a_time_go_on_with_one_chain(answers):
+    outcome, _ = await revised(answers, budget=Budget(tokens=100))
+    assert [c.text for c in outcome.candidates] == ["答え：1", "答え：2", "答え：3"]
+    assert outcome.stopped == "budget"
+
+
+async def test_tokens_that_are_used_up_end_it():
+    outcome, engine = await revised([["1", "2", "3"], ["4", "5", "6"]], budget=Budget(tokens=8))
+    assert len(outcome.candidates) == len(engine.asked) == 2
+
+
 async def test_larger_runs_contain_smaller_ones():
     async def texts(**how):
         return [c.text for c in (await answer(JA, Revise(**how), {"policy": Fake()})).candidates]
