@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from random import Random
 from typing import Any, Protocol
@@ -216,7 +216,7 @@ class Context:
         return None if self.budget.tokens is None else self.budget.tokens - self._tokens_granted
 
     @contextmanager
-    def held_back(self, samples: int, tokens: int) -> Iterator[None]:
+    def held_back(self, samples: int, tokens: int) -> Generator[None]:
         """Meanwhile the budget is smaller by so much, for everybody."""
         self._samples_granted += samples
         self._tokens_granted += tokens
@@ -255,7 +255,9 @@ class Context:
         if self.budget.tokens is not None and n > 0:
             left = self.budget.tokens - self._tokens_granted
             if left < n * max_tokens:
-                self.note("the token budget counts a draw at its max_tokens until it is there: fewer were drawn")
+                self.note(
+                    "the token budget counts a draw at its max_tokens until it is there: fewer were drawn"
+                )
             n = min(n, max(1, left // max_tokens))
             max_tokens = min(max_tokens, left)
         if n < request.n or max_tokens < request.params.max_tokens:

@@ -31,6 +31,8 @@ class Best:
         scored = zip(pool, await self.scorer(prompt, pool, ctx), strict=True)
         scores = {c.id: s.value for c, s in scored if s.value is not None}
         if not scores:
-            ctx.fall_back(f"{spec_of(self.scorer)} scored no candidate: {spec_of(self.fallback)} chose instead")
+            ctx.fall_back(
+                f"{spec_of(self.scorer)} scored no candidate: {spec_of(self.fallback)} chose instead"
+            )
             return await self.fallback(prompt, pool, ctx)
         return chosen(argmax([c for c in pool if c.id in scores], scores), scores=scores)

@@ -75,7 +75,10 @@ def test_calls_under_one_index_without_arguments():
 @pytest.mark.parametrize("ids", [("a", "a", "a"), ("a", "b", "c"), ("a", None, None)])
 def test_a_name_that_comes_with_each_part_is_said_once(ids):
     _, drawn = stream(
-        call(0, ids[0], "погода", ""), call(0, ids[1], "погода", '{"x"'), call(0, ids[2], "погода", ":1}"), END
+        call(0, ids[0], "погода", ""),
+        call(0, ids[1], "погода", '{"x"'),
+        call(0, ids[2], "погода", ":1}"),
+        END,
     )
     assert drawn.tool_calls == (ToolCall(id="a", name="погода", arguments='{"x":1}'),)
 
