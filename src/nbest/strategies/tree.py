@@ -26,7 +26,7 @@ from nbest.strategies.worth import Worth
 from nbest.types import Candidate, Prompt, Request, Score, Selection, replace
 
 _LEAST_PART = 4
-"""A round is not drawn for less than this part of `step_tokens`, or its steps would say too little."""
+"""A round is not drawn for less than this part of a step's tokens, or its steps would say too little."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +177,8 @@ class _Climb:
                 return requests
             room = (ctx.tokens_left or 0) // sum(r.n for r in requests)
             shorter = [_within(r, room) for r in requests]
-            if room < max(1, self._steps.step_tokens // _LEAST_PART) or not ctx.can_grant(shorter):
+            wanted = max(r.params.max_tokens for r in requests)
+            if room < max(1, wanted // _LEAST_PART) or not ctx.can_grant(shorter):
                 return []
         return shorter
 

@@ -392,6 +392,11 @@ class TestATokenBudget:
         assert (outcome.stopped, len(outcome.candidates)) == ("done", 24)
         assert not outcome.notes
 
+    def test_is_measured_by_the_clients_max_tokens_where_these_are_fewer(self):
+        engine, prompt = Scripted(), replace(PROMPT, overrides=Overrides(max_tokens=20))
+        asyncio.run(answer(prompt, self.tree, {"policy": engine}, budget=Budget(tokens=150)))
+        assert (engine.requests[0].n, engine.requests[0].params.max_tokens) == (8, (150 - 20) // 8)
+
     def test_says_where_it_cut_a_step(self):
         @dataclass
         class Long(Scripted):
