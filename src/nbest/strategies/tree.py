@@ -130,6 +130,8 @@ class _Climb:
             if ctx.stopped != "done":
                 break
             took_s = time.monotonic() - began
+        for note in state.notes:
+            ctx.note(note)
         self._worth.settle(state.nodes, self._drawn)
         if not self._finished():
             await self._finish()

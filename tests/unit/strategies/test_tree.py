@@ -720,3 +720,9 @@ def test_nonsense_parameters_are_said(spec):
 def test_the_search_may_stand_without_its_name():
     tree = registry.parse("strategies", "tree(beam(n=16, width=4), verifier=logprob)")
     assert tree == Tree(search=Beam(n=16, width=4), verifier=Logprob())
+
+
+def test_what_a_search_notes_is_said():
+    strategy = registry.parse("strategies", "particles(n=2, potential=odds, verifier=logprob)")
+    notes = " ".join(solve(Fake(), strategy).notes)
+    assert "use potential=exp" in notes
