@@ -93,6 +93,11 @@ def tokens(result: Result) -> str:
     return f"{count(round(read))} + {count(round(drawn))}"
 
 
+def share(found: Estimate) -> Estimate:
+    """Nothing is right more often than always, whatever was estimated from few prompts."""
+    return Estimate(found.value, max(0.0, found.low), min(100.0, found.high))
+
+
 def baselines(results: Results) -> Table:
     """What needs no verifier."""
     study = results.study
@@ -107,7 +112,7 @@ def baselines(results: Results) -> Table:
             found = study.best_of(n, VERIFIERS[0], how)
             if n > 1 or how != "any":
                 label = "one sample" if n == 1 and how == "majority" else name
-                rows.append((label, str(n), SCALE.interval(study.mean(found.right)), tokens(found)))
+                rows.append((label, str(n), SCALE.interval(share(study.mean(found.right))), tokens(found)))
     columns = ("method", "n", "right, %", "tokens, read + drawn")
     return Table(title="Without a verifier", columns=columns, rows=tuple(rows))
 
