@@ -256,7 +256,7 @@ class Context:
             left = self.budget.tokens - self._tokens_granted
             if left < n * max_tokens:
                 self.note(
-                    "the token budget counts a draw at its max_tokens until it is there: fewer were drawn"
+                    "the token budget counts a draw at its max_tokens until it is there: fewer or shorter ones were drawn"
                 )
             n = min(n, max(1, left // max_tokens))
             max_tokens = min(max_tokens, left)

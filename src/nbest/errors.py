@@ -70,6 +70,10 @@ class EngineTimeoutError(EngineError):
     is_transient = True
 
 
+REFUSED = frozenset({400, 413, 422})
+"""What servers answer where a text does not suit them, such as one that is too long; another may."""
+
+
 class EngineHttpError(EngineError):
     """A server answered with an error status."""
 

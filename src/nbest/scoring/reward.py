@@ -10,12 +10,12 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from nbest.context import Context
-from nbest.errors import EngineError, EngineHttpError, EngineTimeoutError, InputError
+from nbest.errors import REFUSED, EngineError, EngineHttpError, EngineTimeoutError, InputError
 from nbest.scoring.aggregate import Reduce, aggregate
 from nbest.scoring.endpoint import Endpoint, before_deadline, count_call
 from nbest.scoring.kept import kept
 from nbest.scoring.merge import Merger
-from nbest.scoring.rewardbatch import NOT_THERE, REFUSED, ask_texts, readings_of
+from nbest.scoring.rewardbatch import NOT_THERE, ask_texts, readings_of
 from nbest.scoring.rewardwire import (
     REPLIES,
     Api,

@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
-from nbest.errors import EngineError, EngineHttpError, InputError
+from nbest.errors import REFUSED, EngineError, EngineHttpError, InputError
 from nbest.scoring.endpoint import Endpoint
 from nbest.scoring.rewardwire import REPLIES, Api, Reading, Reply, text_body
 from nbest.types import Json
 
 NOT_THERE = frozenset({404, 405, 501})
-REFUSED = frozenset({400, 413, 422})
 
 
 class Read(NamedTuple):

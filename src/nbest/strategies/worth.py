@@ -6,14 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from nbest.answers.calls import said
 from nbest.context import Context
-from nbest.errors import EngineError, EngineHttpError
+from nbest.errors import REFUSED, EngineError, EngineHttpError
 from nbest.protocols import Scorer
 from nbest.scoring.aggregate import Reduce, aggregate
 from nbest.search.machine import Expansion, Node
 from nbest.types import Candidate, Prompt, Score, replace
-
-_REFUSED = frozenset({400, 413, 422})
-"""What servers answer where a text does not suit them, such as one that is too long."""
 
 
 class Worth:
@@ -91,7 +88,7 @@ class Worth:
 
 def _is_for_a_person(error: EngineError) -> bool:
     """Whether a server refuses whoever asks, whatever the text."""
-    return isinstance(error, EngineHttpError) and not error.is_transient and error.status not in _REFUSED
+    return isinstance(error, EngineHttpError) and not error.is_transient and error.status not in REFUSED
 
 
 def _text(candidate: Candidate) -> tuple[str, bool]:
