@@ -156,9 +156,13 @@ class Service:
         finally:
             visit.seconds, visit.ended = time.monotonic() - started, time.time()
             self.limits.charge(visit.key, visit.watching.num_tokens)
-            _end_span(visit)
-            for listener in self._told:
-                listener(visit)
+            # Behind the reply, which goes out in this turn of the loop: a thread that wakes up would hold it up.
+            asyncio.get_running_loop().call_soon(self._tell_all, visit)
+
+    def _tell_all(self, visit: Visit) -> None:
+        _end_span(visit)
+        for listener in self._told:
+            listener(visit)
 
     async def _visited(self, request: web.Request, api: Api, visit: Visit) -> web.StreamResponse:
         visit.key = self.keys.who(_lower(request))
