@@ -232,7 +232,7 @@ class Context:
             id=id_,
             text=request.prefix + c.text,
             finish=c.finish,
-            params=request.part(i, 1).params,
+            params=request.params_of(i),
             engine=c.engine or engine,
             usage=c.usage,
             logprobs=c.logprobs,
@@ -260,7 +260,7 @@ class Context:
                 )
             n = min(n, max(1, left // max_tokens))
             max_tokens = min(max_tokens, left)
-        if n < request.n or max_tokens < request.params.max_tokens:
+        if is_less := n < request.n or max_tokens < request.params.max_tokens:
             self.stopped = "budget"
         if n < 1 or max_tokens < 1:
             return None
@@ -269,7 +269,11 @@ class Context:
             return None
         self._samples_granted += n
         self._tokens_granted += n * max_tokens
-        return replace(request, n=n, params=replace(request.params, max_tokens=max_tokens))
+        return (
+            replace(request, n=n, params=replace(request.params, max_tokens=max_tokens))
+            if is_less
+            else request
+        )
 
     async def _draw_all(self, requests: Sequence[Request]) -> list[list[Completion]]:
         """Every request at once; each gives exactly its n completions, failed ones included."""

@@ -48,7 +48,7 @@ def misfit(prompt: Prompt, completion: Completion | Candidate) -> str | None:
     A tool call is held against the tools, `tool_choice` and `parallel_tool_calls`. It is no answer yet, and
     fits any `response_format`.
     """
-    if completion.error is not None:
+    if completion.error is not None or not (prompt.overrides and prompt.overrides.body):
         return None
     if problem := _miscalled(prompt, completion.tool_calls):
         return f"does not fit {problem}"

@@ -179,13 +179,20 @@ def spec_of(plugin: Any) -> str:
         return str(plugin)
     name = name_of(type(plugin))
     shown = [
-        f"{f.name}={_literal(getattr(plugin, f.name))}"
-        for f in dataclasses.fields(plugin)
-        if f.init and f.repr and getattr(plugin, f.name) != _default(f)
+        f"{parameter}={_literal(value)}"
+        for parameter, default in _parameters(type(plugin))
+        if (value := getattr(plugin, parameter)) != default
     ]
     return f"{name}({', '.join(shown)})" if shown else name
 
 
+@cache
+def _parameters(cls: type) -> tuple[tuple[str, Any], ...]:
+    """Names and defaults of what a spec can say."""
+    return tuple((f.name, _default(f)) for f in dataclasses.fields(cls) if f.init and f.repr)
+
+
+@cache
 def name_of(cls: type) -> str:
     """The registry name of a class; its own name where it has none."""
     target = f"{cls.__module__}:{cls.__name__}"

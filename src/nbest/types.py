@@ -104,10 +104,12 @@ class SamplingParams(Value, frozen=True, kw_only=True):
             raise ValueError(f"top_p must be above 0 and at most 1, got {self.top_p}")
         if not 0 <= self.min_p <= 1:
             raise ValueError(f"min_p must be between 0 and 1, got {self.min_p}")
-        for name, least in (("max_tokens", 1), ("top_k", 0), ("logprobs", 0)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise ValueError(f"{name} must be at least {least}, got {value}")
+        if self.max_tokens < 1:
+            raise ValueError(f"max_tokens must be at least 1, got {self.max_tokens}")
+        if self.top_k < 0:
+            raise ValueError(f"top_k must be at least 0, got {self.top_k}")
+        if self.logprobs is not None and self.logprobs < 0:
+            raise ValueError(f"logprobs must be at least 0, got {self.logprobs}")
 
 
 class Request(Value, frozen=True, kw_only=True):
@@ -130,9 +132,12 @@ class Request(Value, frozen=True, kw_only=True):
 
     def part(self, start: int, n: int) -> Request:
         """Draws start … start + n − 1, under the seeds that they have in the whole."""
+        return self if (start, n) == (0, self.n) else replace(self, n=n, params=self.params_of(start))
+
+    def params_of(self, i: int) -> SamplingParams:
+        """The parameters of draw i, under its own seed."""
         seed = self.params.seed
-        params = self.params if seed is None or start == 0 else replace(self.params, seed=seed + start)
-        return replace(self, n=n, params=params)
+        return self.params if seed is None or i == 0 else replace(self.params, seed=seed + i)
 
 
 class Usage(Value, frozen=True, kw_only=True):

@@ -39,6 +39,8 @@ def classes(answers: Sequence[Answer | None]) -> list[str | None]:
     """
     same = _same_mathematics(answers)
     readings = [tuple(dict.fromkeys(same.get(r, r) for r in a.readings)) if a else () for a in answers]
+    if all(len(r) < 2 for r in readings):  # noqa: PLR2004
+        return [r[0] if r else None for r in readings]
     sole = Counter(r[0] for r in readings if len(r) == 1)
     total = Counter(reading for r in readings for reading in r)
     first = Counter(r[0] for r in readings if r)

@@ -22,6 +22,8 @@ def data_keys(texts: Sequence[str | None]) -> list[str | None]:
     way, as they do their reasoning, tells none apart; all are None where that is so of every field.
     """
     objects = [_object(t) for t in texts]
+    if not any(objects):
+        return [None] * len(texts)
     told = Counter(field for o in objects if o for field in o.items())
     shared = {name for (name, _), num in told.items() if num > 1}
     return [

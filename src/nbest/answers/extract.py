@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
@@ -54,9 +55,8 @@ def _marked(norm: str, conv: Convention) -> Answer | None:
     return None
 
 
-def _boxed(norm: str) -> list[str]:
+def _boxed(norm: str) -> Iterator[str]:
     r"""Contents of `\boxed{…}` with balanced braces, last first."""
-    spans: list[str] = []
     end = len(norm)
     for _ in range(_MAX_TRIES):
         end = max(norm.rfind("\\boxed", 0, end), norm.rfind("\\fbox", 0, end))
@@ -67,9 +67,8 @@ def _boxed(norm: str) -> list[str]:
         for i in range(start, min(len(norm), start + 2000) if start >= 0 else start):
             depth += (norm[i] == "{") - (norm[i] == "}")
             if depth == 0:
-                spans.append(norm[start + 1 : i])
+                yield norm[start + 1 : i]
                 break
-    return spans
 
 
 def _markers(norm: str, conv: Convention) -> list[int]:

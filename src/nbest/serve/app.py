@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from uuid import uuid4
 
 import msgspec
@@ -138,7 +139,9 @@ class Service:
         visit = Visit(id=f"{api.prefix}{uuid4().hex}", endpoint=request.path)
         started = time.monotonic()
         if self._tracing:
-            visit.span = self._tracing.start(request.path, _lower(request))
+            visit.span = self._tracing.start(
+                request.path, {name.lower(): value for name, value in request.headers.items()}
+            )
         try:
             return await self._visited(request, api, visit)
         except RefusalError as e:
@@ -165,7 +168,7 @@ class Service:
             listener(visit)
 
     async def _visited(self, request: web.Request, api: Api, visit: Visit) -> web.StreamResponse:
-        visit.key = self.keys.who(_lower(request))
+        visit.key = self.keys.who(request.headers)
         if request.content_type != "application/json":
             raise RefusalError(415, "send JSON, with  Content-Type: application/json")
         gateway = self._open(request.path)
@@ -249,10 +252,10 @@ class Service:
                 kind="server_error",
                 code="deadline",
             ) from None
-        seconds = job.budget.seconds
-        if seconds is not None:
-            seconds = max(0.0, seconds - (time.monotonic() - came))
-        return dataclasses.replace(job, budget=msgspec.structs.replace(job.budget, seconds=seconds))
+        if job.budget.seconds is None:
+            return job
+        left_s = max(0.0, job.budget.seconds - (time.monotonic() - came))
+        return dataclasses.replace(job, budget=msgspec.structs.replace(job.budget, seconds=left_s))
 
     def _open(self, path: str) -> Gateway:
         """Raises `RefusalError` where this cannot be answered now, or not by this engine."""
@@ -270,7 +273,7 @@ class Service:
         return self.gateway
 
     async def _models(self, request: web.Request) -> web.Response:
-        self.keys.who(_lower(request))
+        self.keys.who(request.headers)
         rows: list[dict[str, Json]] = [
             {"object": "model", "created": 0, "owned_by": "nbest", **row} for row in self.gateway.rows()
         ]
@@ -298,7 +301,7 @@ class Service:
 
     async def _metrics(self, request: web.Request) -> web.Response:
         """For Prometheus. Not for clients: with keys it takes one of them."""
-        self.keys.who(_lower(request))
+        self.keys.who(request.headers)
         text = self._exposition() if self._exposition else b""
         return web.Response(body=text, headers={"Content-Type": METRICS_TYPE})
 
@@ -338,10 +341,7 @@ def _end_span(visit: Visit) -> None:
         )
 
 
-def _lower(request: web.Request) -> dict[str, str]:
-    return {name.lower(): value for name, value in request.headers.items()}
-
-
+@lru_cache(maxsize=64)
 def _is_local(host: str) -> bool:
     """Whether a Host header names this machine."""
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host

@@ -44,7 +44,7 @@ class Keys:
         self._keys = tuple(keys)
 
     def who(self, headers: Mapping[str, str]) -> Key:
-        """By `Authorization: Bearer`, `api-key` or `x-api-key`; names of headers in lower case.
+        """By `Authorization: Bearer`, `api-key` or `x-api-key`; `headers` take names in lower case.
 
         Every key is compared, in constant time, whichever fits. Raises `RefusalError` (401).
         """

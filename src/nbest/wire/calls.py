@@ -42,6 +42,8 @@ def tool_calls(called: Json, legacy: Json) -> tuple[ToolCall, ...]:
 
     Raises `ValueError` for a call without a name, and for arguments that are no JSON object.
     """
+    if not (called or legacy):
+        return ()
     try:
         calls = msgspec.convert(called or [], list[_Call])
         if not calls and legacy:

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import json
+import time
+import urllib.request
 from dataclasses import dataclass, field
 
 import pytest
@@ -826,3 +828,29 @@ async def test_a_reloaded_configuration_leaves_requests_under_way_alone():
         slow.gate.set()
         assert (await asked)[2]["choices"][0]["message"]["content"] == "old"
         await retired
+
+
+async def test_who_is_told_of_a_request_hears_of_it_behind_the_reply():
+    over = []
+
+    def listen(visit):
+        time.sleep(0.5)  # holds up the loop, and with it whatever was not sent
+        over.append(time.monotonic())
+
+    def ask(base):
+        body = {"model": "fake", "messages": [{"role": "user", "content": QUESTIONS[5]}]}
+        with urllib.request.urlopen(
+            urllib.request.Request(
+                f"{base}/v1/chat/completions",
+                data=json.dumps(body).encode(),
+                headers={"Content-Type": "application/json"},
+            )
+        ) as reply:
+            assert json.loads(reply.read())["choices"]
+        return time.monotonic()
+
+    async with serving(Scripted()) as client:
+        client.service.tell(listen)
+        replied = await asyncio.to_thread(ask, client.base)
+    assert over
+    assert replied < over[0]

@@ -98,7 +98,7 @@ class Cache(Layer):
 
 def _key(name: str, request: Request, i: int) -> bytes:
     """SHA-256 of what draw i depends on; whose work it is and the prompt's id are not part of that."""
-    params = request.part(i, 1).params
+    params = request.params_of(i)
     index = i if params.seed is None else 0
     what = (_FORMAT, name, request.prompt.messages, request.prefix, params, index)
     own = own_fields(request)
