@@ -15,7 +15,7 @@ from aiohttp import web
 from nbest import registry
 from nbest.errors import EngineError, InputError, NbestError
 from nbest.serve.app import Service
-from nbest.serve.config import ServeSettings, check_bind, read
+from nbest.serve.config import ServeSettings, read
 from nbest.serve.gateway import Gateway
 from nbest.serve.telling import Telling
 from nbest.serve.tracing import tracing
@@ -26,8 +26,7 @@ _ASK_AGAIN_S = 2.0
 
 def serve(file: str | None, flags: Mapping[str, Any], *, insecure: bool = False) -> None:
     """Runs until SIGTERM or Ctrl-C. Raises `NbestError` for a configuration that cannot work."""
-    settings = read(file, flags)
-    check_bind(settings.serve, insecure=insecure)
+    settings = read(file, flags, insecure=insecure)
     asyncio.run(_Server(settings, file, flags, insecure=insecure).run())
 
 
@@ -120,8 +119,8 @@ class _Server:
         async with self._reading:
             gateway = None
             try:
-                settings = read(self._file, self._flags)
-                check_bind(settings.serve, insecure=self._insecure, host=self._settings.serve.host)
+                listens_at = self._settings.serve.host
+                settings = read(self._file, self._flags, insecure=self._insecure, listens_at=listens_at)
                 gateway = Gateway(settings)
                 await gateway.start()
             except NbestError as e:

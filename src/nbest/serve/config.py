@@ -112,10 +112,14 @@ class ServeSettings(AnswerSettings, frozen=True, kw_only=True, forbid_unknown_fi
     """Names that clients may use for strategies."""
 
 
-def read(file: str | None, flags: Mapping[str, Any]) -> ServeSettings:
+def read(
+    file: str | None, flags: Mapping[str, Any], *, insecure: bool = False, listens_at: str | None = None
+) -> ServeSettings:
     """The file's settings with every flag that is not None over them; flags are named as settings are.
 
-    Raises `InputError`, for what the file says with the line that says it.
+    `listens_at` is the host of a gateway that runs, whatever the settings say now. Raises `InputError`, for
+    what the file says with the line that says it; and, unless `insecure`, where anybody on the network could
+    spend what the gateway spends.
     """
     of_serve = {k: v for k, v in flags.items() if k in Serve.__struct_fields__ and v is not None}
     of_answers = {k: v for k, v in flags.items() if k not in Serve.__struct_fields__}
@@ -136,21 +140,16 @@ def read(file: str | None, flags: Mapping[str, Any]) -> ServeSettings:
         raise InputError(
             f"deadline {chosen.serve.deadline:g} is longer than max_deadline {chosen.serve.max_deadline:g}"
         )
+    host = chosen.serve.host if listens_at is None else listens_at
+    if not (insecure or chosen.serve.keys or _is_loopback(host)):
+        problem = (
+            f"host {host} lets other machines in and there are no keys: make one with  nbest serve --new-key"
+            " NAME  and put it into --config; or listen on 127.0.0.1; or say --insecure"
+        )
+        if toml and "host" not in of_serve and listens_at is None:
+            raise toml.error(("serve", "host"), problem)
+        raise InputError(problem)
     return chosen
-
-
-def check_bind(serve: Serve, *, insecure: bool, host: str | None = None) -> None:
-    """Raises `InputError` where anybody on the network could spend what the gateway spends.
-
-    `host` is where it listens already, whatever `serve` says.
-    """
-    host = serve.host if host is None else host
-    if insecure or serve.keys or _is_loopback(host):
-        return
-    raise InputError(
-        f"host {host} lets other machines in and there are no keys: make one with  nbest serve --new-key NAME"
-        "  and put it into --config; or listen on 127.0.0.1; or say --insecure"
-    )
 
 
 def _check_pool(toml: TomlFile | None, chosen: ServeSettings) -> None:

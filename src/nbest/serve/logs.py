@@ -76,7 +76,7 @@ class Logs:
             line["failed"] = sum(not c.is_usable for c in outcome.candidates)
             line["stopped"] = outcome.stopped
         if error is not None:
-            line["error"] = getattr(error, "code", None) or _kind(error)
+            line["error"] = getattr(error, "code", None) or getattr(error, "kind", None) or _kind(error)
         if kinds := Counter(map(_kind, upstream_errors)):
             line["upstream_errors"] = kinds
         if self._prompts:

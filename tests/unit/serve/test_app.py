@@ -564,7 +564,6 @@ async def test_waiting_for_a_place_is_part_of_the_deadline():
     [
         (EngineHttpError("the prompt is too long", status=400), 400),
         (EngineHttpError("slow down", status=429, retry_after_s=7), 429),
-        (EngineHttpError("no key", status=401), 502),
         (EngineTimeoutError("late"), 504),
         (EngineHttpError("boom", status=500), 502),
     ],
@@ -577,6 +576,16 @@ async def test_why_nothing_was_drawn_is_told_by_the_status(error, status):
     assert str(error) in reply["error"]["message"]
     assert headers.get("Retry-After") == ("7" if status == 429 else None)
     assert [v.status for v in visits] == [status]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_client_is_not_told_where_the_gateways_key_comes_from(status):
+    error = EngineHttpError("gpu-7.internal answered 401; the key came from GPU_KEY", status=status)
+    async with serving(Scripted(texts=[error])) as client:
+        got, _, reply = await client.post()
+    assert (got, reply["error"]["code"]) == (502, "upstream_key")
+    assert "GPU_KEY" not in str(reply)
+    assert "gpu-7" not in str(reply)
 
 
 async def test_a_bug_in_an_engine_costs_its_request():

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from nbest.errors import InputError
-from nbest.serve.config import Key, Serve, check_bind, read
+from nbest.serve.config import Key, Serve, read
 
 ROOT = Path(__file__).parents[3]
 
@@ -144,16 +144,29 @@ def test_hashes_are_not_shown(tmp_path):
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "gateway.example.org", ""])
 def test_a_public_address_needs_keys(host, tmp_path):
-    public = read(None, {"host": host})
-    with pytest.raises(InputError, match="--new-key NAME"):
-        check_bind(public.serve, insecure=False)
-    check_bind(public.serve, insecure=True)
-    check_bind(read(written(tmp_path, GOOD), {"host": host}).serve, insecure=False)
+    with pytest.raises(InputError, match=r"^host .* --new-key NAME"):
+        read(None, {"host": host})
+    assert read(None, {"host": host}, insecure=True).serve.host == host
+    assert read(written(tmp_path, GOOD), {"host": host}).serve.host == host
+
+
+def test_a_public_address_in_the_file_is_an_error_with_its_line(tmp_path):
+    file = written(tmp_path, '[serve]\nport = 9000\nhost = "0.0.0.0"\n')
+    with pytest.raises(InputError, match=r"gateway\.toml, line 3: host 0\.0\.0\.0 lets other machines in"):
+        read(file, {})
+    assert read(file, {"host": "127.0.0.1"}).serve.host == "127.0.0.1"
+
+
+def test_what_a_running_gateway_listens_at_counts_when_it_reads_again(tmp_path):
+    file = written(tmp_path, '[serve]\nhost = "0.0.0.0"\n')
+    assert read(file, {}, listens_at="127.0.0.1").serve.host == "0.0.0.0"
+    with pytest.raises(InputError, match=r"^host 192\.168\.1\.2 lets other machines in"):
+        read(None, {}, listens_at="192.168.1.2")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.1.2.3"])
 def test_this_machine_alone_needs_none(host):
-    check_bind(read(None, {"host": host}).serve, insecure=False)
+    assert read(None, {"host": host}).serve.host == host
 
 
 def test_the_documented_configuration_is_read(tmp_path):
@@ -186,4 +199,7 @@ def test_every_key_is_documented_with_its_default():
 
 
 def test_the_configuration_for_containers_is_read():
-    read(str(ROOT / "deploy" / "gateway.toml"), {"host": "0.0.0.0"})
+    file = str(ROOT / "deploy" / "gateway.toml")
+    read(file, {})
+    with pytest.raises(InputError, match="--new-key"):  # until its keys are written
+        read(file, {"host": "0.0.0.0"})
