@@ -38,8 +38,9 @@ VOTES = ("optillm none", "optillm majority", "its_hub sc")
 JUDGED = ("optillm bon",)
 
 
-async def start(stand, only):
-    """(system, N) → (process, what a request says besides), of those in `only`."""
+async def start(stand, args):
+    """(system, N) → (process, what a request says besides), of those in `args.only` and `args.beside`."""
+    only = args.only
     upstream = await stand.upstream()
     routes = {("bare", n): (upstream, {"n": n}) for n in SIZES}
     if "nbest" in only:
@@ -47,6 +48,9 @@ async def start(stand, only):
         for name in PRESETS:
             routes |= {(f"nbest {name}", n): (ours, {"model": f"fake@{name}{n}"}) for n in SIZES if n > 1}
         routes["nbest vote", 1] = (ours, {"model": "fake@vote1"})
+    for source in args.beside:
+        other = await stand.nbest(upstream, source=source)
+        routes |= {(str(source), n): (other, {"model": f"fake@vote{n}"}) for n in SIZES}
     if "its_hub" in only:
         its_hub = await stand.its_hub(upstream)
         routes |= {("its_hub sc", n): (its_hub, {"budget": n}) for n in SIZES}
@@ -82,7 +86,7 @@ def row(system, n, clients, number, seen):
 
 async def measure(args, write):
     with Stand(args.peers) as stand:
-        routes = await start(stand, args.only)
+        routes = await start(stand, args)
         for process, extra in routes.values():  # what is only done once
             await loop(process.port, extra, 4, count=8)
         order = random.Random(0)
@@ -110,7 +114,10 @@ def table(rows):
         " RSS MB | errors |\n|" + "---|" * 12
     )
     for clients, n in sorted({(r["clients"], r["n"]) for r in rows}):
-        for system, how in HOW.items():
+        others = {
+            r["system"]: "another nbest: one upstream call, vote" for r in rows if r["system"] not in HOW
+        }
+        for system, how in (HOW | others).items():
             if found := of(rows, system, n, clients):
                 p10, p50, p95, rps, cpu, rss = (
                     median(rows, system, n, clients, k)
@@ -182,6 +189,13 @@ def main():
     ask.add_argument("--peers", type=Path, default=Path(".venv-peers"))
     ask.add_argument(
         "--only", nargs="+", default=["nbest", "optillm", "its_hub"], help="nbest, optillm, its_hub"
+    )
+    ask.add_argument(
+        "--beside",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="src folders of other commits of nbest, from git worktrees",
     )
     ask.add_argument("--n", type=int, nargs="+", default=list(SIZES))
     ask.add_argument("--clients", type=int, nargs="*", default=[32, 128], help="besides the one client")

@@ -107,13 +107,17 @@ class Stand:
         command += ["--lines", str(lines)]
         return await self.start("upstream", command, path="/v1/models")
 
-    async def nbest(self, upstream):
+    async def nbest(self, upstream, source=None):
+        """Of this environment, or of another folder with the package in it."""
         specs = {f"{name}{n}": spec.format(n=n) for name, spec in PRESETS.items() for n in SIZES}
         config = self.home / "gateway.toml"
         config.write_text("[presets]\n" + "".join(f'{name} = "{spec}"\n' for name, spec in specs.items()))
         command = [sys.executable, "-m", "nbest", "serve", "--config", str(config), "--port", "{port}"]
         command += ["--engine", f"openai:http://127.0.0.1:{upstream.port}/v1", "--strategy", specs["vote8"]]
-        return await self.start("nbest", command, path="/ready")
+        env = {"PYTHONPATH": str(source.resolve())} if source else None
+        return await self.start(
+            f"nbest-{source.resolve().parent.name}" if source else "nbest", command, path="/ready", env=env
+        )
 
     async def optillm(self, upstream, n):
         command = [str(self._environment("optillm") / "optillm"), "--model", "fake", "--host", "127.0.0.1"]
