@@ -36,6 +36,8 @@ class Upstream:
     calls: tuple[dict[str, str], ...] = ()
     """Name and arguments of functions that every reply calls, with its text as null."""
     reasoning: str | None = None
+    reasoning_name: str = "reasoning_content"
+    """vLLM: reasoning."""
     streams: str = "events"
     """events (server-sent), or ignored: the reply comes in one piece."""
     fragment: int | None = None
@@ -162,8 +164,8 @@ class Upstream:
         message = choice["message"] if is_chat else {"content": choice["text"]}
         if is_chat:
             events.append(chunk({"role": "assistant", "content": None if message["content"] is None else ""}))
-        if message.get("reasoning_content"):
-            events += [chunk({"reasoning_content": word}) for word in message["reasoning_content"].split()]
+        if thought := message.get(self.reasoning_name):
+            events += [chunk({self.reasoning_name: word}) for word in thought.split()]
         words = re.findall(r"\s*\S+|\s+\Z", message["content"] or "")
         for i, word in enumerate(words):
             rows = {"logprobs": _part(choice["logprobs"], i)} if "logprobs" in choice else {}
@@ -217,7 +219,7 @@ class Upstream:
             echo = last["content"] if self.is_echoing and last["role"] == "assistant" else ""
             choice["message"] = {"role": "assistant", "content": echo + text}
             if self.reasoning:
-                choice["message"]["reasoning_content"] = self.reasoning
+                choice["message"][self.reasoning_name] = self.reasoning
             if self.calls:
                 made = [
                     {"id": f"call_{j}", "type": "function", "function": c} for j, c in enumerate(self.calls)

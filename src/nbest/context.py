@@ -16,14 +16,15 @@ from nbest.meter import Meter
 from nbest.protocols import Capabilities, Engine, OnText
 from nbest.types import (
     Budget,
-    CallPiece,
     Candidate,
     Completion,
     Json,
+    Piece,
     Request,
     Role,
     SamplingParams,
     Stopped,
+    Thought,
     Usage,
     replace,
 )
@@ -52,7 +53,7 @@ class Watch(Protocol):
         """A call came back with nothing but an error."""
         ...
 
-    def wrote(self, piece: str | CallPiece) -> None:
+    def wrote(self, piece: Piece) -> None:
         """A piece of the answer, which nothing will take back."""
         ...
 
@@ -241,6 +242,7 @@ class Context:
             error=c.error or problem,
             stopped_by=c.stopped_by,
             tool_calls=c.tool_calls,
+            reasoning=c.reasoning,
         )
 
     def _grant(self, request: Request) -> Request | None:
@@ -291,12 +293,12 @@ class Context:
 
         is_alone = not self.candidates  # a call that fails after it was heard has nothing to stand behind
 
-        def wrote(text: str | CallPiece) -> None:
-            if isinstance(text, CallPiece):
-                if is_alone:
-                    watch.wrote(text)
+        def wrote(piece: Piece) -> None:
+            if not isinstance(piece, str):
+                if is_alone or isinstance(piece, Thought):
+                    watch.wrote(piece)
                 return
-            said = request.prefix[len(self.written) :] + text  # a call that fails at once has said nothing
+            said = request.prefix[len(self.written) :] + piece  # a call that fails at once has said nothing
             self.written += said
             watch.wrote(said)
 

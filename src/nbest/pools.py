@@ -11,7 +11,17 @@ import msgspec
 
 from nbest.errors import InputError
 from nbest.language import check_language
-from nbest.types import Candidate, Finish, Json, Logprobs, Message, Prompt, SamplingParams, Usage
+from nbest.types import (
+    Candidate,
+    Finish,
+    Json,
+    Logprobs,
+    Message,
+    Prompt,
+    SamplingParams,
+    ToolCall,
+    Usage,
+)
 
 _SAYS_SOMETHING = {"content", "parts", "fields"}
 _SHOWN = 40
@@ -29,6 +39,9 @@ _CANDIDATE_KEYS = {
     "parents",
     "language",
     "error",
+    "stopped_by",
+    "tool_calls",
+    "reasoning",
 }
 
 
@@ -204,6 +217,9 @@ _FOREIGN: Mapping[str, Any] = {
     "engine": str,
     "language": str,
     "parents": tuple[int, ...],
+    "stopped_by": str,
+    "tool_calls": tuple[ToolCall, ...],
+    "reasoning": str,
 }
 
 

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from nbest.context import Context
     from nbest.search.machine import Child, Expansion, State
     from nbest.types import (
-        CallPiece,
         Candidate,
         Completion,
         Json,
         Logprobs,
+        Piece,
         Prompt,
         Request,
         Score,
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     )
 
 
-OnText = Callable[["str | CallPiece"], object]
-"""Hears a text, and the calls of tools behind it, while they are written, piece by piece."""
+OnText = Callable[["Piece"], object]
+"""Hears what is thought, a text, and the calls of tools behind it, while they are written, piece by piece."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -141,12 +141,14 @@ class Request(Value, frozen=True, kw_only=True):
 
 
 class Usage(Value, frozen=True, kw_only=True):
-    """Tokens and calls; `cached` is the part of `prompt` that the engine did not compute again."""
+    """Tokens and calls; `cached` is the part of `prompt` that the engine did not compute again, and
+    `reasoning` the part of `completion` that was thought before the answer, both as far as the server says."""
 
     prompt: int = 0
     cached: int = 0
     completion: int = 0
     calls: int = 0
+    reasoning: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -154,6 +156,7 @@ class Usage(Value, frozen=True, kw_only=True):
             cached=self.cached + other.cached,
             completion=self.completion + other.completion,
             calls=self.calls + other.calls,
+            reasoning=self.reasoning + other.reasoning,
         )
 
 
@@ -186,6 +189,16 @@ class CallPiece(Value, frozen=True, kw_only=True):
     arguments: str = ""
 
 
+class Thought(Value, frozen=True, kw_only=True):
+    """A piece of what a model thinks before it answers, while it does."""
+
+    text: str
+
+
+Piece = str | CallPiece | Thought
+"""What is heard of an answer while it is written: of its text, its calls, and what was thought before."""
+
+
 class Completion(Value, frozen=True, kw_only=True):
     """One drawn text. A call for n charges its prompt to the first of its n completions."""
 
@@ -201,6 +214,8 @@ class Completion(Value, frozen=True, kw_only=True):
     """The stop string that ended it, which is not in `text`; None where the text ended otherwise, and
     from engines that do not tell (`Capabilities.names_stop`)."""
     tool_calls: tuple[ToolCall, ...] = ()
+    reasoning: str | None = None
+    """What the model thought before it answered, where the server keeps that apart; no part of `text`."""
 
     @classmethod
     def failed(cls, why: str) -> Completion:
@@ -230,6 +245,8 @@ class Candidate(Value, frozen=True, kw_only=True):
     """The stop string that ended it, as in `Completion`; a step's text has it back at its end."""
     tool_calls: tuple[ToolCall, ...] = ()
     """What it calls, instead of answering or besides; such a candidate competes by its calls."""
+    reasoning: str | None = None
+    """As in `Completion`; it plays no part in the choice."""
 
     @property
     def is_usable(self) -> bool:

@@ -334,6 +334,24 @@ async def test_games_of_two_and_calls_of_tools_are_shown(tab, server):
 
 
 @in_browser
+async def test_what_a_candidate_thought_is_folded_away_in_its_own_direction(tab, server):
+    async def script(ask, say, request):
+        await say.start(request)
+        await say.candidate(candidate("42", language="ar", reasoning="ستة في سبعة"))
+        await say.candidate(candidate("42", language="ja"))
+        await say.finish("42", chosen=None, candidates=None)
+
+    server.script = script
+    await opened(tab, server)
+    await asked_and_done(tab, ARABIC)
+    assert await texts(tab, ".card .thoughts summary") == ["Thoughts"]
+    assert await tab.js("document.querySelector('.card .thoughts').open") is False
+    assert await texts(tab, ".card .thoughts .prose") == ["ستة في سبعة"]
+    style = "getComputedStyle(document.querySelector('.thoughts .prose p')).direction"
+    assert await tab.js(style) == "rtl"
+
+
+@in_browser
 async def test_many_games_do_not_push_the_candidates_away(tab, server):
     async def script(ask, say, request):
         await say.start(request)

@@ -25,6 +25,7 @@ class Scripted(Upstream):
         """Forgets what was asked so far and answers with `says` from now on."""
         self.says, self.drawn, self.num_asked, self.num_cancelled = says or ("四",), 0, 0, 0
         self.delay_s, self.pause_s, self.fault, self.refuses, self.says_to = 0.0, 0.0, None, {}, None
+        self.reasoning = None
         self.bodies.clear()
         for name, value in fields.items():
             setattr(self, name, value)

@@ -92,7 +92,7 @@ class OpenAI:
         voice = Voice(on_text, echo=request.prefix if dialect.echoes else "")
         drawn = await self._draw(request, dialect, voice)
         if drawn[0].finish != "refused":  # its text is no answer
-            voice.say_the_rest(drawn[0].text)
+            voice.say_the_rest(drawn[0])
         return drawn
 
     async def logprobs(self, prompt: Prompt, text: str) -> Logprobs:

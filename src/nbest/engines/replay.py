@@ -84,4 +84,13 @@ def _how(params: SamplingParams) -> tuple[float, ...]:
 
 
 def _completion(c: Candidate) -> Completion:
-    return Completion(text=c.text, finish=c.finish, usage=c.usage, logprobs=c.logprobs, error=c.error)
+    return Completion(
+        text=c.text,
+        finish=c.finish,
+        usage=c.usage,
+        logprobs=c.logprobs,
+        error=c.error,
+        stopped_by=c.stopped_by,
+        tool_calls=c.tool_calls,
+        reasoning=c.reasoning,
+    )

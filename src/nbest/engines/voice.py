@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nbest.protocols import OnText
-from nbest.types import CallPiece
+from nbest.types import Completion, Piece, Thought
 
 
 class Voice:
@@ -15,9 +15,11 @@ class Voice:
         """What may yet be repeated."""
         self._held = ""
         self._num_said = 0
+        self._has_thought = False
 
-    def __call__(self, piece: str | CallPiece) -> None:
-        if isinstance(piece, CallPiece):
+    def __call__(self, piece: Piece) -> None:
+        if not isinstance(piece, str):
+            self._has_thought = self._has_thought or isinstance(piece, Thought)
             self._on_text(piece)
             return
         if self._echo:
@@ -29,8 +31,10 @@ class Voice:
             self._num_said += len(piece)
             self._on_text(piece)
 
-    def say_the_rest(self, text: str) -> None:
-        """Says what of the whole `text` was not said: all of it, where it came in one piece."""
-        if rest := text[self._num_said :]:
-            self._num_said = len(text)
+    def say_the_rest(self, drawn: Completion) -> None:
+        """Says what of the whole was not said: all of it, where it came in one piece."""
+        if drawn.reasoning and not (self._has_thought or self._num_said):
+            self(Thought(text=drawn.reasoning))
+        if rest := drawn.text[self._num_said :]:
+            self._num_said = len(drawn.text)
             self._on_text(rest)

@@ -62,15 +62,16 @@ def ranked(outcome: Outcome) -> list[Candidate]:
 
 def _choice(candidate: Candidate, *, has_logprobs: bool) -> Choice:
     if candidate.finish == "refused":
-        return Choice(text="", refusal=candidate.text)
+        return Choice(text="", refusal=candidate.text, reasoning=candidate.reasoning)
     if candidate.finish == "filtered":
-        return Choice(text=candidate.text, finish="content_filter")
+        return Choice(text=candidate.text, finish="content_filter", reasoning=candidate.reasoning)
     is_cut = candidate.finish in {"length", "step"}  # the best step, where a search finished no answer
     return Choice(
         text=candidate.text,
         finish="length" if is_cut else "tool_calls" if candidate.tool_calls else "stop",
         tool_calls=candidate.tool_calls,
         logprobs=candidate.logprobs if has_logprobs else None,
+        reasoning=candidate.reasoning,
     )
 
 

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from nbest.serve.refused import RefusalError
 from nbest.serve.watching import Said
-from nbest.types import CallPiece, Outcome
+from nbest.types import CallPiece, Outcome, Thought
 from nbest.wire import Reply
 
 QUIET_S = 2.0
@@ -117,11 +117,13 @@ class Stream:
             return self._writer.text(what)
         if isinstance(what, CallPiece):
             return self._writer.call(what)
+        if isinstance(what, Thought):
+            return self._writer.thought(what.text)
         match self._progress:
             case "events":
                 return self._writer.event(what)
             case "reasoning" if what["event"] == "candidate":
-                return self._writer.reasoning(f"[{what['drawn']}] {what['candidate']['text']}\n\n")
+                return self._writer.progress(f"[{what['drawn']}] {what['candidate']['text']}\n\n")
             case "comments":
                 return self._writer.keep_alive(f"{what['event']} {what['drawn']}")
             case _:

@@ -7,10 +7,21 @@ from collections.abc import Callable, Mapping, Sequence
 
 from nbest.errors import EngineError
 from nbest.language import likely_language
-from nbest.types import CallPiece, Candidate, Completion, Finish, Json, Request, SamplingParams, ToolCall
+from nbest.types import (
+    CallPiece,
+    Candidate,
+    Completion,
+    Finish,
+    Json,
+    Piece,
+    Request,
+    SamplingParams,
+    Thought,
+    ToolCall,
+)
 from nbest.wire.replies import BYTES_PER_TOKEN
 
-Said = str | CallPiece | Mapping[str, Json]
+Said = Piece | Mapping[str, Json]
 Tell = Callable[[str, Said], object]
 """Hears ("event", what happened), ("failure", a candidate that is none) and ("text", a piece of the answer)."""
 
@@ -74,12 +85,17 @@ class Watching:
         if self._drawn_s is not None:
             self.choice_s = time.monotonic() - self._started - self._drawn_s
 
-    def wrote(self, piece: str | CallPiece) -> None:
-        self.has_written = True
-        text = piece if isinstance(piece, str) else piece.name + piece.arguments
+    def wrote(self, piece: Piece) -> None:
+        if not isinstance(piece, Thought):
+            self.has_written = True
+        text = piece.name + piece.arguments if isinstance(piece, CallPiece) else _text(piece)
         self._num_bytes += len(text.encode(errors="replace"))
         if self._tell is not None:
             self._tell("text", piece)
+
+
+def _text(piece: str | Thought) -> str:
+    return piece if isinstance(piece, str) else piece.text
 
 
 def candidate_shown(candidate: Candidate, *, score: float | None, weight: float | None) -> dict[str, Json]:
@@ -94,6 +110,7 @@ def candidate_shown(candidate: Candidate, *, score: float | None, weight: float 
         "params": params_shown(candidate.params) if candidate.params else {},
         "usage": {"completion": candidate.usage.completion},
         "tool_calls": [_call(c) for c in candidate.tool_calls],
+        "reasoning": candidate.reasoning,
         "parents": candidate.parents,
         "score": score,
         "weight": weight,
@@ -120,6 +137,7 @@ def _completion(request: Request, c: Completion) -> dict[str, Json]:
         "params": params_shown(request.params),
         "usage": {"completion": c.usage.completion},
         "tool_calls": [_call(call) for call in c.tool_calls],
+        "reasoning": c.reasoning,
     }
 
 

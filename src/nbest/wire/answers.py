@@ -25,6 +25,8 @@ class Choice(Value, frozen=True, kw_only=True):
     logprobs: Logprobs | None = None
     refusal: str | None = None
     """The model's words for not answering, instead of a text."""
+    reasoning: str | None = None
+    """What it thought before, which DeepSeek's API, vLLM and llama.cpp call `reasoning_content`."""
 
 
 class Reply(Value, frozen=True, kw_only=True):
@@ -98,6 +100,7 @@ def usage_shape(usage: Usage) -> dict[str, Json]:
         "completion_tokens": usage.completion,
         "total_tokens": usage.prompt + usage.completion,
         "prompt_tokens_details": {"cached_tokens": usage.cached},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning},
     }
 
 
@@ -140,6 +143,8 @@ def text_finish(choice: Choice) -> str:
 
 def _chat_choice(index: int, choice: Choice) -> dict[str, Json]:
     message: dict[str, Json] = {"role": "assistant", "content": choice.text, "refusal": choice.refusal}
+    if choice.reasoning:
+        message["reasoning_content"] = choice.reasoning
     if choice.tool_calls or choice.refusal:
         message["content"] = choice.text or None
     if choice.tool_calls:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from nbest.errors import EngineError, EngineHttpError, EngineProtocolError
-from nbest.types import CallPiece, Completion, Json, SamplingParams
+from nbest.types import CallPiece, Completion, Json, Piece, SamplingParams, Thought
 from nbest.wire.calls import CallDelta, FunctionDelta, function, joined
 from nbest.wire.replies import (
     ServerChoice,
@@ -20,6 +20,7 @@ from nbest.wire.replies import (
     decode,
     error_text,
     plain,
+    thoughts,
 )
 from nbest.wire.sse import Events
 
@@ -31,7 +32,7 @@ _T = TypeVar("_T")
 class _Delta(msgspec.Struct):
     content: str | list[dict[str, Json]] | None = None
     refusal: str | None = None
-    reasoning_content: str | None = None
+    reasoning_content: Json = None
     reasoning: Json = None
     tool_calls: list[CallDelta] | None = None
     function_call: FunctionDelta | None = None
@@ -62,7 +63,7 @@ class Chunks:
     `completions` gives what the same reply in one piece would have given; `on_text` is told the first choice.
     """
 
-    def __init__(self, on_text: Callable[[str | CallPiece], object] | None = None, *, n: int = 1) -> None:
+    def __init__(self, on_text: Callable[[Piece], object] | None = None, *, n: int = 1) -> None:
         self._on_text = on_text
         self._n = n
         self._num_calls: int | None = 0
@@ -119,13 +120,15 @@ class Chunks:
         if chunk.usage:
             self._usages[self._latest] = chunk.usage
 
-    def _tell(self, choice: _Choice, on_text: Callable[[str | CallPiece], object]) -> None:
+    def _tell(self, choice: _Choice, on_text: Callable[[Piece], object]) -> None:
+        if thought := choice.delta and thoughts(choice.delta):
+            on_text(Thought(text=thought))
         if piece := _text(choice):
             on_text(piece)
         for call in (choice.delta and choice.delta.tool_calls) or ():
             self._tell_call(call, on_text)
 
-    def _tell_call(self, delta: CallDelta, on_text: Callable[[str | CallPiece], object]) -> None:
+    def _tell_call(self, delta: CallDelta, on_text: Callable[[Piece], object]) -> None:
         """Tells a piece; nothing more from the first one on that does not say by itself where it belongs."""
         at, num, said = delta.index, self._num_calls, delta.function or FunctionDelta()
         begins = at == num and bool(delta.id and said.name)
@@ -153,13 +156,15 @@ class Chunks:
         legacy = [d.function_call for d in deltas if d.function_call]
         refusal = "".join(d.refusal or "" for d in deltas)
         finish = next((c.finish_reason for c in reversed(parts) if c.finish_reason), None)
-        is_elsewhere = calls or legacy or refusal or any(d.reasoning_content or d.reasoning for d in deltas)
+        thought = "".join(thoughts(d) or "" for d in deltas)
+        is_elsewhere = calls or legacy or refusal or thought
         return ServerChoice(
             index=at,
             usage=self._usages.get(at) if len(self._usages) == len(self._parts) else None,
             message=ServerMessage(
                 content=text or (None if is_elsewhere or finish is None else ""),
                 refusal=refusal or None,
+                reasoning_content=thought or None,
                 tool_calls=calls,
                 function_call=function(legacy) if legacy else None,
             ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
 import msgspec
 
@@ -27,9 +27,18 @@ _FINISH: Mapping[str | None, Finish] = {
 """Everything else (stop, eos, end_turn, tool_calls, null, …) is a text that ended by itself."""
 
 
+class HasThoughts(Protocol):
+    reasoning_content: Json
+    reasoning: Json
+
+
 class ServerMessage(msgspec.Struct):
     content: str | list[dict[str, Json]] | None = None
     refusal: str | None = None
+    reasoning_content: Json = None
+    """What was thought, as DeepSeek and llama.cpp call it."""
+    reasoning: Json = None
+    """The same from vLLM and OpenRouter."""
     tool_calls: Json = None
     function_call: Json = None
 
@@ -62,10 +71,15 @@ class _PromptDetails(msgspec.Struct):
     cached_tokens: Count | None = None
 
 
+class _CompletionDetails(msgspec.Struct):
+    reasoning_tokens: Count | None = None
+
+
 class ServerUsage(msgspec.Struct):
     prompt_tokens: Count | None = None
     completion_tokens: Count | None = None
     prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
 
 
 class ServerChoice(msgspec.Struct):
@@ -220,6 +234,7 @@ def _completion(choice: ServerChoice, params: SamplingParams) -> Completion:
         error=why,
         stopped_by=_stopped_by(choice),
         tool_calls=() if why else calls,
+        reasoning=thoughts(choice.message) if choice.message else None,
     )
 
 
@@ -260,6 +275,11 @@ def _said_by(choice: ServerChoice) -> tuple[tuple[ToolCall, ...], str | None, st
     return calls, text, None if calls or text is not None else _why_no_text(choice)
 
 
+def thoughts(said: HasThoughts) -> str | None:
+    """What was thought before the answer, by either name."""
+    return next((t for t in (said.reasoning_content, said.reasoning) if isinstance(t, str) and t), None)
+
+
 def plain(content: str | list[dict[str, Json]] | None) -> str | None:
     """The text of a content that may be a list of parts."""
     return "".join(str(p.get("text", "")) for p in content) if isinstance(content, list) else content
@@ -298,16 +318,17 @@ def _with_usage(
     usage: ServerUsage | None,
     max_tokens: int,
 ) -> list[Completion]:
-    """The call's tokens on its completions: the prompt on the first; the sum is exact."""
+    """The call's tokens on its completions: the prompt, and what was thought, on the first; the sum is exact."""
     shares = _shares(
         drawn, [_num_tokens(c) for c in choices], usage.completion_tokens if usage else None, max_tokens
     )
-    details = usage.prompt_tokens_details if usage else None
+    read, drew = (usage.prompt_tokens_details, usage.completion_tokens_details) if usage else (None, None)
     first = Usage(
         prompt=(usage and usage.prompt_tokens) or 0,
-        cached=(details and details.cached_tokens) or 0,
+        cached=(read and read.cached_tokens) or 0,
         completion=shares[0],
         calls=1,
+        reasoning=(drew and drew.reasoning_tokens) or 0,
     )
     usages = [first, *(Usage(completion=s) for s in shares[1:])]
     return [replace(d, usage=u) for d, u in zip(drawn, usages, strict=True)]

@@ -5,7 +5,7 @@ Source: OpenAI's API reference, "Responses" and "Streaming events".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from nbest.types import Json, ToolCall
 from nbest.wire.answers import Choice, Reply, token_rows
@@ -35,14 +35,19 @@ _CODES = {"server_error", "rate_limit_exceeded", "invalid_prompt"}
 
 def responses_reply(reply: Reply) -> dict[str, Json]:
     """A response object, made from the first choice."""
-    return _final(reply, reasoning="", has_text=False)
+    thought = reply.choices[0].reasoning
+    before = [_reasoning(reply.id, "", thought)] if thought else []
+    return _final(reply, before, has_text=False)
 
 
 class ResponsesWriter(Writer):
     """A stream of typed events. It ends with response.completed, .incomplete or .failed."""
 
     _sequence = 0
-    _reasoning = ""
+    _summary = ""
+    """How far things were."""
+    _thoughts = ""
+    """The model's own."""
     _is_thinking = False
     _is_writing = False
 
@@ -57,20 +62,27 @@ class ResponsesWriter(Writer):
         """An event of our own that says how far things are; clients skip types that they do not know."""
         return self._event("response.nbest", nbest=nbest) if self._progress == "events" else b""
 
-    def reasoning(self, text: str) -> bytes:
-        """A piece of what clients show as thinking, before the answer begins."""
-        if not text or self._progress != "reasoning" or self._is_writing:
+    def progress(self, text: str) -> bytes:
+        """What clients show as a summary of thoughts, before the answer begins: as in `ChatWriter`."""
+        if self._is_writing or self._progress != "reasoning":
             return b""
-        where = self._thinking()
-        said = b""
-        if not self._is_thinking:
-            self._is_thinking = True
-            said += self._item("added", 0, _reasoning(self._id, None))
-            said += self._event(
-                "response.reasoning_summary_part.added", **where, part={"type": "summary_text", "text": ""}
-            )
-        self._reasoning += text
+        said = self._begin_thinking()
+        where = self._thinking() | {"summary_index": 0}
+        if not self._summary:
+            part = {"type": "summary_text", "text": ""}
+            said += self._event("response.reasoning_summary_part.added", **where, part=part)
+        self._summary += text
         return said + self._event("response.reasoning_summary_text.delta", **where, delta=text)
+
+    def thought(self, text: str) -> bytes:
+        """A piece of what the model thinks, before the answer begins."""
+        if self._is_writing:
+            return b""
+        said = self._begin_thinking()
+        self._thoughts += text
+        return said + self._event(
+            "response.reasoning_text.delta", **self._thinking(), content_index=0, delta=text
+        )
 
     def text(self, delta: str) -> bytes:
         """A piece of the answer."""
@@ -85,11 +97,12 @@ class ResponsesWriter(Writer):
         text = rest(choice.text, already)
         if text is None:
             return self.error(CHANGED)
-        said = self.text(text)
+        said = self.thought(choice.reasoning) if choice.reasoning and not self._thoughts else b""
+        said += self.text(text)
         if self._is_writing or not choice.tool_calls:
             said += self._begin(refuses=choice.refusal is not None) + self._end_text(choice)
         said += self._end_thinking()
-        response = _final(reply, reasoning=self._reasoning, has_text=self._is_writing)
+        response = _final(reply, self._thought_of(), has_text=self._is_writing)
         start = len(response["output"]) - len(choice.tool_calls)
         for i, call in enumerate(choice.tool_calls):
             said += self._call(start + i, call, response["output"][start + i])
@@ -123,16 +136,29 @@ class ResponsesWriter(Writer):
         said += self._event("response.content_part.done", **where, part=part)
         return said + self._item("done", self._place(), _message(self._id, choice))
 
+    def _begin_thinking(self) -> bytes:
+        if self._is_thinking:
+            return b""
+        self._is_thinking = True
+        return self._item("added", 0, _reasoning(self._id))
+
     def _end_thinking(self) -> bytes:
         if not self._is_thinking:
             return b""
         self._is_thinking = False
-        where, text = self._thinking(), self._reasoning
-        said = self._event("response.reasoning_summary_text.done", **where, text=text)
-        said += self._event(
-            "response.reasoning_summary_part.done", **where, part={"type": "summary_text", "text": text}
-        )
-        return said + self._item("done", 0, _reasoning(self._id, text))
+        where, said = self._thinking(), b""
+        if text := self._summary:
+            part = {"type": "summary_text", "text": text}
+            said += self._event("response.reasoning_summary_text.done", **where, summary_index=0, text=text)
+            said += self._event("response.reasoning_summary_part.done", **where, summary_index=0, part=part)
+        if text := self._thoughts:
+            said += self._event("response.reasoning_text.done", **where, content_index=0, text=text)
+        return said + self._item("done", 0, self._thought_of()[0])
+
+    def _thought_of(self) -> list[Json]:
+        """What stands before the message."""
+        has_any = self._summary or self._thoughts
+        return [_reasoning(self._id, self._summary, self._thoughts)] if has_any else []
 
     def _call(self, at: int, call: ToolCall, item: Mapping[str, Json]) -> bytes:
         where = {"item_id": item["id"], "output_index": at}
@@ -145,10 +171,10 @@ class ResponsesWriter(Writer):
 
     def _place(self) -> int:
         """Of the message in the output."""
-        return 1 if self._reasoning else 0
+        return len(self._thought_of())
 
     def _thinking(self) -> dict[str, Json]:
-        return {"item_id": _item_id("rs", self._id), "output_index": 0, "summary_index": 0}
+        return {"item_id": _item_id("rs", self._id), "output_index": 0}
 
     def _writing(self) -> dict[str, Json]:
         return {"item_id": _item_id("msg", self._id), "output_index": self._place(), "content_index": 0}
@@ -185,11 +211,11 @@ def _response(reply: Reply, status: str) -> dict[str, Json]:
     }
 
 
-def _final(reply: Reply, *, reasoning: str, has_text: bool) -> dict[str, Json]:
-    """The whole response; `has_text`: its message was begun, be it empty."""
+def _final(reply: Reply, before: Sequence[Json], *, has_text: bool) -> dict[str, Json]:
+    """The whole response; `before` its message, which was begun where it `has_text`, be it empty."""
     choice = reply.choices[0]
     reason = _INCOMPLETE.get(choice.finish)
-    output = [_reasoning(reply.id, reasoning)] if reasoning else []
+    output = [*before]
     if has_text or choice.text or not choice.tool_calls:
         output.append(_message(reply.id, choice))
     output += [
@@ -211,7 +237,7 @@ def _final(reply: Reply, *, reasoning: str, has_text: bool) -> dict[str, Json]:
             "input_tokens": usage.prompt,
             "input_tokens_details": {"cached_tokens": usage.cached, "cache_write_tokens": 0},
             "output_tokens": usage.completion,
-            "output_tokens_details": {"reasoning_tokens": 0},
+            "output_tokens_details": {"reasoning_tokens": usage.reasoning},
             "total_tokens": usage.prompt + usage.completion,
         },
         "nbest": reply.nbest,
@@ -240,10 +266,15 @@ def _part(choice: Choice) -> dict[str, Json]:
     return {"type": "output_text", "text": choice.text, "annotations": [], "logprobs": rows}
 
 
-def _reasoning(response_id: str, text: str | None) -> dict[str, Json]:
-    summary = [] if text is None else [{"type": "summary_text", "text": text}]
-    status = "in_progress" if text is None else "completed"
-    return {"id": _item_id("rs", response_id), "type": "reasoning", "status": status, "summary": summary}
+def _reasoning(response_id: str, summary: str | None = None, thoughts: str = "") -> dict[str, Json]:
+    """Thinking as an item; without a summary, be it empty, one that has just begun."""
+    return {
+        "id": _item_id("rs", response_id),
+        "type": "reasoning",
+        "status": "in_progress" if summary is None else "completed",
+        "summary": [{"type": "summary_text", "text": summary}] if summary else [],
+        **({"content": [{"type": "reasoning_text", "text": thoughts}]} if thoughts else {}),
+    }
 
 
 def _item_id(kind: str, response_id: str) -> str:

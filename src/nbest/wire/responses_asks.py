@@ -176,26 +176,28 @@ def _messages(read: _Responses) -> tuple[Message, ...]:
     turns = [Message(role="system", content=read.instructions)] if read.instructions else []
     if isinstance(read.input, str):
         return (*turns, Message(role="user", content=read.input))
-    start = len(turns)
+    start, thought = len(turns), ""
     for i, item in enumerate(read.input):
         at = f"input[{i}]"
         match item.get("type") or ("message" if "role" in item else None):
             case "message":
                 turn = asks.fit(item, _Turn, at)
-                turns.append(_message(turn.role, turn.content, f"{at}.content"))
+                said = _message(turn.role, turn.content, f"{at}.content")
+                turns.append(_with_thought(said, thought) if turn.role == "assistant" else said)
             case "function_call":
                 call = asks.fit(item, _Call, at)
                 if len(turns) == start or turns[-1].role != "assistant":
-                    turns.append(Message(role="assistant"))
+                    turns.append(_with_thought(Message(role="assistant"), thought))
                 function = {"name": call.name, "arguments": call.arguments}
                 calls = turns[-1].fields.get("tool_calls", ())
                 called = {"id": call.call_id, "type": "function", "function": function}
-                turns[-1] = replace(turns[-1], fields={"tool_calls": [*calls, called]})
+                turns[-1] = replace(turns[-1], fields={**turns[-1].fields, "tool_calls": [*calls, called]})
             case "function_call_output":
                 output = asks.fit(item, _Output, at)
                 turn = _message("tool", output.output, f"{at}.output")
                 turns.append(replace(turn, fields={"tool_call_id": output.call_id}))
             case "reasoning":
+                thought = _thought(item)
                 continue
             case "item_reference":
                 raise refused(at, _STATELESS)
@@ -203,9 +205,23 @@ def _messages(read: _Responses) -> tuple[Message, ...]:
                 raise refused(
                     f"{at}.type", f"must be message, function_call or function_call_output, got {kind!r}"
                 )
+        thought = ""
     if len(turns) == start:
         raise refused("input", "has no turn: send at least one")
     return tuple(turns)
+
+
+def _thought(item: Mapping[str, Json]) -> str:
+    """What the model thought; a summary is none of it."""
+    match item.get("content"):
+        case [{"type": "reasoning_text", "text": str(text)}]:
+            return text
+        case _:
+            return ""
+
+
+def _with_thought(turn: Message, thought: str) -> Message:
+    return replace(turn, fields={**turn.fields, "reasoning_content": thought}) if thought else turn
 
 
 def _message(role: str, content: str | Sequence[dict[str, Json]], at: str) -> Message:

@@ -106,15 +106,21 @@ class ChatWriter(_ChunkWriter):
 
     _called: tuple[ToolCall, ...] = ()
     """As much of the calls as was sent."""
+    _has_thought = False
+    """Whether thoughts were sent as they came, and are not sent again."""
 
     def start(self) -> bytes:
         """The chunk that says who speaks."""
         return self._delta(0, {"role": "assistant", "content": ""})
 
-    def reasoning(self, text: str) -> bytes:
-        """A piece of what clients show as thinking."""
-        wanted = text and self._progress == "reasoning"
-        return self._delta(0, {"reasoning_content": text}) if wanted else b""
+    def progress(self, text: str) -> bytes:
+        """What clients show as thinking: how far things are, where they asked for it so."""
+        return self._delta(0, {"reasoning_content": text}) if self._progress == "reasoning" else b""
+
+    def thought(self, text: str) -> bytes:
+        """A piece of what the model thinks before its (first) answer."""
+        self._has_thought = True
+        return self._delta(0, {"reasoning_content": text})
 
     def text(self, delta: str) -> bytes:
         """A piece of the (first) answer."""
@@ -154,7 +160,10 @@ class ChatWriter(_ChunkWriter):
 
     def _choice(self, index: int, choice: Choice, text: str) -> bytes:
         first = {"role": "assistant"} if index else {}
-        said = self._delta(index, {**first, "content": text}) if text or first else b""
+        is_new = choice.reasoning and (index or not self._has_thought)
+        said = self._delta(index, {**first, "reasoning_content": choice.reasoning}) if is_new else b""
+        if text or (first and not is_new):
+            said += self._delta(index, {**first, "content": text})
         if choice.refusal:
             said += self._delta(index, {"refusal": choice.refusal})
         begun = () if index else self._called
@@ -186,7 +195,11 @@ class CompletionWriter(_ChunkWriter):
         """Nothing: the first chunk has text."""
         return b""
 
-    def reasoning(self, text: str) -> bytes:
+    def progress(self, text: str) -> bytes:
+        """Nothing."""
+        return b""
+
+    def thought(self, text: str) -> bytes:
         """Nothing."""
         return b""
 

@@ -1,7 +1,7 @@
 import json
 
 from nbest.engines.replay import Replay
-from nbest.types import Message, Prompt, Request
+from nbest.types import Message, Prompt, Request, ToolCall
 
 PROMPT = Prompt(id="p", messages=(Message(role="user", content="१ + १ ="),))
 
@@ -23,3 +23,14 @@ async def test_steps_of_a_search_are_no_draws(tmp_path):
     step = {"text": "पहले", "finish": "step"}
     path.write_text(json.dumps({"id": "p", "prompt": "१ + १ =", "candidates": [step, "उत्तर: २"]}))
     assert [c.text for c in await Replay(path=str(path)).generate(Request(prompt=PROMPT))] == ["उत्तर: २"]
+
+
+async def test_what_was_called_and_thought_is_replayed(tmp_path):
+    path = tmp_path / "pools.jsonl"
+    call = {"id": "c", "name": "मौसम", "arguments": "{}"}
+    recorded = {"text": "", "tool_calls": [call], "reasoning": "पहले मौसम", "stopped_by": "।"}
+    path.write_text(json.dumps({"id": "p", "prompt": "मौसम?", "candidates": [recorded]}))
+    prompt = Prompt(id="p", messages=(Message(role="user", content="मौसम?"),))
+    (drawn,) = await Replay(path=str(path)).generate(Request(prompt=prompt))
+    assert (drawn.reasoning, drawn.stopped_by) == ("पहले मौसम", "।")
+    assert drawn.tool_calls == (ToolCall(**call),)

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from nbest.engines import upstream as upstream_module
+from nbest.engines.layers import Retry
 from nbest.engines.openai import OpenAI
 from nbest.errors import (
     CapabilityError,
@@ -13,7 +14,18 @@ from nbest.errors import (
     EngineProtocolError,
     EngineTimeoutError,
 )
-from nbest.types import Message, Overrides, Prompt, Request, SamplingParams, ToolCall, Usage, replace
+from nbest.types import (
+    Completion,
+    Message,
+    Overrides,
+    Prompt,
+    Request,
+    SamplingParams,
+    Thought,
+    ToolCall,
+    Usage,
+    replace,
+)
 from upstream import Upstream, error_reply
 
 TEXT = "три яблока 三个苹果 ثلاث تفاحات तीन सेब りんご三つ แอปเปิลสามผล 🍎🍏"
@@ -163,13 +175,40 @@ async def test_a_text_that_ends_with_its_connection_is_whole(upstream, engine):
     assert "".join(pieces) == drawn.text == TEXT
 
 
-@pytest.mark.parametrize("is_streamed", [True, False])
-async def test_reasoning_is_not_heard(upstream, engine, is_streamed):
-    upstream.reasoning = "so let me think"
+@pytest.mark.parametrize("streams", ["events", "ignored"])
+async def test_what_is_thought_is_heard_before_the_text_and_apart_from_it(upstream, engine, streams):
+    upstream.reasoning, upstream.streams = "三足す四は…", streams
+    pieces, drawn = await heard(engine, ask())
+    assert (drawn.text, drawn.reasoning) == (TEXT, "三足す四は…")
+    thoughts = [p.text for p in pieces if isinstance(p, Thought)]
+    assert "".join(thoughts) == "三足す四は…"
+    assert "".join(pieces[len(thoughts) :]) == TEXT
+
+
+async def test_what_is_thought_is_kept_without_a_stream(upstream, engine):
+    upstream.reasoning = "подумаем"
+    drawn = await engine.generate(ask(n=2))
+    assert [(d.text, d.reasoning) for d in drawn] == [(d.text, "подумаем") for d in drawn]
+
+
+async def test_a_call_that_fails_while_it_thinks_is_made_again(upstream, engine):
+    class Breaking:
+        """Thinks aloud, and breaks off the first time."""
+
+        name, num_calls = "breaking", 0
+
+        async def generate(self, request, on_text=None):
+            self.num_calls += 1
+            on_text(Thought(text="хм"))
+            if self.num_calls == 1:
+                raise EngineProtocolError("it broke off")
+            on_text("да")
+            return [Completion(text="да")]
+
     pieces = []
-    (drawn,) = await engine.generate(ask(), pieces.append if is_streamed else None)
-    assert drawn.text == TEXT
-    assert "think" not in "".join(pieces)
+    (drawn,) = await Retry(engine=Breaking(), base_s=0).generate(ask(), pieces.append)
+    assert drawn.text == "да"
+    assert pieces == [Thought(text="хм"), Thought(text="хм"), "да"]
 
 
 @pytest.mark.parametrize("prefix", ["Step 1: ", "три яблоко", "три яблока 三"])

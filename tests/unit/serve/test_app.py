@@ -18,8 +18,10 @@ from nbest.serve.app import Service
 from nbest.serve.config import Key, Serve, ServeSettings
 from nbest.serve.gateway import Gateway
 from nbest.serve.keys import hash_of
-from nbest.types import CallPiece, Completion, ToolCall, Usage
+from nbest.types import CallPiece, Completion, Thought, ToolCall, Usage
 
+TURN_CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+TURN_TOOL = {"type": "function", "function": {"name": "f"}}
 QUESTIONS = ("كم 2+2؟", "2加2等于几？", "2+2 कितना है?", "2足す2は？", "Сколько 2+2?", "2+2 เท่ากับเท่าไร")
 
 
@@ -29,6 +31,7 @@ class Scripted:
 
     texts: list = field(default_factory=lambda: ["4"])
     calls: tuple = ()
+    reasoning: str | None = None
     finish: str = "stop"
     delay_s: float = 0.0
     seen: list = field(default_factory=list)
@@ -50,6 +53,8 @@ class Scripted:
             said = self.texts[i % len(self.texts)]
             if isinstance(said, Exception):
                 raise said
+            if on_text and self.reasoning:
+                on_text(Thought(text=self.reasoning))
             if on_text:
                 on_text(said)
             calls = (self.calls[i % len(self.calls)],) if self.calls else ()
@@ -58,7 +63,8 @@ class Scripted:
                     text=said,
                     finish=self.finish,
                     tool_calls=calls,
-                    usage=Usage(prompt=3 * (i == 0), completion=2, calls=i == 0),
+                    reasoning=self.reasoning and f"{self.reasoning}{i or ''}",
+                    usage=Usage(prompt=3 * (i == 0), completion=2, calls=i == 0, reasoning=i == 0),
                 )
             )
         return drawn
@@ -137,6 +143,56 @@ async def test_the_majority_answers():
         _, _, reply = await client.post()
     assert reply["choices"][0]["message"]["content"] == "5"
     assert reply["nbest"]["chosen"] == 1
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses"])
+async def test_the_thoughts_of_the_chosen_answer_come_with_it(path):
+    async with serving(Scripted(texts=["4", "5", "5"], reasoning="考える")) as client:
+        said = {"input": QUESTIONS[3], "messages": None} if path.endswith("responses") else {}
+        _, _, reply = await client.post(path, **said)
+    if path.endswith("responses"):
+        assert reply["output"][0]["content"] == [{"type": "reasoning_text", "text": "考える1"}]
+        assert reply["usage"]["output_tokens_details"] == {"reasoning_tokens": 1}
+    else:
+        assert reply["choices"][0]["message"]["reasoning_content"] == "考える1"
+        assert reply["usage"]["completion_tokens_details"] == {"reasoning_tokens": 1}
+
+
+@pytest.mark.parametrize("sample", ["greedy", "iid(n=3)"])
+async def test_thoughts_are_heard_before_the_answer_and_once(sample):
+    async with serving(Scripted(texts=["да"], reasoning="подумаем"), sample=sample) as client:
+        chunks, _ = await client.stream()
+    deltas = [c["choices"][0]["delta"] for c in chunks if c["choices"]]
+    kinds = [next(iter(d.keys() & {"reasoning_content", "content"}), None) for d in deltas[1:]]
+    assert kinds == ["reasoning_content", "content", None]
+    assert [d.get("reasoning_content") for d in deltas].count("подумаем") == 1
+
+
+async def test_thoughts_that_a_client_sends_back_reach_the_engine():
+    engine = Scripted(texts=["4"])
+    turn = {"role": "assistant", "content": "", "reasoning_content": "หา", "tool_calls": [TURN_CALL]}
+    said = [
+        {"role": "user", "content": QUESTIONS[5]},
+        turn,
+        {"role": "tool", "tool_call_id": "c", "content": "2"},
+    ]
+    async with serving(engine) as client:
+        assert (await client.post(messages=said, tools=[TURN_TOOL]))[0] == 200
+        items = [
+            {"role": "user", "content": QUESTIONS[5]},
+            {
+                "type": "reasoning",
+                "id": "rs",
+                "summary": [{"type": "summary_text", "text": "1/3"}],
+                "content": [{"type": "reasoning_text", "text": "หา"}],
+            },
+            {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": "c", "output": "2"},
+        ]
+        assert (await client.post("/v1/responses", input=items, messages=None))[0] == 200
+    for request in engine.seen:
+        assert request.prompt.messages[1].fields["reasoning_content"] == "หา"
+        assert request.prompt.messages[1].fields["tool_calls"][0]["id"] == "c"
 
 
 async def test_tool_calls_are_voted_on_by_name_and_canonical_arguments():

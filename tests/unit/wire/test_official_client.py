@@ -25,6 +25,10 @@ CHOICES = {
     "refused": wire.Choice(text="", refusal="Không thể trả lời."),
     "calls": wire.Choice(text="", finish="tool_calls", tool_calls=CALLS),
     "both": wire.Choice(text="हाँ", finish="tool_calls", tool_calls=CALLS),
+    "thought": wire.Choice(text="42", reasoning="六かける七…"),
+    "thought before calls": wire.Choice(
+        text="", finish="tool_calls", tool_calls=CALLS, reasoning="Сначала погода."
+    ),
 }
 ASK = {"model": "m", "messages": [{"role": "user", "content": "سؤال"}]}
 TOOL = {"type": "function", "name": "f", "parameters": {"type": "object"}, "strict": False}
@@ -81,7 +85,7 @@ class Gateway(openai.OpenAI):
             progress=ask.nbest.progress,
             echo=ask.echo,
         )
-        raw = w.start() + w.keep_alive("1/2") + w.event({"arrived": 1}) + w.reasoning("١/٢")
+        raw = w.start() + w.keep_alive("1/2") + w.event({"arrived": 1}) + w.progress("١/٢")
         already = made.choices[0].text[:1]
         raw += w.text(already)
         raw += w.error(self.fails) if self.fails else w.finish(made, already=already)
@@ -119,7 +123,7 @@ def test_every_chunk_and_event_is_what_the_types_say(choice, progress):
         (wire.ResponsesWriter(**said), EVENT.validate_python),
     ):
         made = wire.Reply(id="resp_7", model="m", created=7, choices=(choice,), usage=USAGE)
-        raw = writer.start() + writer.reasoning("…") + writer.text(choice.text[:1])
+        raw = writer.start() + writer.progress("…") + writer.text(choice.text[:1])
         for event in data(raw + writer.finish(made, already=choice.text[:1])):
             assert check(event).model_dump(exclude_unset=True, by_alias=True) == event
     failing = wire.ResponsesWriter(**said)
@@ -137,6 +141,7 @@ def test_chat(client, choice):
     got = client.chat.completions.create(**ASK, n=2, temperature=0.5, extra_body={"nbest": {"n": 4}})
     assert [c.message.content or "" for c in got.choices] == [choice.text, "مرحبا 👋"]
     assert [c.message.refusal for c in got.choices] == [choice.refusal, None]
+    assert getattr(got.choices[0].message, "reasoning_content", None) == choice.reasoning
     assert [c.id for c in got.choices[0].message.tool_calls or ()] == [c.id for c in choice.tool_calls]
     assert (got.usage.prompt_tokens_details.cached_tokens, got.nbest) == (4, {"n": 2})
     assert (client.asks[0].nbest.n, client.asks[0].n, client.asks[0].overrides.temperature) == (4, 2, 0.5)

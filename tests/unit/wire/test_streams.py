@@ -142,7 +142,7 @@ def test_progress_is_said_as_the_client_wants_it(writer):
     }
     assert [p for p, w in quiet.items() if w.event({"arrived": 2})] == ["events"]
     thinks = [] if writer is wire.CompletionWriter else ["reasoning"]
-    assert [p for p, w in quiet.items() if w.reasoning("考え中")] == thinks
+    assert [p for p, w in quiet.items() if w.progress("考え中")] == thinks
     assert data(quiet["events"].event({"arrived": 2}))[0]["nbest"] == {"arrived": 2}
     assert [w.text("") for w in quiet.values()] == [b""] * 4
 
@@ -196,7 +196,7 @@ def test_the_events_of_a_response_come_in_openais_order():
 
 def test_thinking_is_an_item_before_the_answer():
     w = make(wire.ResponsesWriter, progress="reasoning")
-    raw = w.reasoning("1/2") + w.reasoning(" 2/2") + w.text("a") + w.reasoning("late")
+    raw = w.progress("1/2") + w.progress(" 2/2") + w.text("a") + w.progress("late")
     raw += w.finish(reply(wire.Choice(text="a")), already="a")
     summary = ["part.added", "text.delta", "text.delta", "text.done", "part.done"]
     thinking = ["output_item.added", *(f"reasoning_summary_{s}" for s in summary), "output_item.done"]
@@ -205,6 +205,46 @@ def test_thinking_is_an_item_before_the_answer():
     output = data(raw)[-1]["response"]["output"]
     assert [o["type"] for o in output] == ["reasoning", "message"]
     assert output[0]["summary"] == [{"type": "summary_text", "text": "1/2 2/2"}]
+
+
+def test_what_the_model_thought_comes_before_the_answer():
+    w = make(wire.ChatWriter)
+    choices = (wire.Choice(text="四", reasoning="二足す二"), wire.Choice(text="五", reasoning="二足す三"))
+    chunks = data(w.start() + w.finish(reply(*choices)))[:-1]
+    said = [(c["choices"][0]["index"], c["choices"][0]["delta"]) for c in chunks]
+    assert said == [
+        (0, {"role": "assistant", "content": ""}),
+        (0, {"reasoning_content": "二足す二"}),
+        (0, {"content": "四"}),
+        (0, {}),
+        (1, {"role": "assistant", "reasoning_content": "二足す三"}),
+        (1, {"role": "assistant", "content": "五"}),
+        (1, {}),
+    ]
+
+
+def test_what_was_heard_while_the_model_thought_is_not_said_again():
+    w = make(wire.ChatWriter)
+    raw = w.start() + w.thought("дв") + w.thought("а") + w.text("4")
+    raw += w.finish(reply(wire.Choice(text="4", reasoning="два")), already="4")
+    assert [c["choices"][0]["delta"].get("reasoning_content") for c in data(raw)[:-1]] == [
+        None, "дв", "а", None, None,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("is_heard", [True, False])
+def test_thoughts_are_the_content_of_an_item_and_progress_its_summary(is_heard):
+    w = make(wire.ResponsesWriter, progress="reasoning")
+    raw = w.start() + w.progress("1/2") + (w.thought("ส") + w.thought("อง") if is_heard else b"")
+    raw += w.finish(reply(wire.Choice(text="4", reasoning="สอง")))
+    item, message = data(raw)[-1]["response"]["output"]
+    assert item["content"] == [{"type": "reasoning_text", "text": "สอง"}]
+    assert item["summary"] == [{"type": "summary_text", "text": "1/2"}]
+    assert message["content"][0]["text"] == "4"
+    deltas = [e["delta"] for e in data(raw) if e["type"] == "response.reasoning_text.delta"]
+    assert deltas == (["ส", "อง"] if is_heard else ["สอง"])
+    whole = wire.responses_reply(reply(wire.Choice(text="4", reasoning="สอง")))["output"]
+    assert [o.get("content") for o in whole] == [item["content"], message["content"]]
 
 
 def test_a_response_of_calls_alone_has_no_message():

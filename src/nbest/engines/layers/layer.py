@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nbest.protocols import Capabilities, Engine, OnText
-from nbest.types import CallPiece, Completion, Logprobs, Prompt, Request
+from nbest.types import Completion, Logprobs, Piece, Prompt, Request, Thought
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +33,13 @@ class Layer:
 
 
 class Heard:
-    """Passes pieces of a text on, and knows whether there was one: what was heard is not drawn again."""
+    """Passes pieces of a text on, and knows whether there was one: what was heard is not drawn again, but
+    for what was merely thought."""
 
     def __init__(self, on_text: OnText) -> None:
         self._on_text = on_text
         self.has_begun = False
 
-    def __call__(self, piece: str | CallPiece) -> None:
-        self.has_begun = True
+    def __call__(self, piece: Piece) -> None:
+        self.has_begun = self.has_begun or not isinstance(piece, Thought)
         self._on_text(piece)

@@ -12,7 +12,7 @@ from math import ceil
 from nbest.engines.layers.layer import Layer
 from nbest.errors import EngineError
 from nbest.protocols import OnText
-from nbest.types import CallPiece, Completion, Request
+from nbest.types import Completion, Piece, Request
 
 _WINDOW = 200
 """Calls whose durations are remembered."""
@@ -123,7 +123,7 @@ class _Race:
         await asyncio.gather(*self.calls, return_exceptions=True)
 
     def _voice(self, index: int, on_text: OnText) -> OnText:
-        def say(piece: str | CallPiece) -> None:
+        def say(piece: Piece) -> None:
             if self._speaker is None:
                 self._speaker = index
                 for call in self.calls[:index] + self.calls[index + 1 :]:
