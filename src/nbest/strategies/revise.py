@@ -8,10 +8,12 @@ from typing import Literal
 
 from nbest.answers.calls import said
 from nbest.context import Context, together
+from nbest.errors import EngineError
 from nbest.protocols import Scorer, logprobs_needed
 from nbest.selection.vote import Vote
 from nbest.strategies.attempts import Attempt, ids, with_attempts
 from nbest.strategies.words import words_for
+from nbest.strategies.worth import is_for_a_person
 from nbest.types import Candidate, Prompt, Request, SamplingParams, Score, Selection, replace
 
 _MOST_SHOWN = 4
@@ -131,19 +133,35 @@ class Revise:
         asked: Mapping[int, Prompt],
         ctx: Context,
     ) -> Mapping[int, Score]:
-        """By id, in one batch for each conversation that the verifier reads, all at once."""
+        """By id, in one batch for each conversation that the verifier reads, all at once.
+
+        Raises what the verifier raises where it scores nothing, or where a person has to mend it. Answers of
+        a conversation that it cannot read otherwise have no score, with a note.
+        """
         conversations: dict[int, tuple[Prompt, list[Candidate]]] = {}
         for c in pool:
             if c.is_usable:
                 read = asked[c.id] if self.sees_attempts else prompt
                 conversations.setdefault(id(read), (read, []))[1].append(c)
         scores: dict[int, Score] = {}
+        failures: list[EngineError] = []
 
         async def score(read: Prompt, answers: Sequence[Candidate]) -> None:
             texts = [replace(c, text=said(c)) for c in answers]
-            scores.update(zip((c.id for c in answers), await verifier(read, texts, ctx), strict=True))
+            try:
+                found = await verifier(read, texts, ctx)
+            except EngineError as e:
+                if is_for_a_person(e):
+                    raise
+                failures.append(e)
+                found = [Score(value=None)] * len(answers)
+            scores.update(zip((c.id for c in answers), found, strict=True))
 
         await together(score(*each) for each in conversations.values())
+        if failures and all(s.value is None for s in scores.values()):
+            raise failures[0]
+        for e in failures:
+            ctx.note(f"revise: the verifier failed, and some answers have no score: {e}")
         return scores
 
 

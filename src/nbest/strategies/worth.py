@@ -39,7 +39,7 @@ class Worth:
             try:
                 scores = await self._verifier(self._prompt, list(new.values()), self._ctx)
             except EngineError as e:
-                if _is_for_a_person(e) or all(s.value is None for s in self._scores.values()):
+                if is_for_a_person(e) or all(s.value is None for s in self._scores.values()):
                     raise
                 self._ctx.note(f"tree: the verifier failed, and some texts have no value: {e}")
             else:
@@ -86,7 +86,7 @@ class Worth:
         return score.value if score and score.value is not None else self._ahead.get(candidate.text)
 
 
-def _is_for_a_person(error: EngineError) -> bool:
+def is_for_a_person(error: EngineError) -> bool:
     """Whether a server refuses whoever asks, whatever the text."""
     return isinstance(error, EngineHttpError) and not error.is_transient and error.status not in REFUSED
 

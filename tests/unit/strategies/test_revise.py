@@ -5,7 +5,7 @@ import pytest
 
 from nbest import registry
 from nbest.engines.fake import Fake
-from nbest.errors import EngineError, SpecError
+from nbest.errors import EngineError, EngineHttpError, SpecError
 from nbest.protocols import Capabilities
 from nbest.run import answer
 from nbest.strategies.revise import Revise
@@ -140,6 +140,39 @@ async def test_conversations_are_read_at_once():
 
     outcome, _ = await revised([["12", "7", "8"]], verifier=Meeting(values=VALUES), sees_attempts=True)
     assert outcome.selection.winner.text == "答え：8"
+
+
+class Forgetful(Table):
+    """Cannot read conversations that are longer than `longest`."""
+
+    longest = 3
+    error = EngineHttpError("the context is too long", status=400)
+
+    async def __call__(self, prompt, candidates, ctx):
+        if len(prompt.messages) > self.longest:
+            raise self.error
+        return await super().__call__(prompt, candidates, ctx)
+
+
+async def test_a_verifier_that_cannot_read_one_conversation_scores_the_others():
+    outcome, _ = await revised([["12", "7", "8"]], verifier=Forgetful(values=VALUES), sees_attempts=True)
+    assert outcome.selection.winner.text == "答え：12"
+    assert outcome.stopped == "done"
+    assert outcome.notes == (
+        "revise: the verifier failed, and some answers have no score: the context is too long",
+    )
+
+
+@pytest.mark.parametrize(
+    ("longest", "status", "why"), [(0, 400, "the context is too long"), (3, 401, "no such key")]
+)
+async def test_a_verifier_that_reads_nothing_or_refuses_whoever_asks_is_an_error(longest, status, why):
+    class Broken(Forgetful):
+        pass
+
+    Broken.longest, Broken.error = longest, EngineHttpError(why, status=status)
+    outcome, _ = await revised([["12", "7", "8"]], verifier=Broken(values=VALUES), sees_attempts=True)
+    assert (outcome.selection, outcome.error, len(outcome.candidates)) == (None, why, 3)
 
 
 async def test_a_failed_revision_leaves_the_chain_as_it_is():
