@@ -53,6 +53,7 @@ STATUS = {
     "busy": (429, "upstream_busy"),
     "busy_long": (429, "upstream_busy"),
     "too_long": (400, None),
+    "unauthorised": (502, "upstream_key"),
 }
 """Where nothing else was drawn; of others 502."""
 

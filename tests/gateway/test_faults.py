@@ -47,8 +47,9 @@ def engine_of(upstream, *, attempts=2, **more):
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("fault", ["hang", "trickle"])
-async def test_at_the_deadline_the_others_answer(fault, stream):
-    async with Misbehaving(n="1") as upstream, serving(engine_of(upstream, timeout_s=60), VOTE) as client:
+@pytest.mark.parametrize("draws", [{"n": "1"}, {}], ids=["one a call", "all in a call"])
+async def test_at_the_deadline_the_others_answer(fault, stream, draws):
+    async with Misbehaving(**draws) as upstream, serving(engine_of(upstream, timeout_s=60), VOTE) as client:
         before_s = await client.healthy()
         upstream.faults.append(fault)
         got = await client.ask(stream=stream, nbest={"deadline": 1.0})

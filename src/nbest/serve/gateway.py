@@ -153,6 +153,15 @@ class Gateway:
             raise RefusalError(400, str(e), param=str(e).partition(" ")[0]) from None
         if (size := pool_size(strategy)) is not None and size > most:
             raise RefusalError(400, f"n: a pool of {size} is above the limit of {most}", param="n")
+        if (
+            ask.nbest.has_deadline
+            and isinstance(strategy, Parallel)
+            and strategy.quorum is None
+            and size != 1
+        ):
+            strategy = replace(
+                strategy, quorum=size
+            )  # draws that end one by one, so that some are there by then
         return Job(
             ask=ask,
             id=id_,

@@ -58,6 +58,11 @@ class NbestAsk(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Give the pool back."""
     progress: Progress = "comments"
 
+    @property
+    def has_deadline(self) -> bool:
+        """Whether the client itself says until when."""
+        return self.deadline is not None or (self.budget is not None and self.budget.seconds is not None)
+
     def __post_init__(self) -> None:
         """Raises `ValueError`, whose first word is the field, for what no request can mean."""
         if self.strategy == "":

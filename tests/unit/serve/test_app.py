@@ -651,10 +651,23 @@ async def test_a_bug_in_an_engine_costs_its_request():
         assert "KeyError" in reply["error"]["message"]
 
 
-async def test_the_deadline_answers_with_what_is_there_and_says_so():
+async def test_a_deadline_before_anything_is_there_is_told():
     async with serving(Scripted(delay_s=5)) as client:
         status, _, reply = await client.post(nbest={"deadline": 0.05})
     assert (status, reply["error"]["code"]) == (504, "deadline")
+
+
+@pytest.mark.parametrize("said", [{"deadline": 20}, {"budget": {"seconds": 20}}])
+async def test_draws_before_a_clients_own_deadline_are_calls_of_their_own(said):
+    engine = Scripted(texts=["4"])
+    async with serving(engine) as client:
+        _, _, reply = await client.post(nbest=said)
+        assert [r.n for r in engine.seen] == [1, 1, 1]
+        assert (reply["nbest"]["stopped"], reply["nbest"]["num_candidates"]) == ("done", 3)
+        assert "quorum=3" in reply["nbest"]["strategy"]
+        engine.seen.clear()
+        await client.post(nbest={"budget": {"tokens": 9000}})
+        assert [r.n for r in engine.seen] == [3]
 
 
 async def test_a_client_that_leaves_cancels_the_work():
