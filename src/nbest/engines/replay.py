@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from nbest.engines.voice import Voice
 from nbest.errors import CapabilityError
 from nbest.pools import read_pools
 from nbest.protocols import Capabilities, OnText
@@ -39,8 +40,8 @@ class Replay:
     async def generate(self, request: Request, on_text: OnText | None = None) -> Sequence[Completion]:
         seed = request.params.seed
         drawn = [self._take(request, None if seed is None else seed + i) for i in range(request.n)]
-        if on_text and request.n == 1 and drawn[0].text:
-            on_text(drawn[0].text)
+        if on_text and request.n == 1:
+            Voice(on_text).say_the_rest(drawn[0])
         return drawn
 
     async def logprobs(self, prompt: Prompt, text: str) -> Logprobs:

@@ -1,7 +1,7 @@
 import json
 
 from nbest.engines.replay import Replay
-from nbest.types import Message, Prompt, Request, ToolCall
+from nbest.types import Message, Prompt, Request, Thought, ToolCall
 
 PROMPT = Prompt(id="p", messages=(Message(role="user", content="१ + १ ="),))
 
@@ -31,6 +31,8 @@ async def test_what_was_called_and_thought_is_replayed(tmp_path):
     recorded = {"text": "", "tool_calls": [call], "reasoning": "पहले मौसम", "stopped_by": "।"}
     path.write_text(json.dumps({"id": "p", "prompt": "मौसम?", "candidates": [recorded]}))
     prompt = Prompt(id="p", messages=(Message(role="user", content="मौसम?"),))
-    (drawn,) = await Replay(path=str(path)).generate(Request(prompt=prompt))
+    heard = []
+    (drawn,) = await Replay(path=str(path)).generate(Request(prompt=prompt), heard.append)
+    assert heard == [Thought(text="पहले मौसम")]
     assert (drawn.reasoning, drawn.stopped_by) == ("पहले मौसम", "।")
     assert drawn.tool_calls == (ToolCall(**call),)

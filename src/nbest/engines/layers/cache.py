@@ -14,6 +14,7 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from nbest.engines.layers.layer import Layer
+from nbest.engines.voice import Voice
 from nbest.errors import EngineError, InputError, UnreachableError
 from nbest.protocols import Capabilities, OnText
 from nbest.types import Completion, Request
@@ -82,8 +83,8 @@ class Cache(Layer):
         self, request: Request, keys: Sequence[bytes], on_text: OnText | None
     ) -> list[Completion]:
         found = self._live.find(keys)
-        if on_text and request.n == 1 and found[0] and found[0].text:
-            on_text(found[0].text)
+        if on_text and request.n == 1 and found[0]:
+            Voice(on_text).say_the_rest(found[0])
         for start, n in list(_gaps(found)):
             try:
                 drawn = list(await self.engine.generate(request.part(start, n), on_text))[:n]
