@@ -38,6 +38,8 @@ class Upstream:
     reasoning: str | None = None
     reasoning_name: str = "reasoning_content"
     """vLLM: reasoning."""
+    refused_in_turns: tuple[str, ...] = ()
+    """Keys of messages that are a 400."""
     streams: str = "events"
     """events (server-sent), or ignored: the reply comes in one piece."""
     fragment: int | None = None
@@ -183,6 +185,11 @@ class Upstream:
         return events
 
     def _refusal(self, body):
+        for i, message in enumerate(body.get("messages", ())):
+            for name in self.refused_in_turns:
+                if name in message:
+                    said = f"'messages.{i}' : property '{name}' is unsupported"
+                    return web.json_response({"error": {"message": said}}, status=400)
         for name, style in self.refuses.items():
             if name in body:
                 return _refuse(name, style)

@@ -63,6 +63,7 @@ class Context:
 
     `engines` maps names to engines; "policy" is the model that answers, and every role without an
     engine of its own (judge, verifier, fusor) falls back to it. `gold` is for oracle scorers alone.
+    `is_apart`: each draw of a whole answer is a call of its own, so that at the deadline some are there.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Context:
         budget: Budget | None = None,
         gold: Mapping[str, Json] | None = None,
         watch: Watch | None = None,
+        is_apart: bool = False,
     ) -> None:
         self.engines = engines
         self.budget = budget or Budget()
@@ -86,6 +88,7 @@ class Context:
         self.written = ""
         """As much of the answer as `watch` has heard already: it can only be continued."""
         self._watch = watch
+        self._is_apart = is_apart
         self._seed = f"{seed}/{prompt_id}"
         self._samples_granted = 0
         self._tokens_granted = 0
@@ -161,6 +164,9 @@ class Context:
         are there to take its place.
         """
         granted = [g for r in overrides.applied(requests) if (g := self._grant(r))]
+        num = sum(r.n for r in granted)
+        if enough is None and self._is_apart and num > 1 and not any(r.is_part for r in granted):
+            enough = num
         if enough is not None:
             drawn = await self._draw_quorum(granted, enough, linger, cut_count=cut_count)
         elif is_answer and self._watch and self._watch.wants_text and self._is_final(granted):

@@ -66,9 +66,10 @@ class Engine(Protocol):
     async def generate(self, request: Request, on_text: OnText | None = None) -> Sequence[Completion]:
         """`request.n` completions in order. Raises `EngineError`; cancelling stops the work.
 
-        `on_text` is given with requests for one draw: it is called with each piece of the text as it is
-        written, the pieces together being the completion's text and the first part of its calls, or not at
-        all by an engine that does not stream. Once it was called, nothing is drawn again in its place.
+        `on_text` is given with requests for one draw: it is called with each piece as it is written, first of
+        what is thought, the others together being the completion's text and the first part of its calls, or
+        not at all by an engine that does not stream. Once it was called with text or a call, nothing is drawn
+        again in its place.
         """
         ...
 

@@ -32,9 +32,15 @@ async def answer(
     budget: Budget | None = None,
     gold: Mapping[str, Json] | None = None,
     watch: Watch | None = None,
+    is_apart: bool = False,
 ) -> Outcome:
-    """Carries out `strategy` on one prompt and writes down all that happened; `watch` looks on."""
-    ctx = Context(engines, seed=seed, prompt_id=prompt.id, budget=budget, gold=gold, watch=watch)
+    """Carries out `strategy` on one prompt and writes down all that happened; `watch` looks on.
+
+    `is_apart`: as in `Context`.
+    """
+    ctx = Context(
+        engines, seed=seed, prompt_id=prompt.id, budget=budget, gold=gold, watch=watch, is_apart=is_apart
+    )
     started = time.monotonic()
     selection, error = await _attempt(strategy(prompt, ctx))
     return _outcome(ctx, prompt, registry.spec_of(strategy), seed, selection, error, started)

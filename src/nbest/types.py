@@ -142,7 +142,8 @@ class Request(Value, frozen=True, kw_only=True):
 
 class Usage(Value, frozen=True, kw_only=True):
     """Tokens and calls; `cached` is the part of `prompt` that the engine did not compute again, and
-    `reasoning` the part of `completion` that was thought before the answer, both as far as the server says."""
+    `reasoning` the part of `completion` that was thought before the answer (of a call for n, on the first of
+    its n completions), both as far as the server says."""
 
     prompt: int = 0
     cached: int = 0

@@ -57,7 +57,12 @@ def run(command, *, env):
 @pytest.fixture(scope="module", params=["openai_js", "langchain", "litellm"])
 def got(request, address, upstream):
     """What a client made of its gateway's answers."""
-    upstream.will(says_to=said_to)
+
+    def says(body):
+        upstream.reasoning = "二 足す 二" if "(think)" in str(body["messages"]) else None
+        return said_to(body)
+
+    upstream.will(says_to=says)
     said = (address, QUESTION, json.dumps([TOOL]), json.dumps(SCHEMA))
     python = INSTALLED / ("litellm" if request.param == "litellm" else "python") / "bin"
     if request.param == "openai_js":
@@ -81,6 +86,15 @@ def test_tools(got):
 
 def test_schema(got):
     assert got["schema"] == {"число": 4, "слово": "четыре"}
+
+
+def test_thoughts(got):
+    if "thought" not in got:
+        pytest.skip("this client has no word for them")
+    assert got["thought"] == "二 足す 二"
+    assert [[kind, thought.replace(" ", ""), text] for kind, thought, text in got["streamed_thought"]] == [
+        ["reasoning", "二足す二", "四 です 。"]
+    ] * 2
 
 
 def test_several_answers(got):

@@ -78,6 +78,8 @@ class Dialect:
     """Whether an assistant prefix is continued; None: not asked yet."""
     echoes: bool | None = None
     """Whether the reply repeats the prefix; None: not asked yet."""
+    thoughts: str | None = None
+    """What the server calls them in its replies, and wants them back as; "": it takes none; None: it said none yet."""
 
     @property
     def streams_pools(self) -> bool:
@@ -120,9 +122,32 @@ class Dialect:
                 body["top_logprobs"] = max(1, wanted)
         if self.max_logprobs is not None and num_alternatives(body) > self.max_logprobs:
             body = capped(body, self.max_logprobs)
+        if is_chat:
+            body = self.with_thoughts(body)
         if is_streamed and "stream" not in self.refused:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         return without(body, self.refused - own)
+
+    def with_thoughts(self, body: Mapping[str, Json]) -> dict[str, Json]:
+        """`body` with what was thought before earlier turns under the server's own name for it."""
+        if self.thoughts is None:
+            return dict(body)
+        turns: list[dict[str, Json]] = []
+        for turn in body["messages"]:
+            said = {k: v for k, v in turn.items() if k not in wire.THOUGHTS}
+            thought = next((turn[k] for k in wire.THOUGHTS if k in turn), None)
+            turns.append(said if thought is None or not self.thoughts else {**said, self.thoughts: thought})
+        return {**body, "messages": turns}
+
+    def learn_thoughts_refused(self, raw: bytes, body: Mapping[str, Json]) -> bool:
+        """Whether an error reply objects to thoughts of earlier turns: they get their other name, and then none."""
+        names = {k for turn in body.get("messages", ()) for k in wire.THOUGHTS if k in turn}
+        said = wire.error_text(raw)
+        refused = {k for k in names if re.search(rf"\b{k}\b", said)}
+        if refused:
+            is_first = self.thoughts is None and refused == {wire.THOUGHTS[0]}
+            self.thoughts = wire.THOUGHTS[1] if is_first else ""
+        return bool(refused)
 
     def learn_refused(self, fields: set[str], host: str) -> None:
         """Remembers fields that the server works without, and says so once for each."""

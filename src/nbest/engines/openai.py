@@ -127,6 +127,8 @@ class OpenAI:
             drawn = chunks.completions(request.params)
         else:
             drawn = wire.completions(raw, request.params)[: request.n]
+        if dialect.thoughts is None and any(d.reasoning for d in drawn):
+            dialect.thoughts = chunks.thoughts_name if chunks and not raw else wire.thoughts_name(raw)
         if len(drawn) < request.n:
             dialect.learn_max_n(len(drawn), self._peer.host)
         if request.params.logprobs is not None and not any(c.logprobs for c in drawn):

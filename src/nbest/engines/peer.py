@@ -90,6 +90,9 @@ class Peer:
             except RefusalError as e:
                 if e.status not in _CLIENT_FAULTS:
                     raise
+                if dialect.learn_thoughts_refused(e.body, body):
+                    body = dialect.with_thoughts(body)
+                    continue
                 found, limit = refusals(e.body, body)
                 found -= own
                 if "n" in found:

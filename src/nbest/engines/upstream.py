@@ -134,7 +134,7 @@ class Upstream:
             raw = await reply.read()
             if reply.status == _OK:
                 return self._hidden(raw)
-            raise self._refusal(reply, self._hidden(raw, shortest=1))
+            raise self._refusal(reply, self._hidden(raw, shortest=1), is_asked_first=method == "GET")
 
     async def _listen(self, content: aiohttp.StreamReader, chunks: Chunks) -> bytes:
         """Reads a stream to its end, or all of a reply that is none: by its first byte, for servers name
@@ -219,17 +219,17 @@ class Upstream:
             raw = raw.replace(shown, b"***")
         return raw
 
-    def _refusal(self, reply: aiohttp.ClientResponse, raw: bytes) -> EngineHttpError:
+    def _refusal(self, reply: aiohttp.ClientResponse, raw: bytes, *, is_asked_first: bool) -> EngineHttpError:
+        """What a server says of its models is for whoever named it; other errors may reach a gateway's clients,
+        whom it does not concern where the key comes from."""
         said, todo = wire.error_text(raw), ""
         if _REDIRECT <= reply.status < _BAD:
             said = f"it redirects to {_place(_text(reply.headers.get('Location', '')))}"
             todo = "; redirects are not followed: give that address as url"
         elif reply.status in _UNAUTHORIZED:
-            todo = (
-                f"; the key came from {self._key_env}"
-                if self._key()
-                else '; no key was sent: name its environment variable, such as  key_env="OPENAI_API_KEY"'
-            )
+            todo = '; no key was sent: name its environment variable, such as  key_env="OPENAI_API_KEY"'
+            if self._key():
+                todo = f"; the key came from {self._key_env}" if is_asked_first else ""
         said = said or _text(reply.reason or "") or "no message"
         error = RefusalError(
             f"{self.host} answered {reply.status}: {said}{todo}",

@@ -153,15 +153,6 @@ class Gateway:
             raise RefusalError(400, str(e), param=str(e).partition(" ")[0]) from None
         if (size := pool_size(strategy)) is not None and size > most:
             raise RefusalError(400, f"n: a pool of {size} is above the limit of {most}", param="n")
-        if (
-            ask.nbest.has_deadline
-            and isinstance(strategy, Parallel)
-            and strategy.quorum is None
-            and size != 1
-        ):
-            strategy = replace(
-                strategy, quorum=size
-            )  # draws that end one by one, so that some are there by then
         return Job(
             ask=ask,
             id=id_,
@@ -182,7 +173,13 @@ class Gateway:
             engines = span.engines(engines)
         try:
             found = await answer(
-                job.prompt, job.strategy, engines, seed=job.seed, budget=job.budget, watch=watching
+                job.prompt,
+                job.strategy,
+                engines,
+                seed=job.seed,
+                budget=job.budget,
+                watch=watching,
+                is_apart=job.ask.nbest.has_deadline,
             )
         except NbestError as e:
             raise RefusalError(400, str(e)) from None

@@ -10,8 +10,8 @@ from nbest.wire import error_reply
 
 _CLIENT_FAULTS = frozenset({400, 404, 413, 422})
 """Statuses with which an upstream server says that the request is at fault."""
-_OF_THE_KEY = frozenset({401, 403})
-"""The client has no part in these, and is not told where the gateway's key comes from."""
+_NO_KEY = 401
+"""The client has no part in it, and is not told about the gateway's key."""
 _TOO_MANY = 429
 
 
@@ -59,13 +59,6 @@ def _refusal(outcome: Outcome, errors: list[EngineError]) -> RefusalError:
     http = [e for e in errors if isinstance(e, EngineHttpError)]
     if fault := next((e for e in http if e.status in _CLIENT_FAULTS), None):
         return RefusalError(400, str(fault))
-    if any(e.status in _OF_THE_KEY for e in http):
-        return RefusalError(
-            502,
-            "the model's server refuses the gateway's own key: whoever runs the gateway has to see to it",
-            kind="server_error",
-            code="upstream_key",
-        )
     if busy := next((e for e in http if e.status == _TOO_MANY), None):
         wait = busy.retry_after_s or 1.0
         return RefusalError(429, str(busy), kind="server_error", code="upstream_busy", retry_after_s=wait)
@@ -73,6 +66,13 @@ def _refusal(outcome: Outcome, errors: list[EngineError]) -> RefusalError:
         wait = min(e.retry_after_s for e in given_up) or 1.0
         return RefusalError(
             503, str(given_up[0]), kind="server_error", code="upstream_unavailable", retry_after_s=wait
+        )
+    if any(e.status == _NO_KEY for e in http):
+        return RefusalError(
+            502,
+            "the model's server refuses the gateway's own key: whoever runs the gateway has to see to it",
+            kind="server_error",
+            code="upstream_key",
         )
     if outcome.stopped == "deadline" or any(isinstance(e, EngineTimeoutError) for e in errors):
         return RefusalError(

@@ -123,7 +123,7 @@ class Stream:
             case "events":
                 return self._writer.event(what)
             case "reasoning" if what["event"] == "candidate":
-                return self._writer.progress(f"[{what['drawn']}] {what['candidate']['text']}\n\n")
+                return self._writer.show_progress(f"[{what['drawn']}] {what['candidate']['text']}\n\n")
             case "comments":
                 return self._writer.keep_alive(f"{what['event']} {what['drawn']}")
             case _:

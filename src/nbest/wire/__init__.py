@@ -11,6 +11,7 @@ from nbest.wire.asks import Ask, AskError, NbestAsk, short
 from nbest.wire.bodies import chat_body, own_fields, raw_text, text_body
 from nbest.wire.chat_asks import read_chat, read_completion
 from nbest.wire.replies import (
+    THOUGHTS,
     completions,
     echoed_logprobs,
     error_text,
@@ -18,12 +19,14 @@ from nbest.wire.replies import (
     prompt_logprobs,
     prompt_tokens,
     split,
+    thoughts_name,
 )
 from nbest.wire.responses import ResponsesWriter, responses_reply
 from nbest.wire.responses_asks import read_responses
 from nbest.wire.streams import ChatWriter, CompletionWriter
 
 __all__ = [
+    "THOUGHTS",
     "Ask",
     "AskError",
     "ChatWriter",
@@ -52,4 +55,5 @@ __all__ = [
     "short",
     "split",
     "text_body",
+    "thoughts_name",
 ]

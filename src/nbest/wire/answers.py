@@ -26,7 +26,7 @@ class Choice(Value, frozen=True, kw_only=True):
     refusal: str | None = None
     """The model's words for not answering, instead of a text."""
     reasoning: str | None = None
-    """What it thought before, which DeepSeek's API, vLLM and llama.cpp call `reasoning_content`."""
+    """What it thought before; clients know it as `reasoning_content`, as DeepSeek's API and llama.cpp call it."""
 
 
 class Reply(Value, frozen=True, kw_only=True):

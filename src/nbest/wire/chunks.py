@@ -19,7 +19,9 @@ from nbest.wire.replies import (
     assembled,
     decode,
     error_text,
+    name_of_thoughts,
     plain,
+    reasoning_tokens,
     thoughts,
 )
 from nbest.wire.sse import Events
@@ -81,6 +83,12 @@ class Chunks:
         """Whether every text is whole, though counts may still come."""
         num_whole = sum(any(c.finish_reason for c in parts) for parts in self._parts.values())
         return self.has_ended or num_whole == self._n
+
+    @property
+    def thoughts_name(self) -> str | None:
+        """What the server calls the thoughts that came."""
+        deltas = (c.delta for parts in self._parts.values() for c in parts if c.delta)
+        return next((name for d in deltas if (name := name_of_thoughts(d))), None)
 
     def feed(self, piece: bytes) -> None:
         """Takes bytes, cut anywhere. Raises `EngineError` for an error in the stream."""
@@ -146,7 +154,8 @@ class Chunks:
             return None
         first = self._usages[min(self._usages)]
         total = sum(u.completion_tokens or 0 for u in self._usages.values())
-        return msgspec.structs.replace(first, completion_tokens=total)
+        details = {"reasoning_tokens": sum(reasoning_tokens(u) for u in self._usages.values())}
+        return msgspec.structs.replace(first, completion_tokens=total, completion_tokens_details=details)
 
     def _choice(self, at: int) -> ServerChoice:
         parts = self._parts.get(at, [])
@@ -157,7 +166,7 @@ class Chunks:
         refusal = "".join(d.refusal or "" for d in deltas)
         finish = next((c.finish_reason for c in reversed(parts) if c.finish_reason), None)
         thought = "".join(thoughts(d) or "" for d in deltas)
-        is_elsewhere = calls or legacy or refusal or thought
+        is_elsewhere = calls or legacy or refusal or any(d.reasoning_content or d.reasoning for d in deltas)
         return ServerChoice(
             index=at,
             usage=self._usages.get(at) if len(self._usages) == len(self._parts) else None,

@@ -13,6 +13,8 @@ from nbest.wire.calls import tool_calls
 
 BYTES_PER_TOKEN = 4
 """Of UTF-8, roughly: used only where nobody reports token counts."""
+THOUGHTS = ("reasoning_content", "reasoning")
+"""What servers call what was thought: DeepSeek and llama.cpp the first, vLLM, Groq and OpenRouter the second."""
 _MAX_ERROR = 300
 _T = TypeVar("_T")
 
@@ -28,6 +30,8 @@ _FINISH: Mapping[str | None, Finish] = {
 
 
 class HasThoughts(Protocol):
+    """A message, or a piece of one, of servers that tell thoughts apart."""
+
     reasoning_content: Json
     reasoning: Json
 
@@ -36,9 +40,7 @@ class ServerMessage(msgspec.Struct):
     content: str | list[dict[str, Json]] | None = None
     refusal: str | None = None
     reasoning_content: Json = None
-    """What was thought, as DeepSeek and llama.cpp call it."""
     reasoning: Json = None
-    """The same from vLLM and OpenRouter."""
     tool_calls: Json = None
     function_call: Json = None
 
@@ -71,15 +73,12 @@ class _PromptDetails(msgspec.Struct):
     cached_tokens: Count | None = None
 
 
-class _CompletionDetails(msgspec.Struct):
-    reasoning_tokens: Count | None = None
-
-
 class ServerUsage(msgspec.Struct):
     prompt_tokens: Count | None = None
     completion_tokens: Count | None = None
     prompt_tokens_details: _PromptDetails | None = None
-    completion_tokens_details: _CompletionDetails | None = None
+    completion_tokens_details: Json = None
+    """A count that is only shown must not cost the reply, whatever it looks like."""
 
 
 class ServerChoice(msgspec.Struct):
@@ -275,9 +274,30 @@ def _said_by(choice: ServerChoice) -> tuple[tuple[ToolCall, ...], str | None, st
     return calls, text, None if calls or text is not None else _why_no_text(choice)
 
 
+def reasoning_tokens(usage: ServerUsage) -> int:
+    """How many of the drawn tokens were thoughts; 0 where nobody says."""
+    match usage.completion_tokens_details:
+        case {"reasoning_tokens": int(num)} if num > 0:
+            return num
+        case _:
+            return 0
+
+
 def thoughts(said: HasThoughts) -> str | None:
     """What was thought before the answer, by either name."""
-    return next((t for t in (said.reasoning_content, said.reasoning) if isinstance(t, str) and t), None)
+    name = name_of_thoughts(said)
+    return getattr(said, name) if name else None
+
+
+def name_of_thoughts(said: HasThoughts) -> str | None:
+    """The one of `THOUGHTS` that holds a text."""
+    return next((k for k in THOUGHTS if isinstance(t := getattr(said, k), str) and t), None)
+
+
+def thoughts_name(raw: bytes) -> str | None:
+    """What the server calls the thoughts in a reply."""
+    messages = (c.message for c in decode(_reply, raw).choices or () if c.message)
+    return next((name for m in messages if (name := name_of_thoughts(m))), None)
 
 
 def plain(content: str | list[dict[str, Json]] | None) -> str | None:
@@ -322,13 +342,13 @@ def _with_usage(
     shares = _shares(
         drawn, [_num_tokens(c) for c in choices], usage.completion_tokens if usage else None, max_tokens
     )
-    read, drew = (usage.prompt_tokens_details, usage.completion_tokens_details) if usage else (None, None)
+    read = usage.prompt_tokens_details if usage else None
     first = Usage(
         prompt=(usage and usage.prompt_tokens) or 0,
         cached=(read and read.cached_tokens) or 0,
         completion=shares[0],
         calls=1,
-        reasoning=(drew and drew.reasoning_tokens) or 0,
+        reasoning=reasoning_tokens(usage) if usage else 0,
     )
     usages = [first, *(Usage(completion=s) for s in shares[1:])]
     return [replace(d, usage=u) for d, u in zip(drawn, usages, strict=True)]

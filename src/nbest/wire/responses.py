@@ -46,8 +46,8 @@ class ResponsesWriter(Writer):
     _sequence = 0
     _summary = ""
     """How far things were."""
-    _thoughts = ""
-    """The model's own."""
+    _thoughts: str | None = None
+    """The model's own; None before any was said."""
     _is_thinking = False
     _is_writing = False
 
@@ -62,7 +62,7 @@ class ResponsesWriter(Writer):
         """An event of our own that says how far things are; clients skip types that they do not know."""
         return self._event("response.nbest", nbest=nbest) if self._progress == "events" else b""
 
-    def progress(self, text: str) -> bytes:
+    def show_progress(self, text: str) -> bytes:
         """What clients show as a summary of thoughts, before the answer begins: as in `ChatWriter`."""
         if self._is_writing or self._progress != "reasoning":
             return b""
@@ -78,11 +78,11 @@ class ResponsesWriter(Writer):
         """A piece of what the model thinks, before the answer begins."""
         if self._is_writing:
             return b""
-        said = self._begin_thinking()
-        self._thoughts += text
-        return said + self._event(
-            "response.reasoning_text.delta", **self._thinking(), content_index=0, delta=text
-        )
+        said, where = self._begin_thinking(), self._thinking() | {"content_index": 0}
+        if self._thoughts is None:
+            said += self._event("response.content_part.added", **where, part=_thoughts(""))
+        self._thoughts = (self._thoughts or "") + text
+        return said + self._event("response.reasoning_text.delta", **where, delta=text)
 
     def text(self, delta: str) -> bytes:
         """A piece of the answer."""
@@ -97,8 +97,7 @@ class ResponsesWriter(Writer):
         text = rest(choice.text, already)
         if text is None:
             return self.error(CHANGED)
-        said = self.thought(choice.reasoning) if choice.reasoning and not self._thoughts else b""
-        said += self.text(text)
+        said = self._settle_thoughts(choice.reasoning or "") + self.text(text)
         if self._is_writing or not choice.tool_calls:
             said += self._begin(refuses=choice.refusal is not None) + self._end_text(choice)
         said += self._end_thinking()
@@ -136,6 +135,14 @@ class ResponsesWriter(Writer):
         said += self._event("response.content_part.done", **where, part=part)
         return said + self._item("done", self._place(), _message(self._id, choice))
 
+    def _settle_thoughts(self, thoughts: str) -> bytes:
+        """What the chosen answer's draw thought, where nothing was heard; the whole holds them whatever was heard."""
+        if self._thoughts is None:
+            return self.thought(thoughts) if thoughts else b""
+        if not self._is_writing:
+            self._thoughts = thoughts
+        return b""
+
     def _begin_thinking(self) -> bytes:
         if self._is_thinking:
             return b""
@@ -151,13 +158,14 @@ class ResponsesWriter(Writer):
             part = {"type": "summary_text", "text": text}
             said += self._event("response.reasoning_summary_text.done", **where, summary_index=0, text=text)
             said += self._event("response.reasoning_summary_part.done", **where, summary_index=0, part=part)
-        if text := self._thoughts:
+        if (text := self._thoughts) is not None:
             said += self._event("response.reasoning_text.done", **where, content_index=0, text=text)
+            said += self._event("response.content_part.done", **where, content_index=0, part=_thoughts(text))
         return said + self._item("done", 0, self._thought_of()[0])
 
     def _thought_of(self) -> list[Json]:
         """What stands before the message."""
-        has_any = self._summary or self._thoughts
+        has_any = self._summary or self._thoughts is not None
         return [_reasoning(self._id, self._summary, self._thoughts)] if has_any else []
 
     def _call(self, at: int, call: ToolCall, item: Mapping[str, Json]) -> bytes:
@@ -266,15 +274,19 @@ def _part(choice: Choice) -> dict[str, Json]:
     return {"type": "output_text", "text": choice.text, "annotations": [], "logprobs": rows}
 
 
-def _reasoning(response_id: str, summary: str | None = None, thoughts: str = "") -> dict[str, Json]:
+def _reasoning(response_id: str, summary: str | None = None, thoughts: str | None = None) -> dict[str, Json]:
     """Thinking as an item; without a summary, be it empty, one that has just begun."""
     return {
         "id": _item_id("rs", response_id),
         "type": "reasoning",
         "status": "in_progress" if summary is None else "completed",
         "summary": [{"type": "summary_text", "text": summary}] if summary else [],
-        **({"content": [{"type": "reasoning_text", "text": thoughts}]} if thoughts else {}),
+        **({} if thoughts is None else {"content": [_thoughts(thoughts)]}),
     }
+
+
+def _thoughts(text: str) -> dict[str, Json]:
+    return {"type": "reasoning_text", "text": text}
 
 
 def _item_id(kind: str, response_id: str) -> str:

@@ -187,7 +187,8 @@ def _messages(read: _Responses) -> tuple[Message, ...]:
             case "function_call":
                 call = asks.fit(item, _Call, at)
                 if len(turns) == start or turns[-1].role != "assistant":
-                    turns.append(_with_thought(Message(role="assistant"), thought))
+                    turns.append(Message(role="assistant"))
+                turns[-1] = _with_thought(turns[-1], thought)
                 function = {"name": call.name, "arguments": call.arguments}
                 calls = turns[-1].fields.get("tool_calls", ())
                 called = {"id": call.call_id, "type": "function", "function": function}
@@ -197,7 +198,7 @@ def _messages(read: _Responses) -> tuple[Message, ...]:
                 turn = _message("tool", output.output, f"{at}.output")
                 turns.append(replace(turn, fields={"tool_call_id": output.call_id}))
             case "reasoning":
-                thought = _thought(item)
+                thought = _joined(thought, _thought(item))
                 continue
             case "item_reference":
                 raise refused(at, _STATELESS)
@@ -213,15 +214,23 @@ def _messages(read: _Responses) -> tuple[Message, ...]:
 
 def _thought(item: Mapping[str, Json]) -> str:
     """What the model thought; a summary is none of it."""
-    match item.get("content"):
-        case [{"type": "reasoning_text", "text": str(text)}]:
-            return text
-        case _:
-            return ""
+    texts: list[str] = []
+    for part in item.get("content") or ():
+        match part:
+            case {"type": "reasoning_text", "text": str(text)}:
+                texts.append(text)
+            case _:
+                pass
+    return _joined(*texts)
 
 
 def _with_thought(turn: Message, thought: str) -> Message:
-    return replace(turn, fields={**turn.fields, "reasoning_content": thought}) if thought else turn
+    said = _joined(turn.fields.get("reasoning_content", ""), thought)
+    return replace(turn, fields={**turn.fields, "reasoning_content": said}) if thought else turn
+
+
+def _joined(*thoughts: str) -> str:
+    return "\n\n".join(filter(None, thoughts))
 
 
 def _message(role: str, content: str | Sequence[dict[str, Json]], at: str) -> Message:

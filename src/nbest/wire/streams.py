@@ -106,20 +106,20 @@ class ChatWriter(_ChunkWriter):
 
     _called: tuple[ToolCall, ...] = ()
     """As much of the calls as was sent."""
-    _has_thought = False
-    """Whether thoughts were sent as they came, and are not sent again."""
+    _thoughts = ""
+    """Those that were sent as they came."""
 
     def start(self) -> bytes:
         """The chunk that says who speaks."""
         return self._delta(0, {"role": "assistant", "content": ""})
 
-    def progress(self, text: str) -> bytes:
+    def show_progress(self, text: str) -> bytes:
         """What clients show as thinking: how far things are, where they asked for it so."""
         return self._delta(0, {"reasoning_content": text}) if self._progress == "reasoning" else b""
 
     def thought(self, text: str) -> bytes:
         """A piece of what the model thinks before its (first) answer."""
-        self._has_thought = True
+        self._thoughts += text
         return self._delta(0, {"reasoning_content": text})
 
     def text(self, delta: str) -> bytes:
@@ -159,10 +159,15 @@ class ChatWriter(_ChunkWriter):
         return said + self._end(reply)
 
     def _choice(self, index: int, choice: Choice, text: str) -> bytes:
-        first = {"role": "assistant"} if index else {}
-        is_new = choice.reasoning and (index or not self._has_thought)
-        said = self._delta(index, {**first, "reasoning_content": choice.reasoning}) if is_new else b""
-        if text or (first and not is_new):
+        said, first = b"", {"role": "assistant"} if index else {}
+        thought = choice.reasoning or ""
+        if thought and (
+            index or not self._thoughts.endswith(thought)
+        ):  # others were heard: a draw that failed
+            apart = "\n\n" if self._thoughts and not index else ""
+            said += self._delta(index, {**first, "reasoning_content": apart + thought})
+            first = {}
+        if text or first:
             said += self._delta(index, {**first, "content": text})
         if choice.refusal:
             said += self._delta(index, {"refusal": choice.refusal})
@@ -195,7 +200,7 @@ class CompletionWriter(_ChunkWriter):
         """Nothing: the first chunk has text."""
         return b""
 
-    def progress(self, text: str) -> bytes:
+    def show_progress(self, text: str) -> bytes:
         """Nothing."""
         return b""
 

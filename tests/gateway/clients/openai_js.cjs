@@ -39,6 +39,16 @@ async function main() {
   const response = await client.responses.create({ model: "m", input: process.argv[3] });
   got.response = response.output_text;
 
+  const thinking = [{ role: "user", content: `(think) ${process.argv[3]}` }];
+  const thought = await client.chat.completions.create({ ...ask, messages: thinking });
+  got.thought = thought.choices[0].message.reasoning_content;
+  got.streamed_thought = [];
+  for (const model of ["m", "m@single"]) {
+    const final = await client.responses.stream({ model, input: thinking }).finalResponse();
+    const [item, message] = final.output;
+    got.streamed_thought.push([item.type, item.content[0].text, message.content[0].text]);
+  }
+
   try {
     await client.chat.completions.create({ ...ask, model: "n" });
   } catch (e) {

@@ -172,8 +172,14 @@ async def test_a_key_is_sent_and_shown_nowhere(upstream, monkeypatch, caplog):
     upstream.key = "another"
     with pytest.raises(EngineHttpError) as caught:
         await engine.generate(ask())
-    assert "came from MY_KEY" in str(caught.value)
+    assert "Incorrect API key" in str(caught.value)
+    assert "MY_KEY" not in str(caught.value)  # what a gateway's clients may be shown
+    fresh = OpenAI(url=upstream.url, key_env="MY_KEY")
+    with pytest.raises(EngineHttpError, match="came from MY_KEY") as told:  # before anything is drawn
+        await fresh.capabilities()
+    await fresh.aclose()
     shown = [repr(engine), str(engine), engine.name, registry.spec_of(engine), str(caught.value), caplog.text]
+    shown.append(str(told.value))
     assert KEY not in "".join([*shown, repr(candidates), repr(vars(caught.value)), repr(ctx.meter.usage)])
     await engine.aclose()
 

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from nbest import wire
 from nbest.engines import upstream as upstream_module
 from nbest.engines.layers import Retry
 from nbest.engines.openai import OpenAI
@@ -183,6 +184,36 @@ async def test_what_is_thought_is_heard_before_the_text_and_apart_from_it(upstre
     thoughts = [p.text for p in pieces if isinstance(p, Thought)]
     assert "".join(thoughts) == "三足す四は…"
     assert "".join(pieces[len(thoughts) :]) == TEXT
+
+
+@pytest.mark.parametrize("is_streamed", [True, False])
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+async def test_thoughts_go_back_under_the_name_that_the_server_has_for_them(
+    upstream, engine, name, is_streamed
+):
+    upstream.reasoning, upstream.reasoning_name = "考える", name
+    await engine.generate(ask(), (lambda _: None) if is_streamed else None)
+    for said in ("reasoning_content", "reasoning"):
+        turn = Message(role="assistant", content="三", fields={said: "考えた"})
+        await engine.generate(ask(replace(PROMPT, messages=(*PROMPT.messages, turn, *PROMPT.messages))))
+        assert upstream.bodies[-1]["messages"][1] == {"role": "assistant", "content": "三", name: "考えた"}
+
+
+@pytest.mark.parametrize(
+    ("refused", "sent"), [(("reasoning_content",), {"reasoning": "хм"}), (wire.THOUGHTS, {})]
+)
+async def test_thoughts_that_a_server_refuses_get_their_other_name_and_then_none(
+    upstream, engine, refused, sent
+):
+    upstream.refused_in_turns = refused
+    turn = Message(role="assistant", content="три", fields={"reasoning_content": "хм"})
+    prompt = replace(PROMPT, messages=(*PROMPT.messages, turn, *PROMPT.messages))
+    (drawn,) = await engine.generate(ask(prompt))
+    assert drawn.text == TEXT
+    num = len(upstream.bodies)
+    await engine.generate(ask(prompt))
+    assert len(upstream.bodies) == num + 1
+    assert upstream.bodies[-1]["messages"][1] == {"role": "assistant", "content": "три", **sent}
 
 
 async def test_what_is_thought_is_kept_without_a_stream(upstream, engine):

@@ -148,6 +148,36 @@ def test_reasoning_alone_is_none():
     assert drawn.error == "no text: every token went into reasoning; raise max_tokens"
 
 
+@pytest.mark.parametrize("thought", [{"text": "хм"}, ["хм"], "хм"])
+def test_thoughts_of_any_shape_alone_are_none(thought):
+    _, drawn = stream(delta(reasoning=thought), delta("length", content=""))
+    assert drawn.error == "no text: every token went into reasoning; raise max_tokens"
+    assert drawn.reasoning == (thought if isinstance(thought, str) else None)
+
+
+@pytest.mark.parametrize(
+    ("said", "num"),
+    [({"reasoning_tokens": 5}, 5), ({"reasoning_tokens": -1}, 0), ({"reasoning_tokens": "5"}, 0), ([], 0)],
+)
+def test_a_count_of_thoughts_that_makes_no_sense_costs_nothing(said, num):
+    usage = {"prompt_tokens": 1, "completion_tokens": 9, "completion_tokens_details": said}
+    _, streamed = stream(delta(content="4"), END, {"choices": [], "usage": usage})
+    reply = {"choices": [{"message": {"content": "4"}, "finish_reason": "stop"}], "usage": usage}
+    (whole,) = wire.completions(json.dumps(reply).encode(), PARAMS)
+    assert [(d.text, d.usage.reasoning) for d in (streamed, whole)] == [("4", num)] * 2
+
+
+def test_thoughts_of_several_choices_are_counted_together():
+    reply = Chunks(n=2)
+    for i in range(2):
+        usage = {"completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 5}}
+        for chunk in (delta(index=i, content="4"), delta("stop", index=i), {"choices": [], "usage": usage}):
+            reply.feed(f"data: {json.dumps(chunk)}\n\n".encode())
+    reply.feed(b"data: [DONE]\n\n")
+    reply.close()
+    assert sum(d.usage.reasoning for d in reply.completions(PARAMS)) == 10
+
+
 def test_calls_are_heard_as_they_come():
     heard, drawn = stream(
         delta(content="да"),

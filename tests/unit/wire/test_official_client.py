@@ -85,7 +85,7 @@ class Gateway(openai.OpenAI):
             progress=ask.nbest.progress,
             echo=ask.echo,
         )
-        raw = w.start() + w.keep_alive("1/2") + w.event({"arrived": 1}) + w.progress("١/٢")
+        raw = w.start() + w.keep_alive("1/2") + w.event({"arrived": 1}) + w.show_progress("١/٢")
         already = made.choices[0].text[:1]
         raw += w.text(already)
         raw += w.error(self.fails) if self.fails else w.finish(made, already=already)
@@ -123,7 +123,7 @@ def test_every_chunk_and_event_is_what_the_types_say(choice, progress):
         (wire.ResponsesWriter(**said), EVENT.validate_python),
     ):
         made = wire.Reply(id="resp_7", model="m", created=7, choices=(choice,), usage=USAGE)
-        raw = writer.start() + writer.progress("…") + writer.text(choice.text[:1])
+        raw = writer.start() + writer.show_progress("…") + writer.text(choice.text[:1])
         for event in data(raw + writer.finish(made, already=choice.text[:1])):
             assert check(event).model_dump(exclude_unset=True, by_alias=True) == event
     failing = wire.ResponsesWriter(**said)

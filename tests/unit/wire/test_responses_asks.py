@@ -54,6 +54,36 @@ def test_a_conversation_with_tools_reads_as_in_chat():
     )
 
 
+def thinking(*texts, summary=()):
+    content = [{"type": "reasoning_text", "text": t} for t in texts]
+    return {"type": "reasoning", "id": "rs", "summary": list(summary), "content": content or None}
+
+
+CALL = {"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}"}
+SAYS = {"type": "message", "role": "assistant", "content": "一"}
+
+
+@pytest.mark.parametrize(
+    ("items", "thoughts"),
+    [
+        ([thinking("หา"), CALL], ["หา"]),
+        ([thinking("а", "б"), CALL], ["а\n\nб"]),
+        ([thinking("а"), thinking("б"), SAYS], ["а\n\nб"]),
+        ([thinking("а"), thinking(summary=[{"type": "summary_text", "text": "1/3"}]), SAYS], ["а"]),
+        ([SAYS, thinking("а"), CALL], ["а"]),
+        ([thinking("а"), SAYS, thinking("б"), CALL], ["а\n\nб"]),
+        ([thinking("а"), CALL, thinking("б"), CALL], ["а\n\nб"]),
+        ([thinking("а"), SAYS, {"role": "user", "content": "二"}, SAYS], ["а", None]),
+        ([thinking("а"), {"role": "user", "content": "二"}, SAYS], [None]),
+    ],
+)
+def test_what_was_thought_goes_with_the_turn_that_it_led_to(items, thoughts):
+    turns = [
+        m for m in read(input=[{"role": "user", "content": "?"}, *items]).messages if m.role == "assistant"
+    ]
+    assert [t.fields.get("reasoning_content") for t in turns] == thoughts
+
+
 def test_pictures_sounds_and_files_are_parts_of_chat():
     content = [
         {"type": "input_text", "text": "यह क्या है?"},

@@ -142,7 +142,7 @@ def test_progress_is_said_as_the_client_wants_it(writer):
     }
     assert [p for p, w in quiet.items() if w.event({"arrived": 2})] == ["events"]
     thinks = [] if writer is wire.CompletionWriter else ["reasoning"]
-    assert [p for p, w in quiet.items() if w.progress("考え中")] == thinks
+    assert [p for p, w in quiet.items() if w.show_progress("考え中")] == thinks
     assert data(quiet["events"].event({"arrived": 2}))[0]["nbest"] == {"arrived": 2}
     assert [w.text("") for w in quiet.values()] == [b""] * 4
 
@@ -196,7 +196,7 @@ def test_the_events_of_a_response_come_in_openais_order():
 
 def test_thinking_is_an_item_before_the_answer():
     w = make(wire.ResponsesWriter, progress="reasoning")
-    raw = w.progress("1/2") + w.progress(" 2/2") + w.text("a") + w.progress("late")
+    raw = w.show_progress("1/2") + w.show_progress(" 2/2") + w.text("a") + w.show_progress("late")
     raw += w.finish(reply(wire.Choice(text="a")), already="a")
     summary = ["part.added", "text.delta", "text.delta", "text.done", "part.done"]
     thinking = ["output_item.added", *(f"reasoning_summary_{s}" for s in summary), "output_item.done"]
@@ -218,9 +218,23 @@ def test_what_the_model_thought_comes_before_the_answer():
         (0, {"content": "四"}),
         (0, {}),
         (1, {"role": "assistant", "reasoning_content": "二足す三"}),
-        (1, {"role": "assistant", "content": "五"}),
+        (1, {"content": "五"}),
         (1, {}),
     ]
+
+
+def test_what_another_draw_thought_is_followed_by_what_the_chosen_one_did():
+    w = make(wire.ChatWriter)
+    raw = w.start() + w.thought("сбой") + w.finish(reply(wire.Choice(text="4", reasoning="два")))
+    said = "".join(c["choices"][0]["delta"].get("reasoning_content", "") for c in data(raw)[:-1])
+    assert said == "сбой\n\nдва"
+    w = make(wire.ResponsesWriter)
+    raw = w.start() + w.thought("сбой") + w.finish(reply(wire.Choice(text="4", reasoning="два")))
+    assert data(raw)[-1]["response"]["output"][0]["content"][0]["text"] == "два"
+    w = make(wire.ResponsesWriter)
+    raw = w.start() + w.thought("сбой") + w.finish(reply(wire.Choice(text="4")))
+    item, message = data(raw)[-1]["response"]["output"]
+    assert (item["content"][0]["text"], message["content"][0]["text"]) == ("", "4")
 
 
 def test_what_was_heard_while_the_model_thought_is_not_said_again():
@@ -235,7 +249,7 @@ def test_what_was_heard_while_the_model_thought_is_not_said_again():
 @pytest.mark.parametrize("is_heard", [True, False])
 def test_thoughts_are_the_content_of_an_item_and_progress_its_summary(is_heard):
     w = make(wire.ResponsesWriter, progress="reasoning")
-    raw = w.start() + w.progress("1/2") + (w.thought("ส") + w.thought("อง") if is_heard else b"")
+    raw = w.start() + w.show_progress("1/2") + (w.thought("ส") + w.thought("อง") if is_heard else b"")
     raw += w.finish(reply(wire.Choice(text="4", reasoning="สอง")))
     item, message = data(raw)[-1]["response"]["output"]
     assert item["content"] == [{"type": "reasoning_text", "text": "สอง"}]
