@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+_LOOK_S = 0.005
 _REST_S = 0.05
 """After all that waited was done: threads that take turns for every item slow the event loop down."""
 log = logging.getLogger(__name__)
@@ -32,6 +34,7 @@ class Background(Generic[T]):
         self._work = work
         self._at_end = at_end
         self._size = size
+        self._is_stuck = False
         self._waiting: queue.SimpleQueue[T | None] = queue.SimpleQueue()
         self._closed = threading.Event()
         # A daemon: a disk that hangs does not keep the process from ending.
@@ -42,13 +45,23 @@ class Background(Generic[T]):
     def num_waiting(self) -> int:
         return self._waiting.qsize()
 
-    def offer(self, item: T) -> bool:
-        """Whether it was taken. Never blocks."""
-        if self._closed.is_set() or self._waiting.qsize() >= self._size:
+    def offer(self, item: T, *, patience_s: float = 0.0) -> bool:
+        """Whether it was taken. Blocks for a place, but only while there is progress: where none comes within
+        `patience_s`, nobody waits again before something was done."""
+        if self._is_full and patience_s and not self._is_stuck:
+            ends = time.monotonic() + patience_s
+            while self._is_full and time.monotonic() < ends:
+                time.sleep(_LOOK_S)
+            self._is_stuck = self._is_full
+        if self._closed.is_set() or self._is_full:
             self.num_dropped += 1
             return False
         self._waiting.put(item)
         return True
+
+    @property
+    def _is_full(self) -> bool:
+        return self._waiting.qsize() >= self._size
 
     def close(self, seconds: float = 5.0) -> bool:
         """Takes nothing more and does what waits; whether it was all done within `seconds`. Blocks."""
@@ -67,6 +80,7 @@ class Background(Generic[T]):
                     self.num_failed += 1
                     if self.num_failed == 1:
                         log.warning("%s fails: %s", self._thread.name, e)
+                self._is_stuck = False
                 if self._waiting.empty():
                     self._closed.wait(_REST_S)
         finally:

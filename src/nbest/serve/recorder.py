@@ -77,10 +77,10 @@ class Recorder:
         """What manifests say from now on: a new run is begun where it is another."""
         self._config = config
 
-    def offer(self, outcome: Outcome) -> None:
-        """Records it, if its prompt's id is of the sample. Never blocks, never raises."""
+    def offer(self, outcome: Outcome, *, patience_s: float = 0.0) -> None:
+        """Records it, if its prompt's id is of the sample. Blocks as `Background.offer` does; never raises."""
         if is_sampled(outcome.prompt.id, self._rate):
-            self._background.offer(outcome)
+            self._background.offer(outcome, patience_s=patience_s)
 
     def close(self, seconds: float = 5.0) -> bool:
         """Writes what waits; whether it was all done within `seconds`. Blocks; may be called twice."""

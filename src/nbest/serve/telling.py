@@ -19,6 +19,7 @@ from nbest.types import Json, Outcome, replace
 
 _STATES = {"closed": 0.0, "half_open": 0.5, "open": 1.0}
 _QUEUE = 10_000
+_PATIENCE_S = 1.0
 _READ_CHARS = 400
 """Of a prompt, to tell its language."""
 
@@ -62,7 +63,9 @@ class Telling:
                 choice_s=watching.choice_s,
             )
             if self.recorder:
-                self.recorder.offer(_recorded(outcome, visit.id, language))
+                # After a burst the disk may take its time; what comes first is that metrics and logs are whole.
+                patience_s = _PATIENCE_S if self._heard.num_waiting < _QUEUE // 2 else 0.0
+                self.recorder.offer(_recorded(outcome, visit.id, language), patience_s=patience_s)
         self.logs.request(
             visit.id,
             key=visit.key.name,

@@ -1,4 +1,5 @@
 import threading
+import time
 
 from nbest.serve.background import Background
 
@@ -54,3 +55,32 @@ def test_one_failure_costs_one_item():
     background.close(60)
     assert done == [0, 2]
     assert background.num_failed == 1
+
+
+def test_a_burst_that_is_patient_is_all_taken():
+    done = []
+    background = Background(lambda i: (time.sleep(0.001), done.append(i)), size=5, name="t")
+    assert all(background.offer(i, patience_s=60) for i in range(100))
+    assert background.close(60)
+    assert (done, background.num_dropped) == ([*range(100)], 0)
+
+
+def test_nobody_waits_for_what_makes_no_progress():
+    may_go, started, done = threading.Event(), threading.Event(), []
+
+    def work(item):
+        started.set()
+        may_go.wait(60)
+        done.append(item)
+
+    background = Background(work, size=1, name="t")
+    background.offer(0)
+    started.wait(60)
+    before = time.monotonic()
+    assert [background.offer(i, patience_s=0.2) for i in range(1, 50)] == [True] + [False] * 48
+    assert 0.2 <= time.monotonic() - before < 5  # and not 48 times as long
+    may_go.set()
+    while len(done) < 2:
+        time.sleep(0.001)
+    assert [background.offer(i, patience_s=60) for i in range(5)] == [True] * 5
+    background.close(60)
