@@ -277,11 +277,9 @@ class Context:
             return None
         self._samples_granted += n
         self._tokens_granted += n * max_tokens
-        return (
-            replace(request, n=n, params=replace(request.params, max_tokens=max_tokens))
-            if is_less
-            else request
-        )
+        if not is_less:
+            return request
+        return replace(request, n=n, params=replace(request.params, max_tokens=max_tokens))
 
     async def _draw_all(self, requests: Sequence[Request]) -> list[list[Completion]]:
         """Every request at once; each gives exactly its n completions, failed ones included."""

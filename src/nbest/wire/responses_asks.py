@@ -214,14 +214,19 @@ def _messages(read: _Responses) -> tuple[Message, ...]:
 
 def _thought(item: Mapping[str, Json]) -> str:
     """What the model thought; a summary is none of it."""
-    texts: list[str] = []
-    for part in item.get("content") or ():
-        match part:
-            case {"type": "reasoning_text", "text": str(text)}:
-                texts.append(text)
-            case _:
-                pass
-    return _joined(*texts)
+    match item.get("content"):
+        case [*parts]:
+            return _joined(*map(_thought_in, parts))
+        case _:
+            return ""
+
+
+def _thought_in(part: Json) -> str:
+    match part:
+        case {"type": "reasoning_text", "text": str(text)}:
+            return text
+        case _:
+            return ""
 
 
 def _with_thought(turn: Message, thought: str) -> Message:

@@ -161,9 +161,10 @@ class ChatWriter(_ChunkWriter):
     def _choice(self, index: int, choice: Choice, text: str) -> bytes:
         said, first = b"", {"role": "assistant"} if index else {}
         thought = choice.reasoning or ""
-        if thought and (
-            index or not self._thoughts.endswith(thought)
-        ):  # others were heard: a draw that failed
+        is_heard = not index and self._thoughts.endswith(
+            thought
+        )  # those of a draw that failed may come before
+        if thought and not is_heard:
             apart = "\n\n" if self._thoughts and not index else ""
             said += self._delta(index, {**first, "reasoning_content": apart + thought})
             first = {}

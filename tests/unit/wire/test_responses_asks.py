@@ -84,6 +84,14 @@ def test_what_was_thought_goes_with_the_turn_that_it_led_to(items, thoughts):
     assert [t.fields.get("reasoning_content") for t in turns] == thoughts
 
 
+@pytest.mark.parametrize(
+    "content", [5, True, "か", {"text": "か"}, [5], [{"type": "reasoning_text", "text": 5}]]
+)
+def test_thoughts_of_another_shape_are_none(content):
+    (turn,) = read(input=[{"type": "reasoning", "summary": [], "content": content}, SAYS]).messages
+    assert turn.fields == {}
+
+
 def test_pictures_sounds_and_files_are_parts_of_chat():
     content = [
         {"type": "input_text", "text": "यह क्या है?"},
