@@ -1,0 +1,205 @@
+"""What a client of the gateway over HTTP is told when something fails, in a stream and without, and deadlines."""
+
+import asyncio
+
+import pytest
+
+from inprocess import Scripted, serving
+from nbest.errors import EngineHttpError, EngineTimeoutError
+from nbest.serve import streaming
+from nbest.serve.config import Serve
+from nbest.types import Completion, ToolCall
+
+
+class Fusing(Scripted):
+    """Drafts differ; the fusor writes word by word, and waits to be heard before it goes on."""
+
+    words = ("四，", "إذن ", "ห้า")
+
+    async def generate(self, request, on_text=None):
+        if request.role != "fusor":
+            return await super().generate(request, on_text)
+        assert on_text, "the fusor is not heard"
+        for word in self.words:
+            on_text(word)
+            await asyncio.sleep(0.02)
+        return [Completion(text="".join(self.words), finish=self.finish)]
+
+    finish = "stop"
+
+
+@pytest.mark.parametrize("finish", ["stop", "length"])
+async def test_a_fusion_is_heard_while_it_is_written_and_stands(finish):
+    engine = Fusing(texts=["4", "5", "6"])
+    engine.finish = finish
+    async with serving(engine, select="fuse") as client:
+        chunks, _ = await client.stream()
+        _, _, reply = await client.post(nbest={"strategy": "parallel(sampler=iid(n=2), selector=first)"})
+    said = [c["choices"][0]["delta"]["content"] for c in chunks if c["choices"][0]["delta"].get("content")]
+    assert said == list(Fusing.words)
+    assert chunks[-1]["choices"][0]["finish_reason"] == finish
+    assert chunks[-1]["nbest"]["usage_by_role"].keys() == {"policy", "fusor"}
+    assert reply["choices"][0]["message"]["content"] == "4"
+
+
+async def test_a_tool_call_streams_as_one_delta():
+    call = ToolCall(id="c", name="天気", arguments='{"都市": "東京"}')
+    async with serving(Scripted(texts=[""], calls=(call,))) as client:
+        chunks, _ = await client.stream(tools=[{"type": "function", "function": {"name": "天気"}}])
+    [delta] = [c["choices"][0]["delta"] for c in chunks if c["choices"][0]["delta"].get("tool_calls")]
+    assert delta["tool_calls"][0]["function"] == {"name": "天気", "arguments": '{"都市": "東京"}'}
+    assert chunks[-1]["choices"][0]["finish_reason"] == "tool_calls"
+
+
+async def test_a_fusion_that_does_not_fit_the_schema_is_set_aside_in_a_stream_too():
+    engine = Scripted(texts=['{"一": 1}', '{"二": 2}', '{"三": 3}'])
+
+    async def generate(request, on_text=None):
+        if request.role != "fusor":
+            return await Scripted.generate(engine, request, on_text)
+        for word in ("دمج ", "سيئ") if on_text else ():
+            on_text(word)
+        return [Completion(text="دمج سيئ")]
+
+    engine.generate = generate
+    async with serving(engine, select="fuse(fallback=first)") as client:
+        chunks, _ = await client.stream(response_format={"type": "json_object"})
+    said = "".join(c["choices"][0]["delta"].get("content", "") for c in chunks)
+    assert (said, chunks[-1]["choices"][0]["finish_reason"]) == ('{"一": 1}', "stop")
+
+
+class Breaking(Scripted):
+    """Says the first of its texts, and fails."""
+
+    async def generate(self, request, on_text=None):
+        if on_text:
+            on_text(self.texts[0])
+        raise EngineHttpError("boom", status=500)
+
+
+async def test_an_error_in_a_stream_is_in_the_stream():
+    async with serving(Breaking(texts=["四"]), sample="greedy", select="first") as client:
+        chunks, _ = await client.stream()
+    assert chunks[1]["choices"][0]["delta"]["content"] == "四"
+    assert (chunks[-1]["error"]["type"], chunks[-1]["error"]["code"]) == ("server_error", "upstream_error")
+    assert "boom" in chunks[-1]["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(EngineHttpError("too long", status=400), 400), (EngineHttpError("slow down", status=429), 429)],
+)
+async def test_an_error_before_anything_was_said_has_its_status(error, status):
+    async with serving(Scripted(texts=[error])) as client:
+        got, headers, reply = await client.post(stream=True)
+    assert got == status
+    assert str(error) in reply["error"]["message"]
+    assert headers.get("Retry-After") == ("1" if status == 429 else None)
+
+
+async def test_a_stream_begins_before_its_first_candidate_where_that_takes_long(monkeypatch):
+    monkeypatch.setattr(streaming, "QUIET_S", 0.01)
+    engine = Scripted(texts=[EngineHttpError("boom", status=500)], delay_s=0.2)
+    async with serving(engine) as client:
+        chunks, _ = await client.stream()
+    assert "boom" in chunks[-1]["error"]["message"]
+
+
+async def test_what_failed_is_told_to_who_listens():
+    visits = []
+    async with serving(Scripted(texts=[EngineHttpError("boom", status=500)]), visits=visits) as client:
+        await client.post()
+        await client.post(stream=True)
+    assert [(v.outcome.stopped, len(v.outcome.candidates)) for v in visits] == [("error", 3)] * 2
+
+
+async def test_waiting_for_a_place_is_part_of_the_deadline():
+    engine = Scripted(delay_s=0.6)
+    async with serving(engine, serve=Serve(concurrency=1)) as client:
+        first = asyncio.ensure_future(client.post())
+        while not engine.seen:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        status, _, reply = await client.post(nbest={"deadline": 0.9})
+        assert (status, reply["error"]["code"]) == (504, "deadline")
+        assert (await first)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (EngineHttpError("the prompt is too long", status=400), 400),
+        (EngineHttpError("slow down", status=429, retry_after_s=7), 429),
+        (EngineTimeoutError("late"), 504),
+        (EngineHttpError("boom", status=500), 502),
+    ],
+)
+async def test_why_nothing_was_drawn_is_told_by_the_status(error, status):
+    visits = []
+    async with serving(Scripted(texts=[error]), visits=visits) as client:
+        got, headers, reply = await client.post()
+    assert got == status
+    assert str(error) in reply["error"]["message"]
+    assert headers.get("Retry-After") == ("7" if status == 429 else None)
+    assert [v.status for v in visits] == [status]
+
+
+async def test_a_client_is_not_told_about_the_gateways_own_key():
+    error = EngineHttpError("gpu-7.internal answered 401; no key was sent", status=401)
+    async with serving(Scripted(texts=[error])) as client:
+        got, _, reply = await client.post()
+    assert (got, reply["error"]["code"]) == (502, "upstream_key")
+    assert "gpu-7" not in str(reply)
+
+
+@pytest.mark.parametrize(
+    ("errors", "status", "code"),
+    [
+        ((401, 429), 429, "upstream_busy"),
+        ((401, 400), 400, None),
+        ((403, 403), 502, "upstream_error"),  # moderation, in some places
+    ],
+)
+async def test_a_refused_key_is_told_where_nothing_is_the_clients_to_mend(errors, status, code):
+    texts = [EngineHttpError(f"it answered {s}", status=s) for s in errors]
+    causes = EngineHttpError("; ".join(map(str, texts)), status=500)
+    causes.causes = tuple(texts)
+    async with serving(Scripted(texts=[causes])) as client:
+        got, _, reply = await client.post()
+    assert (got, reply["error"]["code"]) == (status, code)
+
+
+async def test_a_bug_in_an_engine_costs_its_request():
+    async with serving(Scripted(texts=[KeyError("secret")])) as client:
+        status, _, reply = await client.post()
+        assert status == 502
+        assert "KeyError" in reply["error"]["message"]
+
+
+async def test_a_deadline_before_anything_is_there_is_told():
+    async with serving(Scripted(delay_s=5)) as client:
+        status, _, reply = await client.post(nbest={"deadline": 0.05})
+    assert (status, reply["error"]["code"]) == (504, "deadline")
+
+
+@pytest.mark.parametrize("said", [{"deadline": 20}, {"budget": {"seconds": 20}}])
+async def test_draws_before_a_clients_own_deadline_are_calls_of_their_own(said):
+    engine = Scripted(texts=["4"])
+    async with serving(engine) as client:
+        _, _, reply = await client.post(nbest=said)
+        assert [r.n for r in engine.seen] == [1, 1, 1]
+        assert (reply["nbest"]["stopped"], reply["nbest"]["num_candidates"]) == ("done", 3)
+        assert "quorum" not in reply["nbest"]["strategy"]
+        engine.seen.clear()
+        await client.post(nbest={"budget": {"tokens": 9000}})
+        assert [r.n for r in engine.seen] == [3]
+
+
+async def test_before_a_deadline_a_pool_is_as_large_as_its_samplers_table_says(tmp_path):
+    table = tmp_path / "params.toml"
+    table.write_text('[[params]]\nlanguage = "th"\nn = 8\n[[params]]\nlanguage = "ja"\nn = 1\n')
+    sample = f'iid(n=5, table="{table}")'
+    async with serving(Scripted(texts=["4"]), sample=sample) as client:
+        for language, num in (("th", 8), ("ja", 1), ("ar", 5)):
+            _, _, reply = await client.post(nbest={"deadline": 20, "language": language})
+            told = reply["nbest"]
+            assert (told["num_candidates"], told["num_failed"], told["stopped"]) == (num, 0, "done")
