@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from nbest.answers import equivalent, extract
+from nbest.text import equivalent, extract
 
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden" / "answers.tsv"
 MGSM_PER_LANGUAGE = 20
@@ -54,7 +54,7 @@ def math_verify(text: str, gold: str, language: str | None) -> bool:
 
 def judges() -> dict[str, Judge]:
     known: dict[str, tuple[Judge, str | None]] = {
-        "nbest.answers": (nbest, None),
+        "nbest.text": (nbest, None),
         "math-verify": (math_verify, "math_verify"),
         "inspect match(numeric)": (inspect_numeric, "inspect_ai"),
         "lm-eval flexible-extract": (lm_eval_flexible, None),
@@ -82,9 +82,10 @@ def golden() -> list[tuple[str, str, str | None, str]]:
 
 
 def mgsm() -> list[tuple[str, str, str | None, str]]:
+    from unit.answers.test_mgsm import rewritten
+
     from shared_data import MGSM_LANGUAGES
     from shared_data import mgsm as problems
-    from unit.answers.test_mgsm import rewritten
 
     return [
         (text, gold.replace(",", ""), language, "number")

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from pools import BASE_BY_SCRIPT, pool
 
-from nbest.selection.utilities.chrf import chrf_aggregate, chrf_matrix
+from nbest.utilities.chrf import chrf_aggregate, chrf_matrix
 
 SAMPLED_PAIRS = 2000
 COLUMNS = ["nbest", "fastchrf", "mbrs", "sacrebleu", "nbest aggregate", "fastchrf aggregate"]

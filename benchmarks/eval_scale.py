@@ -17,9 +17,9 @@ import time
 from importlib.resources import files
 from pathlib import Path
 
-from nbest.evaluate.tasks.prompts import template
-from nbest.pools import read_prompts
+from nbest.datasets import read_prompts
 from nbest.records import RunWriter
+from nbest.tasks.instructions import template
 from nbest.types import Candidate, Outcome, SamplingParams, Selection, Usage, replace
 
 GREEDY, SAMPLED = SamplingParams(temperature=0), SamplingParams(temperature=0.7)

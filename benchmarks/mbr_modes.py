@@ -20,10 +20,10 @@ import numpy as np
 from pools import BASE_BY_SCRIPT, pool
 
 from nbest.context import Context
-from nbest.pools import read_pools
+from nbest.datasets import read_pools
 from nbest.selection.mbr import Mbr
-from nbest.selection.utilities.chrf import Chrf
 from nbest.types import Candidate, Message, Prompt
+from nbest.utilities.chrf import Chrf
 
 PROMPT = Prompt(id="p", messages=(Message(role="user", content=""),))
 

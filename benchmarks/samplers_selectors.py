@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from nbest import registry
-from nbest.demo import prompts
+from nbest.cli.demo_run import prompts
+from nbest.datasets import read_pools
 from nbest.evaluate.estimators import correctness, mean_interval, scores_of_pools
-from nbest.pools import read_pools
 from nbest.records import RunWriter
 from nbest.run import run_all, select
 from nbest.session import Session

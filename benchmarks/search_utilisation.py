@@ -24,9 +24,9 @@ from importlib import resources
 from pathlib import Path
 
 from nbest import registry
+from nbest.accounting.meter import total
+from nbest.datasets import read_prompts
 from nbest.engines.layers.layer import Layer
-from nbest.meter import total
-from nbest.pools import read_prompts
 from nbest.run import answer, run_all
 from nbest.types import Candidate, Outcome, Usage
 
@@ -47,9 +47,9 @@ class Recording(Layer):
 
     requests: list = field(default_factory=list)
 
-    async def generate(self, request, on_text=None):
+    async def generate(self, request, on_delta=None):
         self.requests.append(request)
-        return await self.engine.generate(request, on_text)
+        return await self.engine.generate(request, on_delta)
 
 
 class Sums:

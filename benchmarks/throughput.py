@@ -19,8 +19,8 @@ from pathlib import Path
 import xllamacpp
 
 from nbest import registry
+from nbest.accounting.meter import total
 from nbest.context import Context
-from nbest.meter import total
 from nbest.run import answer, run_all
 from nbest.types import Message, Prompt
 

@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nbest.evaluate.ranking import bradley_terry, win_probability
-from nbest.evaluate.verdicts import Verdict
-from nbest.evaluate.winrate import win_rates
+from nbest.arena.bradley_terry import bradley_terry, win_probability
+from nbest.arena.judged_games import Verdict
+from nbest.arena.winrate import win_rates
 from nbest.judging.verdicts import POINTS
 from nbest.types import Message, Prompt
 

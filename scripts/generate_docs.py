@@ -7,8 +7,9 @@ from pathlib import Path
 
 import typer
 
-from nbest import registry, show
-from nbest.cli import app
+from nbest import registry
+from nbest.cli import display
+from nbest.cli.main import app
 
 DOCS = Path(__file__).parents[1] / "docs"
 PURPOSE = {
@@ -41,14 +42,14 @@ def methods() -> str:
             "|---|---|---|",
         ]
         for name in registry.names(kind):
-            plugin = show.describe(kind, name)
+            plugin = display.describe(kind, name)
             parameters = ", ".join(f"`{k}={v}`" for k, v in plugin["parameters"].items()).replace("\n", "\\n")
             summary = plugin["summary"].replace("|", "\\|")
             lines.append(f"| `{name}` | {parameters} | {summary} |")
         for other, name in registry.OTHER_NAMES.get(kind, {}).items():
             lines.append(f"| `{other}` | | The same as `{name}`. |")
         if kind == "strategies":
-            lines += ["", show.SHORT_STRATEGIES]
+            lines += ["", display.SHORT_STRATEGIES]
     return "\n".join(lines) + "\n"
 
 

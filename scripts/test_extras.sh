@@ -15,5 +15,5 @@ if ! cmp --silent pyproject.toml "$venv/ready"; then
   cp pyproject.toml "$venv/ready"
 fi
 
-"$venv/bin/python" -m pytest tests/unit/engines/test_model_size.py tests/unit/scoring tests/unit/selection/utilities \
-  tests/unit/serve/test_tracing.py "$@"
+"$venv/bin/python" -m pytest tests/unit/accounting/test_model_size.py tests/unit/scoring tests/unit/utilities \
+  tests/unit/serve/observability/test_tracing.py "$@"

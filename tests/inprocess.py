@@ -9,9 +9,9 @@ from aiohttp import ClientSession, web
 
 from nbest.protocols import Capabilities
 from nbest.serve.app import Service
-from nbest.serve.config import Serve, ServeSettings
 from nbest.serve.gateway import Gateway
-from nbest.types import Completion, Thought, Usage
+from nbest.settings.gateway import Serve, ServeSettings
+from nbest.types import Completion, ReasoningDelta, Usage
 
 TURN_CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 TURN_TOOL = {"type": "function", "function": {"name": "f"}}
@@ -34,7 +34,7 @@ class Scripted:
     async def capabilities(self):
         return Capabilities()
 
-    async def generate(self, request, on_text=None):
+    async def generate(self, request, on_delta=None):
         self.seen.append(request)
         try:
             await asyncio.sleep(self.delay_s)
@@ -46,10 +46,10 @@ class Scripted:
             said = self.texts[i % len(self.texts)]
             if isinstance(said, Exception):
                 raise said
-            if on_text and self.reasoning:
-                on_text(Thought(text=self.reasoning))
-            if on_text:
-                on_text(said)
+            if on_delta and self.reasoning:
+                on_delta(ReasoningDelta(text=self.reasoning))
+            if on_delta:
+                on_delta(said)
             calls = (self.calls[i % len(self.calls)],) if self.calls else ()
             drawn.append(
                 Completion(

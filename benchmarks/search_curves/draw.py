@@ -5,7 +5,7 @@ from pathlib import Path
 
 from plan import Cell, items
 
-from nbest.pools import Item
+from nbest.datasets import Item
 from nbest.records import RunWriter
 from nbest.session import Session
 

@@ -13,13 +13,13 @@ import numpy as np
 from plan import AUCS, BUDGETS, DIFFICULTY, GREEDY, POOLS, REAL, Cell, items, verifier
 
 from nbest import registry
-from nbest.answers import classes, extract
+from nbest.accounting.meter import total
 from nbest.context import Context
 from nbest.evaluate.estimators import difficulty_bins, is_right
 from nbest.evaluate.intervals import Estimate, mean_interval, resampled_clusters
 from nbest.lab.word_steps import WordSteps
-from nbest.meter import total
 from nbest.records import read_outcomes
+from nbest.text import classes, extract
 from nbest.types import Outcome, Usage
 
 BLOCKS = (1, 2, 4, 8, 16, 32, 64, 128, 256)

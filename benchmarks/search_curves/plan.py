@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from nbest.datasets import Item, item_of
 from nbest.lab.demo_prompts import row
 from nbest.lab.language_data import LANGUAGES
 from nbest.lab.problems import problems
-from nbest.pools import Item, item_of
 
 DRAW = "temperature=0.8, max_tokens=160"
 """Of every method, so that they draw from one distribution."""

@@ -13,14 +13,14 @@ from draw import record
 from plan import AUCS, DRAW, Cell, items, verifier
 
 from nbest import registry
+from nbest.accounting.meter import total
 from nbest.context import Context
 from nbest.evaluate.estimators import is_right
 from nbest.evaluate.intervals import Estimate, mean_interval
 from nbest.lab.word_steps import WordSteps
-from nbest.meter import total
 from nbest.records import read_outcomes
-from nbest.sampling.steps import shortened
-from nbest.scoring.steps import prefixes_of
+from nbest.sampling.step_draws import shortened
+from nbest.scoring.step_texts import prefixes_of
 from nbest.session import engine_of
 from nbest.types import replace
 

@@ -1,6 +1,6 @@
 """`python -m nbest`."""
 
-from nbest.cli import main
+from nbest.cli.main import main
 
 if __name__ == "__main__":
     main()

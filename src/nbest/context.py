@@ -9,26 +9,26 @@ from contextlib import contextmanager
 from random import Random
 from typing import Any, Protocol
 
-from nbest import overrides
+from nbest import constraints
+from nbest.accounting.meter import Meter
 from nbest.deadline import deadline
+from nbest.engines.openai.response import estimated_tokens
 from nbest.errors import CapabilityError, EngineError
-from nbest.meter import Meter
-from nbest.protocols import Capabilities, Engine, OnText
+from nbest.protocols import Capabilities, Engine, OnDelta
 from nbest.types import (
     Budget,
     Candidate,
     Completion,
+    Delta,
     Json,
-    Piece,
+    ReasoningDelta,
     Request,
     Role,
     SamplingParams,
     Stopped,
-    Thought,
     Usage,
     replace,
 )
-from nbest.wire.replies import estimated_tokens
 
 _TOO_LATE = "not there at the deadline"
 _NOT_NEEDED = "cancelled: enough other draws were there first"
@@ -39,21 +39,21 @@ def was_cancelled(candidate: Candidate) -> bool:
     return candidate.error == _NOT_NEEDED
 
 
-class Watch(Protocol):
+class RequestObserver(Protocol):
     """Who looks on while a prompt is answered."""
 
-    wants_text: bool
+    wants_deltas: bool
     """Whether the answer is to be heard while it is written."""
 
-    def drew(self, request: Request, completions: Sequence[Completion]) -> None:
+    def on_completions(self, request: Request, completions: Sequence[Completion]) -> None:
         """A call came back, whatever it was for."""
         ...
 
-    def failed(self, request: Request, error: EngineError) -> None:
+    def on_error(self, request: Request, error: EngineError) -> None:
         """A call came back with nothing but an error."""
         ...
 
-    def wrote(self, piece: Piece) -> None:
+    def on_delta(self, piece: Delta) -> None:
         """A piece of the answer, which nothing will take back."""
         ...
 
@@ -63,7 +63,7 @@ class Context:
 
     `engines` maps names to engines; "policy" is the model that answers, and every role without an
     engine of its own (judge, verifier, fusor) falls back to it. `gold` is for oracle scorers alone.
-    `is_apart`: each draw of a whole answer is a call of its own, so that at the deadline some are there.
+    `one_call_per_draw`: each draw of a whole answer is a call of its own, so that at the deadline some are there.
     """
 
     def __init__(
@@ -74,8 +74,8 @@ class Context:
         prompt_id: str = "",
         budget: Budget | None = None,
         gold: Mapping[str, Json] | None = None,
-        watch: Watch | None = None,
-        is_apart: bool = False,
+        observer: RequestObserver | None = None,
+        one_call_per_draw: bool = False,
     ) -> None:
         self.engines = engines
         self.budget = budget or Budget()
@@ -85,10 +85,10 @@ class Context:
         """The trace: every candidate drawn, failed ones included; `id` is the place in it."""
         self.notes: list[str] = []
         self.stopped: Stopped = "done"
-        self.written = ""
-        """As much of the answer as `watch` has heard already: it can only be continued."""
-        self._watch = watch
-        self._is_apart = is_apart
+        self.emitted = ""
+        """As much of the answer as `observer` has heard already: it can only be continued."""
+        self._observer = observer
+        self._one_call_per_draw = one_call_per_draw
         self._seed = f"{seed}/{prompt_id}"
         self._samples_granted = 0
         self._tokens_granted = 0
@@ -143,9 +143,9 @@ class Context:
         self,
         requests: Sequence[Request],
         *,
-        enough: int | None = None,
-        linger: float = 0.0,
-        cut_count: bool = True,
+        quorum: int | None = None,
+        grace: float = 0.0,
+        count_truncated: bool = True,
         is_answer: bool = False,
     ) -> list[Candidate]:
         """Draws candidates, all requests at once, and appends them to the trace in request order.
@@ -153,8 +153,8 @@ class Context:
         Draws that the budget forbids are left out (`stopped` says so). A draw that fails, is not there at
         the deadline, or is not what the client's `response_format` demands, is a candidate with `error`.
 
-        `enough` is a quorum: once that many draws are there without an error (and not cut at `max_tokens`,
-        unless `cut_count`), the others have `linger` times as long as it took until then; what is not there
+        `quorum` is a quorum: once that many draws are there without an error (and not cut at `max_tokens`,
+        unless `count_truncated`), the others have `grace` times as long as it took until then; what is not there
         after that is cancelled, and is a candidate with `error` too. Each draw is then a call of its own, so
         that it can end by itself. What a cancelled call had drawn is not metered, for nobody says; the token
         budget keeps its worst case as spent.
@@ -163,14 +163,14 @@ class Context:
         watches hears it while it is written, unless it may not fit the client's `response_format`, and others
         are there to take its place.
         """
-        granted = [g for r in overrides.applied(requests) if (g := self._grant(r))]
+        granted = [g for r in constraints.applied(requests) if (g := self._grant(r))]
         num = sum(r.n for r in granted)
-        if enough is None and self._is_apart and num > 1 and not any(r.is_part for r in granted):
-            enough = num
-        if enough is not None:
-            drawn = await self._draw_quorum(granted, enough, linger, cut_count=cut_count)
-        elif is_answer and self._watch and self._watch.wants_text and self._is_final(granted):
-            drawn = [await self._draw_aloud(granted[0], self._watch)]
+        if quorum is None and self._one_call_per_draw and num > 1 and not any(r.is_part for r in granted):
+            quorum = num
+        if quorum is not None:
+            drawn = await self._draw_quorum(granted, quorum, grace, count_truncated=count_truncated)
+        elif is_answer and self._observer and self._observer.wants_deltas and self._is_final(granted):
+            drawn = [await self._stream(granted[0], self._observer)]
         else:
             drawn = await self._draw_all(granted)
         new: list[Candidate] = []
@@ -184,7 +184,7 @@ class Context:
     def _is_final(self, requests: Sequence[Request]) -> bool:
         """Whether what is drawn will not be set aside once it was heard."""
         is_alone = [r.n for r in requests] == [1]
-        return is_alone and not (self.candidates and overrides.has_format(requests[0].prompt))
+        return is_alone and not (self.candidates and constraints.has_format(requests[0].prompt))
 
     async def complete(self, requests: Sequence[Request]) -> list[list[Completion]]:
         """Draws text that is no candidate (a judge's verdict), one list per request.
@@ -234,7 +234,9 @@ class Context:
             self._tokens_granted -= tokens
 
     def _candidate(self, id_: int, request: Request, i: int, c: Completion, engine: str) -> Candidate:
-        problem = None if request.is_part or request.prefix else overrides.misfit(request.prompt, c)
+        problem = (
+            None if request.is_part or request.prefix else constraints.constraint_violation(request.prompt, c)
+        )
         return Candidate(
             id=id_,
             text=request.prefix + c.text,
@@ -290,42 +292,42 @@ class Context:
         await (draws[0] if len(draws) == 1 else together(draws))
         return [[c or Completion.failed(_TOO_LATE) for c in into] for into in results]
 
-    async def _draw_aloud(self, request: Request, watch: Watch) -> list[Completion]:
+    async def _stream(self, request: Request, observer: RequestObserver) -> list[Completion]:
         """As `_draw_all`, heard while it is written, where what was heard before is its beginning."""
-        if not request.prefix.startswith(self.written):
+        if not request.prefix.startswith(self.emitted):
             return (await self._draw_all([request]))[0]
 
         is_alone = not self.candidates  # a call that fails after it was heard has nothing to stand behind
 
-        def wrote(piece: Piece) -> None:
+        def wrote(piece: Delta) -> None:
             if not isinstance(piece, str):
-                if is_alone or isinstance(piece, Thought):
-                    watch.wrote(piece)
+                if is_alone or isinstance(piece, ReasoningDelta):
+                    observer.on_delta(piece)
                 return
-            said = request.prefix[len(self.written) :] + piece  # a call that fails at once has said nothing
-            self.written += said
-            watch.wrote(said)
+            said = request.prefix[len(self.emitted) :] + piece  # a call that fails at once has said nothing
+            self.emitted += said
+            observer.on_delta(said)
 
         into: list[Completion | None] = [None]
         await self._draw_before_deadline(request, into, wrote)
-        if into[0] is None and (own := self.written[len(request.prefix) :]):
-            return [self._cut(request, own, watch)]
+        if into[0] is None and (own := self.emitted[len(request.prefix) :]):
+            return [self._cut(request, own, observer)]
         return [into[0] or Completion.failed(_TOO_LATE)]
 
-    def _cut(self, request: Request, text: str, watch: Watch) -> Completion:
+    def _cut(self, request: Request, text: str, observer: RequestObserver) -> Completion:
         """A draw as far as it was heard; what it cost is estimated, for nobody will say it."""
         self.note("a stream was cut at the deadline: its tokens are estimated by length")
         read = "".join((*(m.content for m in request.prompt.messages), request.prefix))
         usage = Usage(prompt=estimated_tokens(read), completion=estimated_tokens(text), calls=1)
         cut = Completion(text=text, finish="length", usage=usage)
         self._count(request, [cut])
-        watch.drew(request, [cut])
+        observer.on_completions(request, [cut])
         return cut
 
     async def _draw_quorum(
-        self, requests: Sequence[Request], enough: int, linger: float, *, cut_count: bool
+        self, requests: Sequence[Request], quorum: int, grace: float, *, count_truncated: bool
     ) -> list[list[Completion]]:
-        """As `_draw_all`, until `enough` draws are there; those that come at the same moment are all kept."""
+        """As `_draw_all`, until `quorum` draws are there; those that come at the same moment are all kept."""
         slots: list[list[list[Completion | None]]] = [[[None] for _ in range(r.n)] for r in requests]
         tasks = [
             [
@@ -337,12 +339,12 @@ class Context:
         flat = [slot for of_request in slots for slot in of_request]
 
         def counts(c: Completion | None) -> bool:
-            return c is not None and c.error is None and (cut_count or c.finish != "length")
+            return c is not None and c.error is None and (count_truncated or c.finish != "length")
 
         await _until(
-            lambda: sum(counts(c) for slot in flat for c in slot) >= enough,
+            lambda: sum(counts(c) for slot in flat for c in slot) >= quorum,
             [task for of_request in tasks for task in of_request],
-            linger,
+            grace,
         )
         return [
             [
@@ -353,11 +355,11 @@ class Context:
         ]
 
     async def _draw_before_deadline(
-        self, request: Request, into: list[Completion | None], on_text: OnText | None = None
+        self, request: Request, into: list[Completion | None], on_delta: OnDelta | None = None
     ) -> None:
         try:
             async with deadline(self.seconds_left):
-                await self._draw(request, into, on_text)
+                await self._draw(request, into, on_delta)
         except TimeoutError:
             self.stopped = "deadline"
 
@@ -365,7 +367,7 @@ class Context:
         self,
         request: Request,
         into: list[Completion | None] | None = None,
-        on_text: OnText | None = None,
+        on_delta: OnDelta | None = None,
     ) -> list[Completion]:
         """Fills `into` as calls return, splitting the request as the engine's `max_n` asks for."""
         engine = self.engine_for(request.role, request.engine)
@@ -379,17 +381,17 @@ class Context:
                     return
                 part = request.part(start, n)
                 completions = await (
-                    engine.generate(part, on_text=on_text) if on_text else engine.generate(part)
+                    engine.generate(part, on_delta=on_delta) if on_delta else engine.generate(part)
                 )
             except EngineError as e:
                 completions = [Completion.failed(str(e))] * n
-                if self._watch:
-                    self._watch.failed(request, e)
+                if self._observer:
+                    self._observer.on_error(request, e)
             else:
                 self._note_what_was_left_out(request.params, await engine.capabilities(), engine.name)
             self._count(request, completions)
-            if self._watch:
-                self._watch.drew(request, completions)
+            if self._observer:
+                self._observer.on_completions(request, completions)
             slots[start : start + len(completions[:n])] = completions[:n]
             if 0 < len(completions) < n:  # a server that ignores n: the engine knows by now
                 await fill(start + len(completions), n - len(completions))
@@ -423,8 +425,8 @@ async def together(work: Iterable[Coroutine[Any, Any, object]]) -> None:
         raise first from first.__cause__
 
 
-async def _until(is_enough: Callable[[], bool], tasks: Sequence[asyncio.Task[None]], linger: float) -> None:
-    """Waits until it is enough or all are done, and `linger` times as long for the rest, then cancels it.
+async def _until(is_enough: Callable[[], bool], tasks: Sequence[asyncio.Task[None]], grace: float) -> None:
+    """Waits until it is enough or all are done, and `grace` times as long for the rest, then cancels it.
 
     Raises what a task raises.
     """
@@ -439,7 +441,7 @@ async def _until(is_enough: Callable[[], bool], tasks: Sequence[asyncio.Task[Non
                 task.result()
             if ends is None and is_enough():
                 now = time.monotonic()
-                ends = now + linger * (now - started)
+                ends = now + grace * (now - started)
     finally:
         for task in running:
             task.cancel()

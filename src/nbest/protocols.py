@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from nbest.types import (
         Candidate,
         Completion,
+        Delta,
         Json,
         Logprobs,
-        Piece,
         Prompt,
         Request,
         Score,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     )
 
 
-OnText = Callable[["Piece"], object]
+OnDelta = Callable[["Delta"], object]
 """Hears what is thought, a text, and the calls of tools behind it, while they are written, piece by piece."""
 
 
@@ -63,10 +63,10 @@ class Engine(Protocol):
         """Asks once, then remembers. Raises `EngineError` where nobody answers."""
         ...
 
-    async def generate(self, request: Request, on_text: OnText | None = None) -> Sequence[Completion]:
+    async def generate(self, request: Request, on_delta: OnDelta | None = None) -> Sequence[Completion]:
         """`request.n` completions in order. Raises `EngineError`; cancelling stops the work.
 
-        `on_text` is given with requests for one draw: it is called with each piece as it is written, first of
+        `on_delta` is given with requests for one draw: it is called with each piece as it is written, first of
         what is thought, the others together being the completion's text and the first part of its calls, or
         not at all by an engine that does not stream. Once it was called with text or a call, nothing is drawn
         again in its place.

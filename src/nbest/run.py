@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from typing import Any, Protocol, TypeVar
 
 from nbest import registry
-from nbest.context import Context, Watch
+from nbest.context import Context, RequestObserver
+from nbest.datasets import Pool
 from nbest.errors import BudgetError, EngineError, NbestError, RecordsError, SelectionError
-from nbest.pools import Pool
 from nbest.protocols import Engine, Selector, Strategy
 from nbest.records import RunWriter
 from nbest.selection.pool import select as chosen_by
@@ -31,15 +31,21 @@ async def answer(
     seed: int = 0,
     budget: Budget | None = None,
     gold: Mapping[str, Json] | None = None,
-    watch: Watch | None = None,
-    is_apart: bool = False,
+    observer: RequestObserver | None = None,
+    one_call_per_draw: bool = False,
 ) -> Outcome:
-    """Carries out `strategy` on one prompt and writes down all that happened; `watch` looks on.
+    """Carries out `strategy` on one prompt and writes down all that happened; `observer` looks on.
 
-    `is_apart`: as in `Context`.
+    `one_call_per_draw`: as in `Context`.
     """
     ctx = Context(
-        engines, seed=seed, prompt_id=prompt.id, budget=budget, gold=gold, watch=watch, is_apart=is_apart
+        engines,
+        seed=seed,
+        prompt_id=prompt.id,
+        budget=budget,
+        gold=gold,
+        observer=observer,
+        one_call_per_draw=one_call_per_draw,
     )
     started = time.monotonic()
     selection, error = await _attempt(strategy(prompt, ctx))

@@ -13,8 +13,8 @@ import msgspec
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from nbest import registry
+from nbest.datasets import Item, single
 from nbest.errors import NbestError, SpecError
-from nbest.pools import Item, single
 from nbest.protocols import Engine, Strategy
 from nbest.records import RunWriter
 from nbest.run import answer, run_all

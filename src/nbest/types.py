@@ -179,7 +179,7 @@ class ToolCall(Value, frozen=True, kw_only=True):
     """JSON, as the model wrote it."""
 
 
-class CallPiece(Value, frozen=True, kw_only=True):
+class ToolCallDelta(Value, frozen=True, kw_only=True):
     """A piece of a call while it is written: the pieces of one `index` together are the call."""
 
     index: int
@@ -190,13 +190,13 @@ class CallPiece(Value, frozen=True, kw_only=True):
     arguments: str = ""
 
 
-class Thought(Value, frozen=True, kw_only=True):
+class ReasoningDelta(Value, frozen=True, kw_only=True):
     """A piece of what a model thinks before it answers, while it does."""
 
     text: str
 
 
-Piece = str | CallPiece | Thought
+Delta = str | ToolCallDelta | ReasoningDelta
 """What is heard of an answer while it is written: of its text, its calls, and what was thought before."""
 
 

@@ -5,11 +5,11 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from nbest.serve import page
+from nbest.serve.api.chat_request import read_chat
+from nbest.serve.api.chat_stream import ChatWriter
+from nbest.serve.api.reply import Choice, Reply, error_reply
+from nbest.serve.playground import playground
 from nbest.types import Usage
-from nbest.wire.answers import Choice, Reply, error_reply
-from nbest.wire.chat_asks import read_chat
-from nbest.wire.streams import ChatWriter
 
 KEY = "sk-test"
 MODELS = [
@@ -43,7 +43,7 @@ class StandIn:
         self.was_cancelled = asyncio.Event()
 
     async def ui(self, request):
-        return web.Response(body=page.html().encode(), headers=page.headers())
+        return web.Response(body=playground.html().encode(), headers=playground.headers())
 
     async def models(self, request):
         return self._refusal(request) or web.json_response({"object": "list", "data": MODELS})

@@ -8,7 +8,7 @@ import pytest_asyncio
 
 import runs
 from browser import chromium
-from nbest.engines.llamacpp import LlamaCpp
+from nbest.engines.llamacpp.llamacpp import LlamaCpp
 from nbest.lab.problems import problems
 from nbest.records import RunWriter
 from nbest.registry import parse

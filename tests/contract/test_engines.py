@@ -9,7 +9,7 @@ import pytest
 
 from contract.engine_contract import EngineContract, StreamContract, ask
 from nbest import registry
-from nbest.engines.llamaserver import LlamaServer
+from nbest.engines.llamacpp.runtime import LlamaServer
 from nbest.errors import EngineError, EngineHttpError
 
 PACKAGED = Path(str(resources.files("nbest"))) / "data" / "nbest-mini.gguf"

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from nbest.context import Context
-from nbest.pools import read_prompts
+from nbest.datasets import read_prompts
 from nbest.registry import load, parse
 from nbest.run import answer
 from nbest.types import Prompt

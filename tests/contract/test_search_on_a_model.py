@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from nbest.engines.llamacpp import LlamaCpp
-from nbest.engines.openai import OpenAI
-from nbest.pools import read_prompts
+from nbest.datasets import read_prompts
+from nbest.engines.llamacpp.llamacpp import LlamaCpp
+from nbest.engines.openai.openai import OpenAI
 from nbest.registry import parse
 from nbest.run import answer
 

@@ -6,8 +6,8 @@ from math import isclose
 import pytest
 
 from nbest import registry
+from nbest.accounting.meter import total
 from nbest.engines.fake import Fake
-from nbest.meter import total
 from nbest.run import answer
 from nbest.types import Budget, Message, Prompt, replace
 from specs import all_of

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from nbest.engines.llamacpp import LlamaCpp
+from nbest.engines.llamacpp.llamacpp import LlamaCpp
 from nbest.types import Message, Prompt, Request, SamplingParams
 
 HOT = SamplingParams(temperature=5.0, max_tokens=60, seed=3)

@@ -6,11 +6,11 @@ from importlib import resources
 import pytest
 
 from nbest.context import Context
-from nbest.engines.llamacpp import LlamaCpp
-from nbest.pools import read_prompts
+from nbest.datasets import read_prompts
+from nbest.engines.llamacpp.llamacpp import LlamaCpp
 from nbest.registry import parse
 from nbest.run import answer
-from nbest.strategies.words import table
+from nbest.strategies.phrases import table
 from nbest.types import Candidate
 
 LANGUAGES = ["ar", "ja", "th", "en"]

@@ -13,9 +13,9 @@ from aiohttp import ClientSession, web
 from nbest.errors import EngineTimeoutError
 from nbest.records import read_outcomes
 from nbest.serve.app import Service
-from nbest.serve.config import Serve, ServeSettings
 from nbest.serve.gateway import Gateway
-from nbest.serve.telling import Telling
+from nbest.serve.observability.sinks import ObservabilityHub
+from nbest.settings.gateway import Serve, ServeSettings
 from upstream import Upstream
 
 ASK = {"model": "m", "messages": [{"role": "user", "content": "2足す2は？"}]}
@@ -218,7 +218,7 @@ async def serving(engine, strategy, *, serve=None, record=None, **settings):
         await _started(gateway)
         service = Service(gateway)
         service.is_ready = True
-        telling = Telling(service, config=gateway.config)
+        telling = ObservabilityHub(service, config=gateway.config)
         runner = web.AppRunner(
             service.app(), handler_cancellation=True, access_log=None, shutdown_timeout=0.1
         )

@@ -10,12 +10,12 @@ from gateway.matrix import CASES, QUORUM, SINGLE, TIMEOUT_S, VOTE, check, tried_
 from gateway.misbehaving import ASK, RIGHT, Misbehaving, serving
 from gateway.upstream import running
 from nbest.engines.layers import Breaker, Failover
-from nbest.language import identify
 from nbest.serve import streaming
 from nbest.serve.app import Service
-from nbest.serve.config import Serve, ServeSettings
 from nbest.serve.gateway import Gateway, within
-from nbest.serve.telling import breaker_states
+from nbest.serve.observability.sinks import breaker_states
+from nbest.settings.gateway import Serve, ServeSettings
+from nbest.text.language import identify
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -277,7 +277,7 @@ def test_a_gateway_waits_for_a_server_that_still_loads(tmp_path):
 
 
 async def test_a_server_that_does_not_say_what_it_serves_is_asked_again(monkeypatch):
-    monkeypatch.setattr("nbest.engines.upstream.GET_S", 0.5)
+    monkeypatch.setattr("nbest.http_client.GET_S", 0.5)
     async with Misbehaving(hangs_s=[60]) as upstream:
         async with serving(engine_of(upstream, timeout_s=600), VOTE) as client:
             assert await client.healthy()

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from nbest import registry
+from nbest.datasets import read_pools
 from nbest.evaluate.estimators import mean_interval
-from nbest.pools import read_pools
 from nbest.run import select
 from shared_data import path_of
 

@@ -154,10 +154,10 @@ def test_a_bug_in_an_engine_is_not_hidden():
         draw(Broken(), budget=Budget(seconds=1))
 
 
-def quorum(engine, enough, n=5, **how):
+def quorum(engine, quorum, n=5, **how):
     ctx = Context({"policy": engine}, **how)
     request = Request(prompt=PROMPT, n=n, params=SamplingParams(seed=10, max_tokens=10))
-    return asyncio.run(ctx.sample([request], enough=enough)), ctx
+    return asyncio.run(ctx.sample([request], quorum=quorum)), ctx
 
 
 def test_a_quorum_cancels_the_stragglers_and_records_them():
@@ -197,7 +197,7 @@ def test_a_cancelled_draw_keeps_its_worst_case_of_the_token_budget():
     request = Request(prompt=PROMPT, n=2, params=SamplingParams(seed=10, max_tokens=10))
 
     async def twice():
-        first = await ctx.sample([request], enough=1)
+        first = await ctx.sample([request], quorum=1)
         return first, await ctx.sample([Request(prompt=PROMPT, n=5, params=request.params)])
 
     first, second = asyncio.run(twice())
@@ -263,40 +263,40 @@ def test_stragglers_may_linger():
     ctx = Context({"policy": Slow()})
     request = Request(prompt=PROMPT, n=4, params=SamplingParams(seed=10, max_tokens=10))
     pool = asyncio.run(
-        ctx.sample([request], enough=2, linger=0.75)
+        ctx.sample([request], quorum=2, grace=0.75)
     )  # until 0.175 s: the third, not the fourth
     assert [c.text for c in pool] == ["10", "11", "12", ""]
 
 
-class Heard:
-    wants_text = True
+class EmittedGuard:
+    wants_deltas = True
 
     def __init__(self):
         self.pieces, self.calls = [], []
 
-    def drew(self, request, completions):
+    def on_completions(self, request, completions):
         self.calls.append((request.role, len(completions)))
 
-    def failed(self, request, error):
+    def on_error(self, request, error):
         self.calls.append((request.role, str(error)))
 
-    def wrote(self, text):
+    def on_delta(self, text):
         self.pieces.append(text)
 
 
 class Writing(Scripted):
     """Writes `لا 四 นั่น` word by word where somebody listens."""
 
-    async def generate(self, request, on_text=None):
+    async def generate(self, request, on_delta=None):
         words = ["لا ", "四 ", "นั่น"]
-        for word in words if on_text else ():
-            on_text(word)
+        for word in words if on_delta else ():
+            on_delta(word)
         return [Completion(text="".join(words))] * request.n
 
 
 def aloud(requests, **how):
-    watch = Heard()
-    ctx = Context({"policy": Writing()}, watch=watch)
+    watch = EmittedGuard()
+    ctx = Context({"policy": Writing()}, observer=watch)
     asyncio.run(ctx.sample(requests, **how))
     return watch, ctx
 
@@ -304,7 +304,7 @@ def aloud(requests, **how):
 def test_the_answer_is_heard_while_it_is_written():
     watch, ctx = aloud([Request(prompt=PROMPT)], is_answer=True)
     assert watch.pieces == ["لا ", "四 ", "นั่น"]
-    assert ctx.written == "لا 四 นั่น" == ctx.candidates[0].text
+    assert ctx.emitted == "لا 四 นั่น" == ctx.candidates[0].text
     assert watch.calls == [("policy", 1)]
 
 
@@ -317,16 +317,16 @@ def test_what_may_not_be_the_answer_is_not_heard():
 @pytest.mark.parametrize(("kind", "pieces"), [("json_object", 0), ("text", 3)])
 def test_what_a_format_may_set_aside_is_not_heard_where_others_are_there(kind, pieces):
     prompt = replace(PROMPT, overrides=Overrides(body={"response_format": {"type": kind}}))
-    watch = Heard()
-    ctx = Context({"policy": Writing()}, watch=watch)
+    watch = EmittedGuard()
+    ctx = Context({"policy": Writing()}, observer=watch)
     asyncio.run(ctx.sample([Request(prompt=prompt, n=2)]))
     asyncio.run(ctx.sample([Request(prompt=prompt, role="fusor")], is_answer=True))
     assert len(watch.pieces) == pieces
 
 
 def test_a_prefix_is_heard_once_and_only_where_it_goes_on():
-    watch = Heard()
-    ctx = Context({"policy": Writing()}, watch=watch)
+    watch = EmittedGuard()
+    ctx = Context({"policy": Writing()}, observer=watch)
     first = Request(prompt=PROMPT, prefix="答：")
     asyncio.run(ctx.sample([first], is_answer=True))
     asyncio.run(ctx.sample([replace(first, prefix="答：لا 四 นั่น\n")], is_answer=True))
@@ -336,8 +336,8 @@ def test_a_prefix_is_heard_once_and_only_where_it_goes_on():
 
 
 def test_a_failed_call_is_heard_of_with_its_error():
-    watch = Heard()
-    ctx = Context({"policy": Scripted(fail_seeds=frozenset({10}))}, watch=watch)
+    watch = EmittedGuard()
+    ctx = Context({"policy": Scripted(fail_seeds=frozenset({10}))}, observer=watch)
     request = Request(prompt=PROMPT, params=SamplingParams(seed=10))
     asyncio.run(ctx.sample([request]))
     assert watch.calls == [("policy", "seed 10 fails"), ("policy", 1)]
@@ -345,12 +345,12 @@ def test_a_failed_call_is_heard_of_with_its_error():
 
 def test_at_the_deadline_what_was_heard_is_the_answer_as_far_as_it_got():
     class Slow(Writing):
-        async def generate(self, request, on_text=None):
-            on_text("หนึ่ง ")
+        async def generate(self, request, on_delta=None):
+            on_delta("หนึ่ง ")
             await asyncio.sleep(60)
 
-    watch = Heard()
-    ctx = Context({"policy": Slow()}, watch=watch, budget=Budget(seconds=0.05))
+    watch = EmittedGuard()
+    ctx = Context({"policy": Slow()}, observer=watch, budget=Budget(seconds=0.05))
     [cut] = asyncio.run(ctx.sample([Request(prompt=PROMPT)], is_answer=True))
     assert (cut.text, cut.finish, cut.error, ctx.stopped) == ("หนึ่ง ", "length", None, "deadline")
     read = -(-len(PROMPT.text.encode()) // 4)

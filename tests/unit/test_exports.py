@@ -16,7 +16,7 @@ def test_an_unknown_name_is_an_attribute_error():
 
 
 def test_importing_the_package_loads_nothing_heavy():
-    code = "import nbest, nbest.cli, sys; print(*sorted(sys.modules))"
+    code = "import nbest, nbest.cli.main, sys; print(*sorted(sys.modules))"
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()

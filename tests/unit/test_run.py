@@ -2,7 +2,7 @@
 
 import pytest
 
-from nbest.pools import Pool
+from nbest.datasets import Pool
 from nbest.registry import parse
 from nbest.run import select
 from nbest.types import Candidate, Message, Prompt

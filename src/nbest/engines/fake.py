@@ -11,7 +11,7 @@ from math import log
 from random import Random
 
 from nbest.errors import EngineError
-from nbest.protocols import Capabilities, OnText
+from nbest.protocols import Capabilities, OnDelta
 from nbest.types import Completion, Finish, Logprobs, Prompt, Request, SamplingParams, Usage
 
 LINES = (
@@ -49,15 +49,15 @@ class Fake:
     async def capabilities(self) -> Capabilities:
         return Capabilities(max_n=self.max_n, logprobs=self.has_logprobs, scores_text=True, names_stop=True)
 
-    async def generate(self, request: Request, on_text: OnText | None = None) -> Sequence[Completion]:
+    async def generate(self, request: Request, on_delta: OnDelta | None = None) -> Sequence[Completion]:
         await asyncio.sleep(self.latency_s)
         draws = [self._draw(request, i) for i in range(request.n)]
         if any(d is None for d in draws):
             await asyncio.Event().wait()
         drawn = [d for d in draws if d]
-        if on_text and request.n == 1:
+        if on_delta and request.n == 1:
             for piece in re.findall(r"\S{1,4}\s*|\s+", drawn[0].text):
-                on_text(piece)
+                on_delta(piece)
                 await asyncio.sleep(0)
         return drawn
 

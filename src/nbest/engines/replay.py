@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from nbest.engines.voice import Voice
+from nbest.datasets import read_pools
+from nbest.engines.prefix import PrefixStripper
 from nbest.errors import CapabilityError
-from nbest.pools import read_pools
-from nbest.protocols import Capabilities, OnText
+from nbest.protocols import Capabilities, OnDelta
 from nbest.types import Candidate, Completion, Logprobs, Prompt, Request, SamplingParams
 
 
@@ -37,11 +37,11 @@ class Replay:
     async def capabilities(self) -> Capabilities:
         return Capabilities()
 
-    async def generate(self, request: Request, on_text: OnText | None = None) -> Sequence[Completion]:
+    async def generate(self, request: Request, on_delta: OnDelta | None = None) -> Sequence[Completion]:
         seed = request.params.seed
         drawn = [self._take(request, None if seed is None else seed + i) for i in range(request.n)]
-        if on_text and request.n == 1:
-            Voice(on_text).say_the_rest(drawn[0])
+        if on_delta and request.n == 1:
+            PrefixStripper(on_delta).say_the_rest(drawn[0])
         return drawn
 
     async def logprobs(self, prompt: Prompt, text: str) -> Logprobs:

@@ -17,11 +17,11 @@ import numpy as np
 
 from nbest import registry
 from nbest.context import Context
+from nbest.datasets import Pool
 from nbest.errors import CapabilityError, InputError
 from nbest.evaluate.estimators import Estimate, draws_of, mean_interval
 from nbest.evaluate.intervals import Floats
 from nbest.evaluate.scores import ACCURACY, cluster_of, scores_of
-from nbest.pools import Pool
 from nbest.protocols import Scorer, Selector, Utility
 from nbest.run import select
 from nbest.selection.mbr import Mbr, NeedsPrompt

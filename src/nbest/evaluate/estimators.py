@@ -15,8 +15,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from nbest.answers import equivalent, extract
 from nbest.evaluate.intervals import Bools, Estimate, Floats, Ints, mean_interval
+from nbest.text import equivalent, extract
 from nbest.types import Candidate, Outcome
 
 __all__ = [

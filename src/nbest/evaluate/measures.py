@@ -15,13 +15,13 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from nbest import registry
-from nbest.answers import Answer, answer_keys, equivalent, extract, extract_marked
+from nbest.accounting.meter import ModelSize, Price, inference_flops, money, total
+from nbest.datasets import Pool
 from nbest.evaluate.estimators import best_at_k, draws_of, majority_at_k, max_at_k
 from nbest.evaluate.intervals import Floats, Ints, codes
 from nbest.evaluate.scores import ACCURACY, scores_of
-from nbest.language import passes_lines, passes_words
-from nbest.meter import ModelSize, Price, inference_flops, money, total
-from nbest.pools import Pool
+from nbest.text import Answer, answer_keys, equivalent, extract, extract_marked
+from nbest.text.language import passes_lines, passes_words
 from nbest.types import Candidate, Outcome, Usage
 
 Columns = Mapping[str, list[float | None]]

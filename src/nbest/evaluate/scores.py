@@ -6,8 +6,8 @@ from typing import cast
 
 from nbest import registry
 from nbest.context import Context
+from nbest.datasets import Pool
 from nbest.errors import InputError
-from nbest.pools import Pool
 from nbest.protocols import Scorer
 from nbest.scoring.oracle import Oracle, ReferenceOracle
 from nbest.types import Candidate, Json, Outcome

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from nbest.context import Context
-from nbest.judging.ask import Reply, ask, question
+from nbest.judging.judge_calls import Reply, ask, question
 from nbest.judging.templates import TemplateLanguage
 from nbest.judging.verdicts import POINTS, Grade, grade
 from nbest.types import Candidate, Json, Prompt, SamplingParams

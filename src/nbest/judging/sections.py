@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from random import Random
 from typing import Final
 
-from nbest.answers.calls import canonical
+from nbest.text.calls import canonical
 from nbest.types import Json, Message, Prompt, ToolCall
 
 MARK_TOKENS: Final = 50

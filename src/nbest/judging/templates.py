@@ -18,7 +18,7 @@ import msgspec
 
 from nbest.context import Context
 from nbest.errors import InputError
-from nbest.language import primary_subtag
+from nbest.text.language import primary_subtag
 from nbest.types import Prompt
 
 TemplateLanguage = Literal["prompt", "en"]
@@ -28,7 +28,7 @@ PLACEHOLDERS: Final = frozenset({"prompt", "candidates", "count", "tag", "langua
 _NEEDED = ("prompt", "candidates")
 _PLACEHOLDER = re.compile(r"\{\{\s*([^{}\s]+)\s*\}\}")
 _REPAIR = re.compile(r"^--- repair ---[^\S\n]*\n", re.MULTILINE)
-_DATA = resources.files("nbest") / "templates"
+_DATA = resources.files("nbest.judging") / "templates_by_language"
 
 
 class Template(NamedTuple):
@@ -84,7 +84,7 @@ def language_name(language: str | None) -> str:
 @cache
 def language_words() -> Mapping[str, LanguageWords]:
     """By code."""
-    table = tomllib.loads((_DATA / "languages.toml").read_text(encoding="utf-8"))
+    table = tomllib.loads((resources.files("nbest.text") / "language_names.toml").read_text(encoding="utf-8"))
     return msgspec.convert(table, dict[str, LanguageWords])
 
 

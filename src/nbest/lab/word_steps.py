@@ -13,7 +13,7 @@ from nbest.errors import CapabilityError
 from nbest.lab.language_data import LANGUAGES
 from nbest.lab.problems import Problem, solution, stories, tell
 from nbest.lab.stories import Split, Story
-from nbest.scoring.steps import is_at_end
+from nbest.scoring.step_texts import is_at_end
 from nbest.types import Candidate, Prompt, Score
 
 _ID = re.compile(r"p(?P<index>\d{1,6})-(?P<language>[a-z]{2})")

@@ -19,8 +19,8 @@ from typing import Any
 
 import msgspec
 
+from nbest.datasets import Pool
 from nbest.evaluate.scores import gold_text
-from nbest.pools import Pool
 from nbest.types import Candidate, Outcome, Prompt
 
 CANDIDATES_DIFFER = 1

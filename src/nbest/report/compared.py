@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 from nbest import registry
+from nbest.datasets import read_pools
 from nbest.errors import InputError
 from nbest.evaluate.compare import MEAN, Cell, Comparison, compare
 from nbest.evaluate.scores import score_spec, split_specs
-from nbest.pools import read_pools
 from nbest.report.table import Scale, Table, count, score_name
 
 FILE = "comparison.json"

@@ -12,9 +12,9 @@ import msgspec
 from rich.console import Console
 from rich.progress import Progress
 
+from nbest.accounting.price_list import costs_of
 from nbest.errors import InputError, MissingExtraError
 from nbest.evaluate.compare import Comparison
-from nbest.evaluate.costs import costs_of
 from nbest.report import compared
 from nbest.report.figure import Figure
 from nbest.report.figures import figures

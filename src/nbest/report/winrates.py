@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
+from nbest.arena.judged_games import read_verdicts
+from nbest.arena.winrate import WinRates, win_rates
 from nbest.evaluate.intervals import Estimate
-from nbest.evaluate.verdicts import read_verdicts
-from nbest.evaluate.winrate import WinRates, win_rates
 from nbest.records import read_manifest
 from nbest.report import charts
 from nbest.report.charts import Curve, Panel, Point

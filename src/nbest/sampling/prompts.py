@@ -15,7 +15,7 @@ from nbest.errors import InputError
 from nbest.protocols import Sampler
 from nbest.sampling.draws import Hedged
 from nbest.sampling.spread import draws, merged, resized, size
-from nbest.sampling.templates import PLACE, checked, wrapped
+from nbest.sampling.turn_templates import PLACE, checked, wrapped
 from nbest.types import Prompt, Request, replace
 
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from nbest.language import primary_subtag
 from nbest.protocols import Sampler
 from nbest.sampling.draws import Hedged
 from nbest.sampling.spread import draws, merged, resized, size
-from nbest.sampling.templates import template, wrapped
+from nbest.sampling.turn_templates import template, wrapped
+from nbest.text.language import primary_subtag
 from nbest.types import Prompt, Request, replace
 
 

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from nbest.context import Context
-from nbest.engines.upstream import Upstream
 from nbest.errors import EngineError, EngineHttpError, EngineProtocolError, EngineTimeoutError, InputError
-from nbest.scoring.kept import kept
+from nbest.http_client import Upstream
+from nbest.scoring.per_loop import per_loop
 from nbest.types import Completion, Json, Usage
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ class Endpoint:
 
     async def ask(self, body: Mapping[str, Json], answer: type[T]) -> T:
         """As `post`, for prompts with other deadlines, or none."""
-        upstream = await kept(
+        upstream = await per_loop(
             self, lambda: Upstream(self.url, key_env=self.key_env, timeout_s=self.timeout_s)
         )
         raw = await _persist(upstream, msgspec.json.encode(body))

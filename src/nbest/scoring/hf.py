@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nbest.context import Context
+from nbest.engines.openai.request import raw_text
 from nbest.scoring.endpoint import in_time
 from nbest.scoring.hf_model import Encoded, HfModel, classify, load
 from nbest.scoring.rewardwire import class_of, filled
 from nbest.types import Candidate, Prompt, Score
-from nbest.wire import raw_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,8 +13,8 @@ from nbest.context import Context
 from nbest.errors import EngineError, InputError, NbestError
 from nbest.scoring.endpoint import count_call, in_time
 from nbest.scoring.extras import optional
-from nbest.scoring.kept import kept
 from nbest.scoring.merge import Merger
+from nbest.scoring.per_loop import per_loop
 
 Head = Literal["sequence", "token"]
 """Whether a model classifies whole texts or each token."""
@@ -128,7 +128,7 @@ async def classify(
     places = [i for i, e in enumerate(encoded) if model.fits(e, max_tokens)]
     if num_long := len(encoded) - len(places):
         ctx.note(f"{num_long} of {len(encoded)} candidates are too long for {model.name}")
-    merger: Merger[Encoded, Any] = await kept(
+    merger: Merger[Encoded, Any] = await per_loop(
         (model, batch), lambda: Merger(partial(_in_thread, model, batch), size=_NUM_BATCHES * batch)
     )
     rows: list[Any | None] = [None] * len(encoded)

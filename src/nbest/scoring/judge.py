@@ -9,7 +9,7 @@ from typing import Literal
 
 from nbest.context import Context
 from nbest.errors import CapabilityError
-from nbest.judging.ask import Question, ask, question
+from nbest.judging.judge_calls import Question, ask, question
 from nbest.judging.templates import (
     LanguageWords,
     TemplateLanguage,

@@ -17,12 +17,12 @@ class _Asked(NamedTuple, Generic[T, R]):
 
 
 class Merger(Generic[T, R]):
-    """Merges items into calls of at most `size`; keep one per server or model with `kept`.
+    """Merges items into calls of at most `size`; keep one per server or model with `per_loop`.
 
     Nothing waits for a timer: a call goes out at once, as long as fewer than `num_calls` are under way, and
     takes along what has been asked for meanwhile, first come first served. So an idle server is asked
     without delay, and a busy one in batches as large as its backlog. Batches may mix whoever asks: what
-    decides how an item is asked for belongs into the key of `kept`, or into the item.
+    decides how an item is asked for belongs into the key of `per_loop`, or into the item.
     """
 
     def __init__(

@@ -8,12 +8,12 @@ from math import fsum, inf, sqrt
 from statistics import NormalDist
 from typing import cast
 
-from nbest.answers import equivalent, extract
 from nbest.context import Context
 from nbest.errors import CapabilityError
 from nbest.protocols import Scorer, Utility
 from nbest.scoring.rollouts import Rollouts, is_partial
-from nbest.scoring.steps import Split, prefixes_of
+from nbest.scoring.step_texts import Split, prefixes_of
+from nbest.text import equivalent, extract
 from nbest.types import Candidate, Json, Prompt, Score
 
 

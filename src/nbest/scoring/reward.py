@@ -13,8 +13,8 @@ from nbest.context import Context
 from nbest.errors import REFUSED, EngineError, EngineHttpError, EngineTimeoutError, InputError
 from nbest.scoring.aggregate import Reduce, aggregate
 from nbest.scoring.endpoint import Endpoint, before_deadline, count_call
-from nbest.scoring.kept import kept
 from nbest.scoring.merge import Merger
+from nbest.scoring.per_loop import per_loop
 from nbest.scoring.rewardbatch import NOT_THERE, ask_texts, readings_of
 from nbest.scoring.rewardwire import (
     REPLIES,
@@ -28,7 +28,7 @@ from nbest.scoring.rewardwire import (
     pair_body,
     text_body,
 )
-from nbest.scoring.steps import Split, note_half_steps, steps_of
+from nbest.scoring.step_texts import Split, note_half_steps, steps_of
 from nbest.types import Candidate, Json, Prompt, Score
 
 _NUM_CALLS = 2
@@ -153,7 +153,7 @@ class Reward:
             raise InputError(f"api={self.api} does not go with {self.url}: give the server's address alone")
         if len(options) == 1:
             return options[0]
-        found = await kept(("reward", self.url, self.model, self.api, self.form), _Found)
+        found = await per_loop(("reward", self.url, self.model, self.api, self.form), _Found)
         async with found.lock:
             if found.where is None:
                 found.where = await self._find(options, prompt, text, ctx)
@@ -183,7 +183,7 @@ class Reward:
     ) -> list[Reading | EngineError]:
         """One reading per text, asked for together with the texts of other prompts."""
         head = self._head(api)
-        merger = await kept(
+        merger = await per_loop(
             ("reward", endpoint, api, self.model, self.activation, self.batch),
             lambda: Merger(partial(ask_texts, endpoint, api, head), size=self.batch, num_calls=_NUM_CALLS),
         )

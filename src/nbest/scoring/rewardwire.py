@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from nbest.engines.openai.request import raw_text
 from nbest.errors import InputError
 from nbest.scoring.endpoint import TokenCount
 from nbest.types import Json, Prompt
-from nbest.wire import raw_text
 
 Api = Literal["classify", "pooling", "score", "rerank"]
 Reading = list[list[float]]

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from math import fsum
 from typing import Literal
 
-from nbest.answers import answer_keys, extract
 from nbest.context import Context
 from nbest.errors import CapabilityError
 from nbest.scoring.aggregate import Reduce, aggregate
-from nbest.scoring.memory import memory
-from nbest.scoring.steps import Split, prefixes_of
+from nbest.scoring.score_cache import score_cache
+from nbest.scoring.step_texts import Split, prefixes_of
+from nbest.text import answer_keys, extract
 from nbest.types import Candidate, Prompt, Request, SamplingParams, Score
 
 
@@ -82,7 +82,7 @@ class Rollouts:
 
         Seeds depend on the run, the prompt and the text alone, so the order of calls changes nothing.
         """
-        known: dict[str, list[str]] = memory(ctx, self, prompt)
+        known: dict[str, list[str]] = score_cache(ctx, self, prompt)
         new = [t for t in dict.fromkeys(texts) if t not in known]
         if new:
             await self._check(ctx)

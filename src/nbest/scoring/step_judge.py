@@ -8,11 +8,11 @@ from functools import partial
 from math import fsum
 
 from nbest.context import Context
-from nbest.judging.ask import Question, Reply, ask, question
+from nbest.judging.judge_calls import Question, Reply, ask, question
 from nbest.judging.templates import TemplateLanguage
 from nbest.judging.verdicts import choice
 from nbest.scoring.aggregate import Reduce, aggregate
-from nbest.scoring.steps import Split, note_half_steps, steps_of
+from nbest.scoring.step_texts import Split, note_half_steps, steps_of
 from nbest.types import Candidate, Prompt, SamplingParams, Score, replace
 
 

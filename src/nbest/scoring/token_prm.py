@@ -8,13 +8,13 @@ from itertools import accumulate
 from typing import Literal
 
 from nbest.context import Context
+from nbest.engines.openai.request import raw_text
 from nbest.errors import CapabilityError
 from nbest.scoring.aggregate import Reduce, aggregate
-from nbest.scoring.memory import memory
 from nbest.scoring.nexttoken import has_alternatives, num_logprobs, share
-from nbest.scoring.steps import Split, note_half_steps, steps_of
+from nbest.scoring.score_cache import score_cache
+from nbest.scoring.step_texts import Split, note_half_steps, steps_of
 from nbest.types import Candidate, Completion, Message, Prompt, Request, SamplingParams, Score, replace
-from nbest.wire import raw_text
 
 Steps = tuple[str, ...]
 
@@ -77,7 +77,7 @@ class TokenPrm:
     async def _values(
         self, prompt: Prompt, prefixes: Sequence[Steps], ctx: Context
     ) -> Mapping[Steps, float | None]:
-        known: dict[Steps, float | None] = memory(ctx, self, prompt)
+        known: dict[Steps, float | None] = score_cache(ctx, self, prompt)
         new = [p for p in prefixes if p not in known]
         if not new:
             return known

@@ -9,7 +9,7 @@ from math import exp, fsum
 from nbest.protocols import Utility
 from nbest.search.machine import Batch, Node
 from nbest.search.rebase import Rebase
-from nbest.selection.utilities.edit import Edit
+from nbest.utilities.edit import Edit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

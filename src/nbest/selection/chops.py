@@ -8,7 +8,7 @@ from functools import partial
 
 from nbest import registry
 from nbest.context import Context
-from nbest.judging.ask import Question, Reply, ask, question
+from nbest.judging.judge_calls import Question, Reply, ask, question
 from nbest.judging.pools import distinct, labelled, shuffled, with_text_of
 from nbest.judging.sections import MARK_TOKENS, most_tokens
 from nbest.judging.templates import TemplateLanguage

@@ -11,10 +11,10 @@ from nbest.judging.fusion import fusion_request
 from nbest.judging.pools import distinct, shuffled
 from nbest.judging.sections import MARK_TOKENS, most_tokens, texts_of
 from nbest.judging.templates import TemplateLanguage
-from nbest.language import is_in_language
 from nbest.protocols import Selector
 from nbest.selection.mbr import Mbr
 from nbest.selection.pool import chosen, usable
+from nbest.text.language import is_in_language
 from nbest.types import Candidate, Prompt, Request, SamplingParams, Selection, replace
 
 
@@ -54,7 +54,7 @@ class Fuse:
             )
         drawn = await ctx.sample([self._request(prompt, parents, ctx)], is_answer=True)
         problem = _problem(drawn) or _drift(drawn[0], parents, prompt)
-        if problem and ctx.written and drawn[0].is_usable:
+        if problem and ctx.emitted and drawn[0].is_usable:
             ctx.note(f"fuse: {problem}; but it was sent while it was written, and stands")
         elif problem:
             return await self._fallen_back(prompt, pool, problem, ctx)

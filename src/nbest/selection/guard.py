@@ -11,9 +11,9 @@ from importlib.resources import files
 import regex
 
 from nbest.context import Context
-from nbest.language import check_language, is_in_language, primary_subtag
 from nbest.protocols import Selector
 from nbest.selection.pool import usable
+from nbest.text.language import check_language, is_in_language, primary_subtag
 from nbest.types import Candidate, Prompt, Selection
 
 MAX_REFUSAL_CHARS = 600
@@ -91,7 +91,7 @@ def _openings() -> regex.Pattern[str]:
 
 def _spelling(text: str) -> str:
     """Words alone, case-folded."""
-    from nbest.answers.normalise import folded  # noqa: PLC0415
+    from nbest.text.normalise import folded  # noqa: PLC0415
 
     undotted = folded(text).replace("i\u0307", "i").replace("ı", "i")  # case pairs of Turkish
     return " ".join(regex.findall(r"[\p{L}\p{M}\p{N}]+", undotted))

@@ -18,8 +18,8 @@ from nbest.errors import CapabilityError, EngineTimeoutError, SelectionError
 from nbest.protocols import Utility
 from nbest.registry import spec_of
 from nbest.selection.pool import argmax, chosen, usable
-from nbest.selection.utilities.chrf import Chrf
 from nbest.types import Candidate, Prompt, Selection
+from nbest.utilities.chrf import Chrf
 
 _CELLS = 1 << 24
 """Pairs that one call of a utility gets at most: larger pools are done in blocks of hypotheses."""

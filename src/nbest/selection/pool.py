@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import fsum
 
-from nbest.answers.calls import said
 from nbest.context import Context
 from nbest.errors import SelectionError
 from nbest.protocols import Selector
+from nbest.text.calls import said
 from nbest.types import Candidate, Prompt, Selection, replace
 
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, fsum
 
-from nbest.answers import answer_keys, extract
 from nbest.context import Context
 from nbest.protocols import Scorer
 from nbest.selection.pool import argmax, chosen, usable
+from nbest.text import answer_keys, extract
 from nbest.types import Candidate, Prompt, Selection
 
 _MAX_SHOWN = 4

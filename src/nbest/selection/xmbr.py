@@ -9,11 +9,11 @@ from math import fsum, isfinite
 
 from nbest.context import Context
 from nbest.errors import SelectionError
-from nbest.language import primary_subtag
 from nbest.protocols import Utility
 from nbest.registry import spec_of
 from nbest.selection.mbr import NeedsPrompt, in_time, row_means, utilities
 from nbest.selection.pool import argmax, chosen, usable
+from nbest.text.language import primary_subtag
 from nbest.types import Candidate, Prompt, Selection
 
 

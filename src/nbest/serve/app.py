@@ -16,20 +16,20 @@ from uuid import uuid4
 import msgspec
 from aiohttp import web
 
-from nbest.language import identify
-from nbest.serve.apis import APIS, Api
-from nbest.serve.config import Key, Serve
+from nbest.serve.api.gateway_request import BadRequestError, short
+from nbest.serve.api.routes import APIS, Api
+from nbest.serve.api_errors import ApiError
 from nbest.serve.gateway import Gateway, unlayered
+from nbest.serve.jobs import Job
 from nbest.serve.keys import ANYONE, Keys
 from nbest.serve.limits import Admission, KeyLimits
-from nbest.serve.metrics import CONTENT_TYPE as METRICS_TYPE
-from nbest.serve.refused import RefusalError
-from nbest.serve.replies import Job
+from nbest.serve.observability.metrics import CONTENT_TYPE as METRICS_TYPE
+from nbest.serve.observability.tracing import RequestSpan, Tracing
+from nbest.serve.observer import GatewayObserver
 from nbest.serve.streaming import HEADERS, Stream
-from nbest.serve.tracing import RequestSpan, Tracing
-from nbest.serve.watching import Watching
+from nbest.settings.gateway import Key, Serve
+from nbest.text.language import identify
 from nbest.types import Json, Outcome
-from nbest.wire import AskError, short
 
 log = logging.getLogger("nbest.serve")
 _CLOSED_BY_CLIENT = 499
@@ -39,7 +39,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(slots=True, kw_only=True)
-class Visit:
+class RequestContext:
     """One request, as far as it got: what logs, metrics, records and limits are told."""
 
     id: str
@@ -49,7 +49,7 @@ class Visit:
     outcome: Outcome | None = None
     status: int = 200
     error: BaseException | None = None
-    watching: Watching = field(default_factory=Watching)
+    observer: GatewayObserver = field(default_factory=GatewayObserver)
     span: RequestSpan | None = None
     seconds: float = 0.0
     ended: float = 0.0
@@ -66,7 +66,7 @@ class Service:
         serve = gateway.settings.serve
         self.admission = Admission(concurrency=serve.concurrency, queue=serve.queue)
         self._is_public = is_public
-        self._told: list[Callable[[Visit], object]] = []
+        self._told: list[Callable[[RequestContext], object]] = []
         self._exposition: Callable[[], bytes] | None = None
         self.use(gateway)
 
@@ -80,7 +80,7 @@ class Service:
         self.keys = Keys(serve.keys)
         self.admission.resize(concurrency=serve.concurrency, queue=serve.queue)
 
-    def tell(self, listener: Callable[[Visit], object]) -> None:
+    def tell(self, listener: Callable[[RequestContext], object]) -> None:
         """`listener` hears of every request when it is over."""
         self._told.append(listener)
 
@@ -113,22 +113,20 @@ class Service:
         try:
             self._check_host(request)
             return await handler(request)
-        except RefusalError as e:
+        except ApiError as e:
             return refusal(e)
         except web.HTTPNotFound:
             hint = ": base URLs end in /v1" if f"/v1{request.path}" in APIS else ""
-            return refusal(
-                RefusalError(404, f"there is nothing at {request.method} {short(request.path)}{hint}")
-            )
+            return refusal(ApiError(404, f"there is nothing at {request.method} {short(request.path)}{hint}"))
         except web.HTTPMethodNotAllowed as e:
-            response = refusal(RefusalError(405, f"{request.path} takes {', '.join(e.allowed_methods)}"))
+            response = refusal(ApiError(405, f"{request.path} takes {', '.join(e.allowed_methods)}"))
             response.headers["Allow"] = e.headers["Allow"]
             return response
 
     def _check_host(self, request: web.Request) -> None:
         """Without keys, the names of this machine alone: a page of another site may have its name point here."""
         if not (self._is_public or self.gateway.settings.serve.keys or _is_local(request.host)):
-            raise RefusalError(
+            raise ApiError(
                 403,
                 f"this gateway has no keys and answers this machine alone, not as {request.host!r}: give it"
                 " keys, or say --insecure",
@@ -136,7 +134,7 @@ class Service:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         api = APIS[request.path]
-        visit = Visit(id=f"{api.prefix}{uuid4().hex}", endpoint=request.path)
+        visit = RequestContext(id=f"{api.prefix}{uuid4().hex}", endpoint=request.path)
         started = time.monotonic()
         if self._tracing:
             visit.span = self._tracing.start(
@@ -144,7 +142,7 @@ class Service:
             )
         try:
             return await self._visited(request, api, visit)
-        except RefusalError as e:
+        except ApiError as e:
             visit.status, visit.error, visit.outcome = e.status, e, e.outcome
             raise
         except (asyncio.CancelledError, ConnectionError) as e:
@@ -153,33 +151,33 @@ class Service:
         except Exception as e:
             visit.status, visit.error = 500, e
             log.exception("request %s failed", visit.id)
-            raise RefusalError(
+            raise ApiError(
                 500, f"the gateway failed: its log says why (request {visit.id})", kind="server_error"
             ) from None
         finally:
             visit.seconds, visit.ended = time.monotonic() - started, time.time()
-            self.limits.charge(visit.key, visit.watching.num_tokens)
+            self.limits.charge(visit.key, visit.observer.num_tokens)
             # Behind the reply, which goes out in this turn of the loop: a thread that wakes up would hold it up.
             asyncio.get_running_loop().call_soon(self._tell_all, visit)
 
-    def _tell_all(self, visit: Visit) -> None:
+    def _tell_all(self, visit: RequestContext) -> None:
         _end_span(visit)
         for listener in self._told:
             listener(visit)
 
-    async def _visited(self, request: web.Request, api: Api, visit: Visit) -> web.StreamResponse:
+    async def _visited(self, request: web.Request, api: Api, visit: RequestContext) -> web.StreamResponse:
         visit.key = self.keys.who(request.headers)
         if request.content_type != "application/json":
-            raise RefusalError(415, "send JSON, with  Content-Type: application/json")
+            raise ApiError(415, "send JSON, with  Content-Type: application/json")
         gateway = self._open(request.path)
         try:
             ask = api.read(await request.read())
-        except AskError as e:
-            raise RefusalError(400, str(e), param=e.param) from None
+        except BadRequestError as e:
+            raise ApiError(400, str(e), param=e.param) from None
         except web.HTTPRequestEntityTooLarge as e:
-            raise RefusalError(413, f"the request is too large: {e.text}") from None
+            raise ApiError(413, f"the request is too large: {e.text}") from None
         except web.RequestPayloadError:
-            raise RefusalError(400, "the request's body is cut, or not encoded as its headers say") from None
+            raise ApiError(400, "the request's body is cut, or not encoded as its headers say") from None
         with self.limits.hold(visit.key), gateway.hold():
             job = visit.job = gateway.job(ask, id_=visit.id, key=visit.key)
             if ask.nbest.candidates or ask.nbest.progress in _SHOWING:
@@ -197,7 +195,7 @@ class Service:
         request: web.Request,
         api: Api,
         gateway: Gateway,
-        visit: Visit,
+        visit: RequestContext,
         job: Job,
         place: contextlib.AsyncExitStack,
     ) -> web.StreamResponse:
@@ -212,13 +210,13 @@ class Service:
             echo=ask.echo,
         )
         stream = Stream(request, response, writer, ask.nbest.progress)
-        visit.watching = Watching(
-            stream.tell, wants_text=ask.n == 1, wants_candidates=ask.nbest.progress in _SHOWING
+        visit.observer = GatewayObserver(
+            stream.tell, wants_deltas=ask.n == 1, wants_candidates=ask.nbest.progress in _SHOWING
         )
         try:
             work = self._outcome(gateway, job, visit, place)
             visit.outcome = await stream.run(work, lambda outcome: gateway.reply(job, outcome))
-        except RefusalError as e:
+        except ApiError as e:
             if not response.prepared:
                 raise
             visit.status, visit.error, visit.outcome = e.status, e, e.outcome  # told in the stream already
@@ -233,11 +231,11 @@ class Service:
         return response
 
     async def _outcome(
-        self, gateway: Gateway, job: Job, visit: Visit, place: contextlib.AsyncExitStack
+        self, gateway: Gateway, job: Job, visit: RequestContext, place: contextlib.AsyncExitStack
     ) -> Outcome:
         job = await self._admitted(job, place)
         with self.admission.stoppable():
-            return await gateway.outcome(job, visit.watching, visit.span)
+            return await gateway.outcome(job, visit.observer, visit.span)
 
     async def _admitted(self, job: Job, place: contextlib.AsyncExitStack) -> Job:
         """Waits for a place, no longer than an answer may take; gives the job with the time that is left."""
@@ -246,7 +244,7 @@ class Service:
             async with asyncio.timeout(job.budget.seconds):
                 await place.enter_async_context(self.admission.hold())
         except TimeoutError:
-            raise RefusalError(
+            raise ApiError(
                 504,
                 "the request waited for a place until its deadline",
                 kind="server_error",
@@ -258,14 +256,14 @@ class Service:
         return dataclasses.replace(job, budget=msgspec.structs.replace(job.budget, seconds=left_s))
 
     def _open(self, path: str) -> Gateway:
-        """Raises `RefusalError` where this cannot be answered now, or not by this engine."""
+        """Raises `ApiError` where this cannot be answered now, or not by this engine."""
         if not self.is_ready:
-            raise RefusalError(
+            raise ApiError(
                 503, "the gateway still waits for its engine", kind="server_error", retry_after_s=2.0
             )
         mode = getattr(unlayered(self.gateway.engines["policy"]), "mode", None)
         if path == "/v1/completions" and mode != "completions":
-            raise RefusalError(
+            raise ApiError(
                 404,
                 "this gateway's engine answers conversations: POST /v1/chat/completions, or start the gateway"
                 ' with  --engine \'openai(url="…", mode="completions")\'  for a base model',
@@ -282,7 +280,7 @@ class Service:
             return json_response({"object": "list", "data": rows})
         if found := next((r for r in rows if r["id"] == name), None):
             return json_response(found)
-        raise RefusalError(404, f"the model {short(name)!r} is not served", code="model_not_found")
+        raise ApiError(404, f"the model {short(name)!r} is not served", code="model_not_found")
 
     async def _health(self, request: web.Request) -> web.Response:
         return json_response({"status": "ok"})
@@ -306,9 +304,9 @@ class Service:
         return web.Response(body=text, headers={"Content-Type": METRICS_TYPE})
 
     async def _page(self, request: web.Request) -> web.Response:
-        from nbest.serve import page  # noqa: PLC0415 (most gateways never show it)
+        from nbest.serve.playground import playground  # noqa: PLC0415 (most gateways never show it)
 
-        return web.Response(text=page.html(), headers=page.headers())
+        return web.Response(text=playground.html(), headers=playground.headers())
 
     async def _to_page(self, request: web.Request) -> web.Response:
         raise web.HTTPFound("ui")
@@ -319,7 +317,7 @@ def json_response(data: Json, *, status: int = 200) -> web.Response:
     return web.Response(body=msgspec.json.encode(data), status=status, content_type="application/json")
 
 
-def refusal(e: RefusalError) -> web.Response:
+def refusal(e: ApiError) -> web.Response:
     """The error as its client gets it."""
     response = json_response(e.body, status=e.status)
     if e.retry_after_s is not None:
@@ -329,7 +327,7 @@ def refusal(e: RefusalError) -> web.Response:
     return response
 
 
-def _end_span(visit: Visit) -> None:
+def _end_span(visit: RequestContext) -> None:
     if visit.span:
         visit.span.end(
             status=visit.status,

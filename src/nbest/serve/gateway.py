@@ -14,25 +14,26 @@ from typing import Any
 import msgspec
 from rapidfuzz import process
 
-from nbest import overrides, registry
-from nbest.engines.layers import Breaker, Failover, Limit, Reissue, Retry
-from nbest.engines.openai import OpenAI
+from nbest import constraints, registry
+from nbest.engines.layers import Breaker, Failover, Hedge, Limit, Retry
+from nbest.engines.openai.openai import OpenAI
 from nbest.errors import EngineError, NbestError
 from nbest.protocols import Engine, Strategy
 from nbest.run import answer
-from nbest.serve.config import Key, ServeSettings
+from nbest.serve.api.gateway_request import GatewayRequest, short
+from nbest.serve.api.reply import Reply
+from nbest.serve.api_errors import ApiError, of_outcome
+from nbest.serve.jobs import Job, reply_of
+from nbest.serve.observability.tracing import RequestSpan
+from nbest.serve.observer import GatewayObserver
 from nbest.serve.policies import open_strategy, pool_size, with_n
-from nbest.serve.refused import RefusalError, of_outcome
-from nbest.serve.replies import Job, reply_of
-from nbest.serve.tracing import RequestSpan
-from nbest.serve.watching import Watching
+from nbest.settings.gateway import Key, ServeSettings
 from nbest.strategies.parallel import Parallel
 from nbest.strategies.revise import Revise
 from nbest.strategies.rsa import Rsa
 from nbest.strategies.self_refine import SelfRefine
 from nbest.strategies.tree import Tree
 from nbest.types import Budget, Candidate, Json, Outcome, Prompt, Selection
-from nbest.wire import Ask, Reply, short
 
 _AT = "@"
 _OF_ANSWERS = Parallel | Tree | Revise | SelfRefine | Rsa
@@ -128,8 +129,8 @@ class Gateway:
         ]
         return rows
 
-    def job(self, ask: Ask, *, id_: str, key: Key) -> Job:
-        """What to do. Raises `RefusalError` before anything is spent."""
+    def job(self, ask: GatewayRequest, *, id_: str, key: Key) -> Job:
+        """What to do. Raises `ApiError` before anything is spent."""
         serve = self.settings.serve
         model, strategy, label = self._policy(ask)
         n = max(ask.n, ask.nbest.n or 0)
@@ -146,13 +147,13 @@ class Gateway:
                 overrides=ask.overrides,
             )
         except NbestError as e:
-            raise RefusalError(400, str(e), param="n") from None
+            raise ApiError(400, str(e), param="n") from None
         try:
-            overrides.check(prompt)
+            constraints.check(prompt)
         except NbestError as e:
-            raise RefusalError(400, str(e), param=str(e).partition(" ")[0]) from None
+            raise ApiError(400, str(e), param=str(e).partition(" ")[0]) from None
         if (size := pool_size(strategy)) is not None and size > most:
-            raise RefusalError(400, f"n: a pool of {size} is above the limit of {most}", param="n")
+            raise ApiError(400, f"n: a pool of {size} is above the limit of {most}", param="n")
         return Job(
             ask=ask,
             id=id_,
@@ -165,8 +166,8 @@ class Gateway:
             created=int(time.time()),
         )
 
-    async def outcome(self, job: Job, watching: Watching, span: RequestSpan | None = None) -> Outcome:
-        """Carries the job out; the calls that it takes are below `span`. Raises `RefusalError` where there is no answer at all."""
+    async def outcome(self, job: Job, observer: GatewayObserver, span: RequestSpan | None = None) -> Outcome:
+        """Carries the job out; the calls that it takes are below `span`. Raises `ApiError` where there is no answer at all."""
         engine = self._engine_by_model.get(job.model)
         engines = self.engines if engine is None else {**self.engines, "policy": engine}
         if span:
@@ -178,16 +179,16 @@ class Gateway:
                 engines,
                 seed=job.seed,
                 budget=job.budget,
-                watch=watching,
-                is_apart=job.ask.nbest.has_deadline,
+                observer=observer,
+                one_call_per_draw=job.ask.nbest.has_deadline,
             )
         except NbestError as e:
-            raise RefusalError(400, str(e)) from None
+            raise ApiError(400, str(e)) from None
         if found.selection is None:
-            found = _with_the_best_there_is(found, job.strategy, has_written=watching.has_written)
+            found = _with_the_best_there_is(found, job.strategy, has_emitted=observer.has_emitted)
         if found.selection is None:
-            raise of_outcome(found, watching.errors)
-        watching.chose()
+            raise of_outcome(found, observer.errors)
+        observer.chose()
         return found
 
     def reply(self, job: Job, outcome: Outcome) -> Reply:
@@ -195,8 +196,8 @@ class Gateway:
         serve = self.settings.serve
         return reply_of(job, outcome, sizes=serve.sizes, prices=serve.prices)
 
-    def _policy(self, ask: Ask) -> tuple[str, Strategy, str]:
-        """The upstream's model, the strategy, and what it is called. Raises `RefusalError`."""
+    def _policy(self, ask: GatewayRequest) -> tuple[str, Strategy, str]:
+        """The upstream's model, the strategy, and what it is called. Raises `ApiError`."""
         named = [m for m in self.models if f"{ask.model}{_AT}".startswith(f"{m}{_AT}")]
         model = max(named, key=len, default="")  # a name may hold an @ of its own
         unknown, at, spec = ask.model.removeprefix(model).partition(_AT)
@@ -206,7 +207,7 @@ class Gateway:
             model = short(unknown)
             near = process.extractOne(model, [*self.models, *self.presets], score_cutoff=50)
             hint = f"; did you mean {near[0]!r}?" if near else ":"
-            raise RefusalError(
+            raise ApiError(
                 404,
                 f"the model {model!r} is not served{hint} GET /v1/models lists the names",
                 param="model",
@@ -214,23 +215,23 @@ class Gateway:
             )
         spec = ask.nbest.strategy or spec
         if at and not spec:
-            raise RefusalError(400, f"the model {ask.model!r} names no strategy behind its @", param="model")
+            raise ApiError(400, f"the model {ask.model!r} names no strategy behind its @", param="model")
         if not spec:
             return model, self.default, registry.name_of(type(self.default))
         if spec in self.presets:
             return model, self.presets[spec], spec
         if not self.settings.serve.strategies_by_clients:
             known = ", ".join(self.presets) or "none"
-            raise RefusalError(
+            raise ApiError(
                 400, f"strategy {short(spec)!r} is no preset; this server has: {known}", param="strategy"
             )
         try:
             strategy = open_strategy(spec, max_n=self.settings.serve.max_n)
         except NbestError as e:
-            raise RefusalError(400, str(e), param="strategy") from None
+            raise ApiError(400, str(e), param="strategy") from None
         return model, strategy, registry.name_of(type(strategy))
 
-    def _budget(self, ask: Ask) -> Budget:
+    def _budget(self, ask: GatewayRequest) -> Budget:
         """The least of what the server, its configuration and the client allow."""
         serve, ours, theirs = self.settings.serve, self.settings.budget, ask.nbest.budget or Budget()
         return Budget(
@@ -245,7 +246,7 @@ class Gateway:
 def guarded(engine: Engine) -> Engine:
     """An engine over the network gets a circuit breaker, where it has none; `failover` has its own."""
     inner: Any = engine
-    while isinstance(inner, Retry | Limit | Reissue):
+    while isinstance(inner, Retry | Limit | Hedge):
         inner = inner.engine
     return Breaker(engine=engine) if inner is not engine and isinstance(inner, OpenAI) else engine
 
@@ -299,11 +300,11 @@ async def _served(servers: Sequence[OpenAI]) -> list[str]:
     return await servers[-1].served()
 
 
-def _with_the_best_there_is(outcome: Outcome, strategy: Strategy, *, has_written: bool) -> Outcome:
+def _with_the_best_there_is(outcome: Outcome, strategy: Strategy, *, has_emitted: bool) -> Outcome:
     """Of an outcome without a choice: an answer, else one that does not fit, else a refusal, else as it was."""
     drawn = outcome.candidates
     answers = [c for c in drawn if c.is_usable and c.finish != "step"]
-    if answers and isinstance(strategy, _OF_ANSWERS) and not has_written:
+    if answers and isinstance(strategy, _OF_ANSWERS) and not has_emitted:
         return _with_first(
             outcome, answers, f"the choice failed ({outcome.error}): this is the first that was drawn"
         )
@@ -337,7 +338,7 @@ def _with_first(
     )
 
 
-def _digest(ask: Ask) -> str:
+def _digest(ask: GatewayRequest) -> str:
     """Of what is asked: the same request with the same seed is answered alike."""
     return hashlib.sha256(msgspec.json.encode((ask.messages, ask.overrides))).hexdigest()[:24]
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from nbest.errors import InputError
-from nbest.serve.config import MAX_NAME, Key
-from nbest.serve.refused import RefusalError
+from nbest.serve.api_errors import ApiError
+from nbest.settings.gateway import MAX_NAME, Key
 
 ANYONE: Final = Key(name="anyone", sha256="0" * 64)
 """Who asks a gateway without keys."""
@@ -46,7 +46,7 @@ class Keys:
     def who(self, headers: Mapping[str, str]) -> Key:
         """By `Authorization: Bearer`, `api-key` or `x-api-key`; `headers` take names in lower case.
 
-        Every key is compared, in constant time, whichever fits. Raises `RefusalError` (401).
+        Every key is compared, in constant time, whichever fits. Raises `ApiError` (401).
         """
         if not self._keys:
             return ANYONE
@@ -72,5 +72,5 @@ def _given(headers: Mapping[str, str]) -> str | None:
     return next((key for name in _OTHER_HEADERS if (key := headers.get(name, "").strip())), None)
 
 
-def _refusal(message: str) -> RefusalError:
-    return RefusalError(401, message, code="invalid_api_key")
+def _refusal(message: str) -> ApiError:
+    return ApiError(401, message, code="invalid_api_key")

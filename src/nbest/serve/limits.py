@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from nbest.serve.config import Key
-from nbest.serve.refused import RefusalError
+from nbest.serve.api_errors import ApiError
+from nbest.settings.gateway import Key
 
 Clock = Callable[[], float]
 """Seconds, never going back."""
@@ -59,7 +59,7 @@ class KeyLimits:
 
     @contextmanager
     def hold(self, key: Key) -> Generator[None]:
-        """Around one request, its waiting included. Raises `RefusalError` (429), which costs the key nothing."""
+        """Around one request, its waiting included. Raises `ApiError` (429), which costs the key nothing."""
         account = self._account(key)
         if key.concurrency is not None and account.at_work >= key.concurrency:
             raise _refusal(
@@ -138,7 +138,7 @@ class Admission:
     async def hold(self) -> AsyncGenerator[None]:
         """Around the work on one request; waits for its turn. Cancelling it gives the place back.
 
-        Raises `RefusalError`: 429 where too many wait, 503 where the gateway is stopping.
+        Raises `ApiError`: 429 where too many wait, 503 where the gateway is stopping.
         """
         if self.is_draining:
             raise _stopping()
@@ -147,7 +147,7 @@ class Admission:
         elif len(self._waiting) < self._queue:
             await self._turn()
         else:
-            raise RefusalError(
+            raise ApiError(
                 429,
                 f"{self._at_work} requests are at work and {len(self._waiting)} wait: try again later",
                 kind="server_error",
@@ -165,7 +165,7 @@ class Admission:
 
     @contextmanager
     def stoppable(self) -> Generator[None]:
-        """Around what this task does for a request: the end of a drain cancels it, and raises `RefusalError` (503)."""
+        """Around what this task does for a request: the end of a drain cancels it, and raises `ApiError` (503)."""
         task = asyncio.current_task()
         assert task
         self._stoppable.add(task)
@@ -239,9 +239,9 @@ class Admission:
         return _whole_s(mean * (len(self._waiting) + 1) / self._concurrency)
 
 
-def _refusal(message: str, kind: str, wait_s: float) -> RefusalError:
+def _refusal(message: str, kind: str, wait_s: float) -> ApiError:
     wait = _whole_s(wait_s)
-    return RefusalError(
+    return ApiError(
         429,
         f"{message}: try again in {wait:g} s",
         kind=kind,
@@ -250,8 +250,8 @@ def _refusal(message: str, kind: str, wait_s: float) -> RefusalError:
     )
 
 
-def _stopping() -> RefusalError:
-    return RefusalError(
+def _stopping() -> ApiError:
+    return ApiError(
         503,
         "this gateway is stopping: ask again, another one will answer",
         kind="server_error",

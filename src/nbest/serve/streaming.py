@@ -10,10 +10,10 @@ from typing import Any
 
 from aiohttp import web
 
-from nbest.serve.refused import RefusalError
-from nbest.serve.watching import Said
-from nbest.types import CallPiece, Outcome, Thought
-from nbest.wire import Reply
+from nbest.serve.api.reply import Reply
+from nbest.serve.api_errors import ApiError
+from nbest.serve.observer import StreamEvent
+from nbest.types import Outcome, ReasoningDelta, ToolCallDelta
 
 QUIET_S = 2.0
 """How long a stream waits for something to say, so that what fails at once fails with a status of HTTP."""
@@ -27,7 +27,7 @@ HEADERS = {
     "Cache-Control": "no-cache",
     "X-Accel-Buffering": "no",
 }
-_Event = tuple[str, Said]
+_Event = tuple[str, StreamEvent]
 _DONE: _Event = ("done", "")
 
 
@@ -44,14 +44,14 @@ class Stream:
         self._events: asyncio.Queue[_Event] = asyncio.Queue()
         self._said: list[str] = []
 
-    def tell(self, kind: str, what: Said) -> None:
-        """As `watching.Tell`."""
+    def tell(self, kind: str, what: StreamEvent) -> None:
+        """As `observer.Tell`."""
         self._events.put_nowait((kind, what))
 
     async def run(self, work: Coroutine[Any, Any, Outcome], reply_of: Callable[[Outcome], Reply]) -> Outcome:
         """Everything from the first byte to the last but for the end, which is `end`'s; `work` tells it what happens.
 
-        Raises `RefusalError`, after it was told in the stream where one was begun (`response.prepared`),
+        Raises `ApiError`, after it was told in the stream where one was begun (`response.prepared`),
         and `ConnectionError` where the client is gone, or takes nothing any more.
         """
         task = asyncio.ensure_future(work)
@@ -65,7 +65,7 @@ class Stream:
             await self._follow(first)
             outcome = await task
             await self._send(self._writer.finish(reply_of(outcome), already="".join(self._said)))
-        except RefusalError as e:
+        except ApiError as e:
             if self._response.prepared:
                 await self._send(self._writer.error(str(e), e.kind, e.code))
             raise
@@ -111,13 +111,13 @@ class Stream:
                 return
             await self._send(self._shown(kind, what))
 
-    def _shown(self, kind: str, what: Said) -> bytes:
+    def _shown(self, kind: str, what: StreamEvent) -> bytes:
         if isinstance(what, str):
             self._said.append(what)
             return self._writer.text(what)
-        if isinstance(what, CallPiece):
+        if isinstance(what, ToolCallDelta):
             return self._writer.call(what)
-        if isinstance(what, Thought):
+        if isinstance(what, ReasoningDelta):
             return self._writer.thought(what.text)
         match self._progress:
             case "events":

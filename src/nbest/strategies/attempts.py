@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from nbest.answers.calls import said
+from nbest.text.calls import said
 from nbest.types import Candidate, Message, Prompt, replace
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from nbest.context import Context
 from nbest.selection.pool import chosen, usable
-from nbest.strategies.words import words_for
+from nbest.strategies.phrases import words_for
 from nbest.types import Candidate, Prompt, Request, SamplingParams, Selection
 
 
@@ -76,8 +76,8 @@ class BudgetForcing:
                     pool += answers
                 break
         # What was heard while it was written stands.
-        said = [c for c in pool if c.id not in silent or (ctx.written and c.text == ctx.written)]
-        whole = [c for c in said if c.is_usable and (c.finish != "length" or ctx.written)]
+        said = [c for c in pool if c.id not in silent or (ctx.emitted and c.text == ctx.emitted)]
+        whole = [c for c in said if c.is_usable and (c.finish != "length" or ctx.emitted)]
         return chosen((whole or usable(said))[-1])
 
     def _longer(self, text: str, prompt: Prompt, ctx: Context) -> str:

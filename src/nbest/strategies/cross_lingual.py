@@ -10,8 +10,8 @@ from nbest.context import Context
 from nbest.protocols import Sampler, Selector, logprobs_needed
 from nbest.sampling.draws import Hedged
 from nbest.sampling.spread import resized, size
-from nbest.sampling.templates import PLACE, template, with_turn
 from nbest.sampling.translated import asked_in, evidence, pivots_of
+from nbest.sampling.turn_templates import PLACE, template, with_turn
 from nbest.selection.pool import select
 from nbest.types import Completion, Message, Prompt, Request, SamplingParams, Selection, replace
 

@@ -17,27 +17,27 @@ from nbest.types import Prompt, Selection, replace
 class Parallel:
     """Sample a pool at once, select one answer (Khairi et al. 2025, arXiv 2506.20544).
 
-    With a `quorum`, stragglers are left behind: once that many draws are there, the others have `linger`
+    With a `quorum`, stragglers are left behind: once that many draws are there, the others have `grace`
     times as long as it took until then. Each draw is then a call of its own, so that it can be cancelled.
     """
 
     sampler: Sampler = field(default_factory=Hedged)
     selector: Selector = field(default_factory=Mbr)
     quorum: int | None = None
-    linger: float = 0.5
+    grace: float = 0.5
 
     def __post_init__(self) -> None:
         if self.quorum is not None and self.quorum < 1:
             raise ValueError(f"quorum must be at least 1, got {self.quorum}")
-        if not 0 <= self.linger < inf:
-            raise ValueError(f"linger must not be negative, got {self.linger:g}")
+        if not 0 <= self.grace < inf:
+            raise ValueError(f"grace must not be negative, got {self.grace:g}")
 
     async def __call__(self, prompt: Prompt, ctx: Context) -> Selection:
         requests = self.sampler(prompt, ctx.random("sample"))
         if (k := logprobs_needed(self.selector)) is not None:
             requests = [replace(r, params=replace(r.params, logprobs=k)) for r in requests]
         is_alone = sum(r.n for r in requests) == 1
-        pool = await ctx.sample(requests, enough=self.quorum, linger=self.linger, is_answer=is_alone)
+        pool = await ctx.sample(requests, quorum=self.quorum, grace=self.grace, is_answer=is_alone)
         if ctx.stopped == "done" and any(map(was_cancelled, pool)):
             ctx.stopped = "quorum"
         return await select(self.selector, prompt, pool, ctx)

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from nbest.answers.calls import said
 from nbest.context import Context, together
 from nbest.errors import EngineError
 from nbest.protocols import Scorer, logprobs_needed
 from nbest.selection.vote import Vote
 from nbest.strategies.attempts import Attempt, ids, with_attempts
-from nbest.strategies.words import words_for
-from nbest.strategies.worth import is_for_a_person
+from nbest.strategies.backup import is_configuration_error
+from nbest.strategies.phrases import words_for
+from nbest.text.calls import said
 from nbest.types import Candidate, Prompt, Request, SamplingParams, Score, Selection, replace
 
 _MOST_SHOWN = 4
@@ -151,7 +151,7 @@ class Revise:
             try:
                 found = await verifier(read, texts, ctx)
             except EngineError as e:
-                if is_for_a_person(e):
+                if is_configuration_error(e):
                     raise
                 failures.append(e)
                 found = [Score(value=None)] * len(answers)

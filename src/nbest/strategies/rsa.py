@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from nbest.answers.calls import said
 from nbest.context import Context
 from nbest.judging.fusion import fusion_request
 from nbest.judging.templates import TemplateLanguage
@@ -14,6 +13,7 @@ from nbest.protocols import Sampler, Selector, logprobs_needed
 from nbest.sampling.draws import Iid
 from nbest.selection.pool import select
 from nbest.selection.vote import Vote
+from nbest.text.calls import said
 from nbest.types import Candidate, Prompt, Request, SamplingParams, Selection, replace
 
 

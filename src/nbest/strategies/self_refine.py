@@ -6,16 +6,16 @@ import re
 from dataclasses import dataclass
 from functools import partial
 
-from nbest.answers.calls import said
 from nbest.context import Context
 from nbest.errors import SelectionError
-from nbest.judging.ask import Reply, ask, question
+from nbest.judging.judge_calls import Reply, ask, question
 from nbest.judging.templates import TemplateLanguage
 from nbest.judging.verdicts import choice
 from nbest.protocols import Selector, logprobs_needed
 from nbest.selection.pool import chosen, select, usable
 from nbest.strategies.attempts import Attempt, ids, with_attempts
-from nbest.strategies.words import words_for
+from nbest.strategies.phrases import words_for
+from nbest.text.calls import said
 from nbest.types import Candidate, Json, Prompt, Request, SamplingParams, Selection, replace
 
 _GOOD = 1
@@ -74,7 +74,7 @@ class SelfRefine:
             answer = drawn[0]
             if not answer.is_usable:
                 continue
-            if best is None or answer.finish != "length" or best.finish == "length" or ctx.written:
+            if best is None or answer.finish != "length" or best.finish == "length" or ctx.emitted:
                 best = answer
             if step == self.rounds:
                 break

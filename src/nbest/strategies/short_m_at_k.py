@@ -39,7 +39,9 @@ class ShortMAtK:
             raise ValueError(f"m must be at least 1, got {self.m}")
 
     async def __call__(self, prompt: Prompt, ctx: Context) -> Selection:
-        pool = await ctx.sample(self.sampler(prompt, ctx.random("sample")), enough=self.m, cut_count=False)
+        pool = await ctx.sample(
+            self.sampler(prompt, ctx.random("sample")), quorum=self.m, count_truncated=False
+        )
         voters = sorted(usable(pool), key=_length)[: self.m]
         # Vote settles ties by the lowest id: for the length of the vote, ids are places by length.
         by_place = dict(enumerate(voters))

@@ -11,18 +11,18 @@ from dataclasses import dataclass, field
 from itertools import count
 from math import ceil
 
+from nbest.constraints import constraint_violation
 from nbest.context import Context
 from nbest.errors import CapabilityError, EngineError
-from nbest.overrides import misfit
 from nbest.protocols import Scorer, Search, Selector, Utility, logprobs_needed
-from nbest.sampling.steps import Boundary, Steps
+from nbest.sampling.step_draws import Boundary, Steps
 from nbest.scoring.aggregate import Reduce
 from nbest.search.beam import Beam
 from nbest.search.machine import Child, Expansion, State
 from nbest.search.shares import dealt
 from nbest.selection.pool import select
 from nbest.selection.vote import Vote
-from nbest.strategies.worth import Worth
+from nbest.strategies.backup import StepValues
 from nbest.types import Candidate, Prompt, Request, Score, Selection, replace
 
 _LEAST_PART = 4
@@ -102,7 +102,7 @@ class _Climb:
         self._step_by_text: dict[str, Candidate] = {}
         self._num_spent: dict[int, int] = {}
         """Drawn tokens of a candidate and the steps before it."""
-        self._worth = Worth(tree.verifier, tree.aggregate, prompt, ctx)
+        self._worth = StepValues(tree.verifier, tree.aggregate, prompt, ctx)
         self._frontier: list[Candidate] = []
         """Steps of the last round that drew any, each text once."""
         self._drawn: list[Candidate] = []
@@ -126,20 +126,20 @@ class _Climb:
                 break
             for child in await self._children(together, requests):
                 state = search.tell(state, child)
-            self._worth.look(wishes, state.nodes[num_known:], state.nodes)
+            self._worth.backup(wishes, state.nodes[num_known:], state.nodes)
             if ctx.stopped != "done":
                 break
             took_s = time.monotonic() - began
         for note in state.notes:
             ctx.note(note)
-        self._worth.settle(state.nodes, self._drawn)
+        self._worth.propagate(state.nodes, self._drawn)
         if not self._finished():
             await self._finish()
 
     async def selection(self) -> Selection:
         """One of the finished answers. Raises `SelectionError` where nothing was drawn."""
         pool = self._finished()
-        partial = [c for c in self._drawn if c.is_usable and misfit(self._prompt, c) is None]
+        partial = [c for c in self._drawn if c.is_usable and constraint_violation(self._prompt, c) is None]
         if not pool and partial:
             self._ctx.note("tree: no answer was finished; the best unfinished one was chosen")
             pool = [min(partial, key=self._rank)]
@@ -314,7 +314,7 @@ class _Climb:
         if read.finish == "step" and spent >= self._steps.max_tokens:
             return replace(read, finish="length")
         if read.finish == "stop" and read.is_usable:
-            return replace(read, error=misfit(self._prompt, read))
+            return replace(read, error=constraint_violation(self._prompt, read))
         return read
 
     async def _can_name_stop(self) -> bool:

@@ -1,7 +1,7 @@
 import json
 
 from nbest.engines.replay import Replay
-from nbest.types import Message, Prompt, Request, Thought, ToolCall
+from nbest.types import Message, Prompt, ReasoningDelta, Request, ToolCall
 
 PROMPT = Prompt(id="p", messages=(Message(role="user", content="१ + १ ="),))
 
@@ -33,6 +33,6 @@ async def test_what_was_called_and_thought_is_replayed(tmp_path):
     prompt = Prompt(id="p", messages=(Message(role="user", content="मौसम?"),))
     heard = []
     (drawn,) = await Replay(path=str(path)).generate(Request(prompt=prompt), heard.append)
-    assert heard == [Thought(text="पहले मौसम")]
+    assert heard == [ReasoningDelta(text="पहले मौसम")]
     assert (drawn.reasoning, drawn.stopped_by) == ("पहले मौसम", "।")
     assert drawn.tool_calls == (ToolCall(**call),)

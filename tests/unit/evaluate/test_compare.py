@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from nbest import registry
+from nbest.datasets import Pool
 from nbest.errors import InputError, SpecError
 from nbest.evaluate.compare import compare, subsets, usage_of
 from nbest.evaluate.scores import cluster_of, score_spec, scores_of, split_specs
-from nbest.pools import Pool
 from nbest.run import select
 from nbest.types import Candidate, Logprobs, Message, Prompt, SamplingParams, Usage
 

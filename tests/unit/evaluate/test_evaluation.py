@@ -6,12 +6,12 @@ import sys
 import pytest
 from rich.console import Console
 
+from nbest.accounting.meter import ModelSize, Price
+from nbest.accounting.price_list import costs_of
 from nbest.errors import InputError
-from nbest.evaluate.costs import costs_of
 from nbest.evaluate.runs import measured
 from nbest.evaluate.summary import evaluate
 from nbest.evaluate.tables import show
-from nbest.meter import ModelSize, Price
 from nbest.records import RunWriter
 from nbest.types import Candidate, Message, Outcome, Prompt, SamplingParams, Selection, Usage
 

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbest.answers import extract
+from nbest.accounting.meter import ModelSize, Price, inference_flops, money, training_flops
 from nbest.evaluate.measures import Costs, final_answer, measure, row_of
-from nbest.meter import ModelSize, Price, inference_flops, money, training_flops
+from nbest.text import extract
 from nbest.types import Candidate, Message, Outcome, Prompt, SamplingParams, Selection, ToolCall, Usage
 
 GREEDY = SamplingParams(temperature=0)

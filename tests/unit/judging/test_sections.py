@@ -1,7 +1,7 @@
 """What judges see of conversations that are more than text."""
 
 from nbest.context import Context
-from nbest.judging.ask import question
+from nbest.judging.judge_calls import question
 from nbest.judging.sections import shown_prompt, texts_of
 from nbest.types import Message, Prompt, SamplingParams
 

@@ -16,7 +16,7 @@ from nbest.judging.templates import (
 )
 from nbest.types import replace
 
-DATA = resources.files("nbest") / "templates"
+DATA = resources.files("nbest.judging") / "templates_by_language"
 NAMES = ["chops", "fuse", "pairwise", "rsa", "score", "yes_no"]
 SOME = [(n, d.name) for n in ("critique", "steps") for d in DATA.iterdir() if (d / f"{n}.txt").is_file()]
 """Templates that not every language has yet."""

@@ -9,10 +9,10 @@ import pytest
 
 import runs
 from nbest import registry
+from nbest.datasets import read_pools
 from nbest.errors import InputError, MissingExtraError, RecordsError
 from nbest.evaluate.compare import compare
 from nbest.evaluate.estimators import correctness
-from nbest.pools import read_pools
 from nbest.records import read_outcomes
 from nbest.report import compared
 from nbest.report.browse import CANDIDATES_DIFFER

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 import runs
-from nbest.evaluate.games import game_id
+from nbest.arena.pairings import game_id
 from nbest.report.gather import gather
 from nbest.report.report import write
 from nbest.report.winrates import is_store, win_rate_figures

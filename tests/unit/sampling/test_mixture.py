@@ -5,9 +5,9 @@ import pytest
 
 from nbest import registry
 from nbest.context import Context
+from nbest.datasets import Item
 from nbest.engines.fake import Fake
 from nbest.errors import CapabilityError, SpecError
-from nbest.pools import Item
 from nbest.sampling.draws import Hedged, Iid
 from nbest.sampling.mixture import Mixture
 from nbest.selection.baselines import First

@@ -5,8 +5,8 @@ import pytest
 from nbest import registry
 from nbest.errors import InputError, SpecError
 from nbest.sampling.draws import Greedy, Hedged, Ladder
-from nbest.sampling.templates import languages
 from nbest.sampling.translated import Translated
+from nbest.sampling.turn_templates import languages
 from nbest.types import Message, Prompt
 
 ZH = Prompt(

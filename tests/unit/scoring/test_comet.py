@@ -9,12 +9,12 @@ import pytest
 from nbest import registry
 from nbest.context import Context
 from nbest.errors import EngineError, EngineProtocolError, EngineTimeoutError, InputError, SpecError
-from nbest.scoring.comet import CometQuality
-from nbest.scoring.worker import Worker
+from nbest.scoring.comet_quality import CometQuality
+from nbest.scoring.json_worker import Worker
 from nbest.selection.mbr import Mbr
-from nbest.selection.utilities.comet import Comet
 from nbest.selection.xmbr import Xmbr
 from nbest.types import Budget, Candidate, Message, Prompt
+from nbest.utilities.comet import Comet
 
 COMET = """
 print("noise on standard output, as COMET makes it")

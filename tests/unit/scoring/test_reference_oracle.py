@@ -5,8 +5,8 @@ import pytest
 from nbest.context import Context
 from nbest.errors import CapabilityError
 from nbest.scoring.oracle import ReferenceOracle
-from nbest.selection.utilities.chrf import Chrf
 from nbest.types import Candidate, Message, Prompt
+from nbest.utilities.chrf import Chrf
 
 PROMPT = Prompt(id="p", messages=(Message(role="user", content="翻译：A red apple."),), language="zh")
 POOL = [Candidate(id=i, text=t) for i, t in enumerate(["一个红苹果。", "红色的车。", ""])]

@@ -4,9 +4,9 @@ import pytest
 
 from judges import PROMPT, ScriptedJudge, pool_of, shown
 from nbest.context import Context
+from nbest.datasets import Pool
 from nbest.engines.fake import Fake
 from nbest.errors import EngineError
-from nbest.pools import Pool
 from nbest.run import select
 from nbest.selection.baselines import First
 from nbest.selection.fuse import Fuse

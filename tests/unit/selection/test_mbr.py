@@ -12,8 +12,8 @@ from nbest.engines.fake import Fake
 from nbest.errors import CapabilityError, SelectionError, SpecError
 from nbest.selection import mbr
 from nbest.selection.mbr import Mbr
-from nbest.selection.utilities.chrf import chrf_aggregate, chrf_matrix
 from nbest.types import Candidate, Message, Prompt
+from nbest.utilities.chrf import chrf_aggregate, chrf_matrix
 
 PROMPT = Prompt(id="p", messages=(Message(role="user", content="?"),))
 TEXTS = ["一百二十", "一百二十。", "ответ 12", "ответ 13", "उत्तर १२", "उत्तर १३", "a cat", "a cat sat", ""]

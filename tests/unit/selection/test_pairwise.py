@@ -9,8 +9,8 @@ from judges import PROMPT, ScriptedJudge, compares, is_repair, pool_of, shown
 from nbest.context import Context
 from nbest.engines.fake import Fake
 from nbest.errors import EngineError
-from nbest.judging.ask import Reply
 from nbest.judging.games import Game
+from nbest.judging.judge_calls import Reply
 from nbest.judging.verdicts import POINTS
 from nbest.selection.baselines import First
 from nbest.selection.pairwise import JudgePairwise, bradley_terry, point_shares

@@ -9,9 +9,9 @@ from nbest import registry
 from nbest.context import Context
 from nbest.errors import SelectionError, SpecError
 from nbest.selection.mbr import Mbr
-from nbest.selection.utilities.chrf import Chrf
 from nbest.selection.xmbr import Xmbr
 from nbest.types import Candidate, Message, Prompt
+from nbest.utilities.chrf import Chrf
 
 PROMPT = Prompt(id="p", messages=(Message(role="user", content="Hauptstadt?"),), language="de")
 MEANING = {"Paris": 0, "巴黎": 0, "باريس": 0, "Rom": 1, "Rome": 1, "London": 2, "लंदन": 2}

@@ -7,8 +7,8 @@ import pytest
 
 from inprocess import QUESTIONS, TURN_CALL, TURN_TOOL, Scripted, serving
 from nbest.engines.fake import Fake
-from nbest.serve.config import Serve
-from nbest.types import CallPiece, Completion, ToolCall, Usage
+from nbest.settings.gateway import Serve
+from nbest.types import Completion, ToolCall, ToolCallDelta, Usage
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
@@ -282,11 +282,11 @@ class Calling(Scripted):
 
     pieces = ("{", '"город": "Казань"', "}")
 
-    async def generate(self, request, on_text=None):
-        if on_text:
-            on_text(CallPiece(index=0, id="a", name="погода"))
+    async def generate(self, request, on_delta=None):
+        if on_delta:
+            on_delta(ToolCallDelta(index=0, id="a", name="погода"))
             for piece in self.pieces:
-                on_text(CallPiece(index=0, arguments=piece))
+                on_delta(ToolCallDelta(index=0, arguments=piece))
         return await super().generate(request)
 
 
@@ -311,8 +311,8 @@ class Refusing(Scripted):
         text="لا أستطيع.", finish="refused", error="the model refused", usage=Usage(completion=3)
     )
 
-    async def generate(self, request, on_text=None):
-        drawn = await super().generate(request, on_text)
+    async def generate(self, request, on_delta=None):
+        drawn = await super().generate(request, on_delta)
         return [c if c.text else self.refusal for c in drawn]
 
 
@@ -348,10 +348,10 @@ async def test_where_every_candidate_is_refused_the_refusal_is_the_answer(strate
 
 async def test_a_refusal_beside_draws_that_were_late_says_that_the_deadline_ended_it():
     class Slow(Refusing):
-        async def generate(self, request, on_text=None):
+        async def generate(self, request, on_delta=None):
             if request.params.temperature > 0:
                 await asyncio.sleep(60)
-            return await super().generate(request, on_text)
+            return await super().generate(request, on_delta)
 
     async with serving(Slow(texts=[""]), sample="hedged(n=3)") as client:
         _, _, reply = await client.post(nbest={"deadline": 0.1})
@@ -371,9 +371,9 @@ async def test_what_a_content_filter_cut_is_given_with_its_finish_reason():
     class Filtering(Refusing):
         refusal = Completion(text="да", finish="filtered", error="the server cut the text")
 
-        async def generate(self, request, on_text=None):
-            if on_text:
-                on_text("да")
+        async def generate(self, request, on_delta=None):
+            if on_delta:
+                on_delta("да")
             return await super().generate(request)
 
     async with serving(Filtering(texts=[""]), sample="greedy", select="first") as client:

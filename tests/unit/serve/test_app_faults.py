@@ -7,7 +7,7 @@ import pytest
 from inprocess import Scripted, serving
 from nbest.errors import EngineHttpError, EngineTimeoutError
 from nbest.serve import streaming
-from nbest.serve.config import Serve
+from nbest.settings.gateway import Serve
 from nbest.types import Completion, ToolCall
 
 
@@ -16,12 +16,12 @@ class Fusing(Scripted):
 
     words = ("四，", "إذن ", "ห้า")
 
-    async def generate(self, request, on_text=None):
+    async def generate(self, request, on_delta=None):
         if request.role != "fusor":
-            return await super().generate(request, on_text)
-        assert on_text, "the fusor is not heard"
+            return await super().generate(request, on_delta)
+        assert on_delta, "the fusor is not heard"
         for word in self.words:
-            on_text(word)
+            on_delta(word)
             await asyncio.sleep(0.02)
         return [Completion(text="".join(self.words), finish=self.finish)]
 
@@ -54,11 +54,11 @@ async def test_a_tool_call_streams_as_one_delta():
 async def test_a_fusion_that_does_not_fit_the_schema_is_set_aside_in_a_stream_too():
     engine = Scripted(texts=['{"一": 1}', '{"二": 2}', '{"三": 3}'])
 
-    async def generate(request, on_text=None):
+    async def generate(request, on_delta=None):
         if request.role != "fusor":
-            return await Scripted.generate(engine, request, on_text)
-        for word in ("دمج ", "سيئ") if on_text else ():
-            on_text(word)
+            return await Scripted.generate(engine, request, on_delta)
+        for word in ("دمج ", "سيئ") if on_delta else ():
+            on_delta(word)
         return [Completion(text="دمج سيئ")]
 
     engine.generate = generate
@@ -71,9 +71,9 @@ async def test_a_fusion_that_does_not_fit_the_schema_is_set_aside_in_a_stream_to
 class Breaking(Scripted):
     """Says the first of its texts, and fails."""
 
-    async def generate(self, request, on_text=None):
-        if on_text:
-            on_text(self.texts[0])
+    async def generate(self, request, on_delta=None):
+        if on_delta:
+            on_delta(self.texts[0])
         raise EngineHttpError("boom", status=500)
 
 

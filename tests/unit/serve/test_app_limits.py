@@ -10,9 +10,9 @@ import pytest
 from inprocess import QUESTIONS, Scripted, serving
 from nbest.engines.fake import Fake
 from nbest.serve import streaming
-from nbest.serve.config import Key, Serve, ServeSettings
 from nbest.serve.gateway import Gateway
 from nbest.serve.keys import hash_of
+from nbest.settings.gateway import Key, Serve, ServeSettings
 
 
 async def test_a_client_that_leaves_cancels_the_work():
@@ -148,8 +148,8 @@ async def test_keys_open_and_limit():
 class Endless(Scripted):
     """Writes, and does not end."""
 
-    async def generate(self, request, on_text=None):
-        on_text("二加二等于四。" * 100)
+    async def generate(self, request, on_delta=None):
+        on_delta("二加二等于四。" * 100)
         await asyncio.sleep(60)
 
 
@@ -226,11 +226,11 @@ async def test_what_clients_say_reaches_every_draw():
 class Gated(Scripted):
     """Answers when it is told to."""
 
-    async def generate(self, request, on_text=None):
+    async def generate(self, request, on_delta=None):
         self.gate = asyncio.Event()
         self.asked.set()
         await self.gate.wait()
-        return await super().generate(request, on_text)
+        return await super().generate(request, on_delta)
 
 
 async def test_a_reloaded_configuration_leaves_requests_under_way_alone():

@@ -5,9 +5,9 @@ import pytest
 
 from nbest.errors import InputError
 from nbest.serve import keys as keys_module
-from nbest.serve.config import Key
+from nbest.serve.api_errors import ApiError
 from nbest.serve.keys import ANYONE, Keys, hash_of, new_key
-from nbest.serve.refused import RefusalError
+from nbest.settings.gateway import Key
 
 
 def key(name):
@@ -62,7 +62,7 @@ def test_where_a_key_may_stand(headers):
     ],
 )
 def test_strangers_are_refused_and_their_keys_not_repeated(headers, says):
-    with pytest.raises(RefusalError, match=says) as e:
+    with pytest.raises(ApiError, match=says) as e:
         Keys([key("mine")[1]]).who(headers)
     assert (e.value.status, e.value.code) == (401, "invalid_api_key")
     assert "cret" not in str(e.value)
@@ -70,7 +70,7 @@ def test_strangers_are_refused_and_their_keys_not_repeated(headers, says):
 
 def test_the_hash_itself_is_no_key():
     _, entry = key("mine")
-    with pytest.raises(RefusalError):
+    with pytest.raises(ApiError):
         Keys([entry]).who({"authorization": f"Bearer {entry.sha256}"})
 
 

@@ -2,9 +2,9 @@ import asyncio
 
 import pytest
 
-from nbest.serve.config import Key
+from nbest.serve.api_errors import ApiError
 from nbest.serve.limits import Admission, Bucket, KeyLimits
-from nbest.serve.refused import RefusalError
+from nbest.settings.gateway import Key
 
 
 class Clock:
@@ -45,7 +45,7 @@ def test_requests_per_minute():
         with limits.hold(ana):
             pass
     with (
-        pytest.raises(RefusalError, match="'ana' may ask 2 times a minute: try again in 30 s") as e,
+        pytest.raises(ApiError, match="'ana' may ask 2 times a minute: try again in 30 s") as e,
         limits.hold(ana),
     ):
         pass
@@ -65,7 +65,7 @@ def test_tokens_are_charged_when_they_are_known():
     limits, ana = KeyLimits(clock), key(tokens_per_minute=600)
     with limits.hold(ana):
         limits.charge(ana, 1200)
-    with pytest.raises(RefusalError, match="may spend 600 tokens a minute") as e, limits.hold(ana):
+    with pytest.raises(ApiError, match="may spend 600 tokens a minute") as e, limits.hold(ana):
         pass
     assert e.value.retry_after_s == 61
     assert e.value.kind == "tokens"
@@ -76,7 +76,7 @@ def test_tokens_are_charged_when_they_are_known():
 
 def test_requests_at_once_and_failing_ones_give_their_place_back():
     limits, ana = KeyLimits(Clock()), key(concurrency=1)
-    with limits.hold(ana), pytest.raises(RefusalError, match="1 requests under way"), limits.hold(ana):
+    with limits.hold(ana), pytest.raises(ApiError, match="1 requests under way"), limits.hold(ana):
         pass
     with pytest.raises(ZeroDivisionError), limits.hold(ana):
         raise ZeroDivisionError
@@ -88,7 +88,7 @@ def test_a_refused_request_costs_nothing():
     limits, ana = KeyLimits(Clock()), key(requests_per_minute=2, concurrency=1)
     with limits.hold(ana):
         for _ in range(5):
-            with pytest.raises(RefusalError, match="under way"), limits.hold(ana):
+            with pytest.raises(ApiError, match="under way"), limits.hold(ana):
                 pass
     with limits.hold(ana):
         pass
@@ -105,7 +105,7 @@ def test_keys_are_counted_apart_and_no_limit_is_none():
 
 def test_new_limits_count_at_once_and_remember_who_is_in():
     limits = KeyLimits(Clock())
-    with limits.hold(key()), pytest.raises(RefusalError, match="under way"), limits.hold(key(concurrency=1)):
+    with limits.hold(key()), pytest.raises(ApiError, match="under way"), limits.hold(key(concurrency=1)):
         pass
 
 
@@ -116,7 +116,7 @@ def test_a_request_from_before_a_reload_is_charged_to_the_new_limits():
             limits.charge(key(tokens_per_minute=600), 500)
         limits.charge(key(tokens_per_minute=1000), 500)
     with (
-        pytest.raises(RefusalError, match="may spend 600 tokens") as e,
+        pytest.raises(ApiError, match="may spend 600 tokens") as e,
         limits.hold(key(tokens_per_minute=600)),
     ):
         pass
@@ -160,7 +160,7 @@ async def test_who_finds_the_queue_full_is_told_when_to_come_back():
         clock.now = 10.0
     worker = Worker(admission)
     tasks = await worker.start(*"abcde")
-    with pytest.raises(RefusalError, match="2 requests are at work and 3 wait") as e:
+    with pytest.raises(ApiError, match="2 requests are at work and 3 wait") as e:
         await worker.request("f")
     assert (e.value.status, e.value.code) == (429, "overloaded")
     assert e.value.retry_after_s == 20  # 10 s each, 4 to go before there is a place, 2 at once
@@ -171,7 +171,7 @@ async def test_who_finds_the_queue_full_is_told_when_to_come_back():
 async def test_without_a_queue_the_limit_is_the_limit():
     admission = Admission(concurrency=1, queue=0)
     async with admission.hold():
-        with pytest.raises(RefusalError) as e:
+        with pytest.raises(ApiError) as e:
             await Worker(admission).request("b")
     assert e.value.retry_after_s == 1
 
@@ -248,7 +248,7 @@ async def test_draining_lets_those_who_are_in_finish():
     tasks = await worker.start("a", "b")
     drain = asyncio.create_task(admission.drain(60))
     await asyncio.sleep(0)
-    with pytest.raises(RefusalError, match="stopping") as e:
+    with pytest.raises(ApiError, match="stopping") as e:
         await worker.request("c")
     assert e.value.status == 503
     worker.may_end.set()
@@ -262,7 +262,7 @@ async def test_draining_ends_in_time():
     worker = Worker(admission)
     a, b = await worker.start("a", "b")
     assert await admission.drain(0) == 2
-    with pytest.raises(RefusalError, match="stopping"):
+    with pytest.raises(ApiError, match="stopping"):
         await b
     a.cancel()
     assert await asyncio.gather(a, return_exceptions=True)

@@ -13,18 +13,18 @@ AR = Prompt(id="p", messages=(Message(role="user", content="كم ٧ + ٥؟"),), 
 
 
 class Listener:
-    wants_text = True
+    wants_deltas = True
 
     def __init__(self):
         self.heard = ""
 
-    def drew(self, *_):
+    def on_completions(self, *_):
         pass
 
     def failed(self, *_):
         pass
 
-    def wrote(self, text):
+    def on_delta(self, text):
         self.heard += text
 
 
@@ -37,14 +37,14 @@ class Thinker:
     async def capabilities(self):
         return Capabilities()
 
-    async def generate(self, request, on_text=None):
+    async def generate(self, request, on_delta=None):
         self.asked.append(request)
         said = self.says.pop(0)
         if isinstance(said, Exception):
             raise said
         drawn = said if isinstance(said, Completion) else Completion(text=said, usage=Usage(completion=2))
-        if on_text:
-            on_text(drawn.text)
+        if on_delta:
+            on_delta(drawn.text)
         return [drawn]
 
 
@@ -83,7 +83,7 @@ async def test_of_a_reasoning_model_the_thinking_goes_on():
 )
 async def test_what_was_heard_while_it_was_written_is_the_answer(last, text):
     listener = Listener()
-    outcome = await answer(AR, BudgetForcing(waits=1), {"policy": Thinker(["١١", *last])}, watch=listener)
+    outcome = await answer(AR, BudgetForcing(waits=1), {"policy": Thinker(["١١", *last])}, observer=listener)
     assert outcome.text == text
     assert listener.heard in {text, ""}
 

@@ -8,10 +8,10 @@ from nbest.engines.fake import Fake
 from nbest.errors import CapabilityError, InputError, SpecError
 from nbest.run import answer
 from nbest.sampling.draws import Hedged
-from nbest.selection.utilities.chrf import Chrf
 from nbest.selection.xmbr import Xmbr
 from nbest.strategies.cross_lingual import CrossLingual
 from nbest.types import Budget, Completion, Message, Prompt, Usage, replace
+from nbest.utilities.chrf import Chrf
 
 ZH = Prompt(id="p", messages=(Message(role="user", content="法国的首都？"),), language="zh")
 

@@ -5,16 +5,16 @@ import pytest
 
 from judges import PROMPT
 from nbest import registry
+from nbest.accounting.meter import total
 from nbest.engines.fake import Fake
 from nbest.errors import CapabilityError, EngineError, EngineHttpError, EngineTimeoutError, SpecError
-from nbest.meter import total
 from nbest.protocols import Capabilities
+from nbest.report.dot import to_dot
 from nbest.run import answer
 from nbest.scoring.confidence import Logprob
 from nbest.search.abmcts import Abmcts
 from nbest.search.beam import Beam
 from nbest.search.dora import Dora
-from nbest.search.draw import to_dot
 from nbest.search.dvts import Dvts
 from nbest.search.rebase import Rebase
 from nbest.selection.baselines import First
@@ -263,7 +263,7 @@ def values_after_looking(lookahead, aggregate):
     """Of answers that were sampled: with lookahead=1 the first step came to a step (0.2), all else to answers (0.9)."""
 
     @dataclass
-    class Telling(Scripted):
+    class ObservabilityHub(Scripted):
         def _one(self, request, i):
             drawn = super()._one(request, i)
             return replace(drawn, text=drawn.text + "!" * (request.params.temperature == 0))
@@ -272,7 +272,7 @@ def values_after_looking(lookahead, aggregate):
         return [Score(value=0.2 if c.finish == "step" else 0.9) for c in candidates]
 
     search = Beam(n=2, width=1, lookahead=lookahead)
-    outcome = solve(Telling(), Tree(search=search, verifier=verifier, aggregate=aggregate))
+    outcome = solve(ObservabilityHub(), Tree(search=search, verifier=verifier, aggregate=aggregate))
     values = outcome.selection.details["values"]
     return [values[str(c.id)] for c in outcome.candidates if c.finish == "stop" and "!" not in c.text]
 

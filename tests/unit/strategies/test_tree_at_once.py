@@ -35,7 +35,7 @@ class Paced:
     async def capabilities(self):
         return Capabilities(names_stop=True)
 
-    async def generate(self, request, on_text=None):
+    async def generate(self, request, on_delta=None):
         self.sequences += request.n
         self.tokens += request.n * request.params.max_tokens
         self.peak = max(self.peak, self.sequences)

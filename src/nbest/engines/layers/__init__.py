@@ -3,8 +3,8 @@
 from nbest.engines.layers.breaker import Breaker
 from nbest.engines.layers.cache import Cache
 from nbest.engines.layers.failover import Failover
+from nbest.engines.layers.hedge import Hedge
 from nbest.engines.layers.limit import Limit
-from nbest.engines.layers.reissue import Reissue
 from nbest.engines.layers.retry import Retry
 
-__all__ = ["Breaker", "Cache", "Failover", "Limit", "Reissue", "Retry"]
+__all__ = ["Breaker", "Cache", "Failover", "Hedge", "Limit", "Retry"]

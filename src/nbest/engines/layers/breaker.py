@@ -9,7 +9,7 @@ from typing import TypeVar
 from nbest.engines.layers.circuit import Circuit, State
 from nbest.engines.layers.layer import Layer
 from nbest.errors import UnavailableError
-from nbest.protocols import Capabilities, OnText
+from nbest.protocols import Capabilities, OnDelta
 from nbest.types import Completion, Logprobs, Prompt, Request
 
 _T = TypeVar("_T")
@@ -53,8 +53,8 @@ class Breaker(Layer):
             raise self._unavailable()
         return await self._circuit.call(self.engine.capabilities, proves=False)  # mostly remembered
 
-    async def generate(self, request: Request, on_text: OnText | None = None) -> Sequence[Completion]:
-        return await self._call(lambda: self.engine.generate(request, on_text))
+    async def generate(self, request: Request, on_delta: OnDelta | None = None) -> Sequence[Completion]:
+        return await self._call(lambda: self.engine.generate(request, on_delta))
 
     async def logprobs(self, prompt: Prompt, text: str) -> Logprobs:
         return await self._call(lambda: self.engine.logprobs(prompt, text))

@@ -14,11 +14,11 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from nbest.engines.layers.layer import Layer
-from nbest.engines.voice import Voice
+from nbest.engines.openai.request import own_fields
+from nbest.engines.prefix import PrefixStripper
 from nbest.errors import EngineError, InputError, UnreachableError
-from nbest.protocols import Capabilities, OnText
+from nbest.protocols import Capabilities, OnDelta
 from nbest.types import Completion, Request
-from nbest.wire import own_fields
 
 log = logging.getLogger("nbest.engines.cache")
 
@@ -66,28 +66,28 @@ class Cache(Layer):
             self._live.is_met = True
         return known
 
-    async def generate(self, request: Request, on_text: OnText | None = None) -> Sequence[Completion]:
+    async def generate(self, request: Request, on_delta: OnDelta | None = None) -> Sequence[Completion]:
         if request.params.seed is None and request.params.temperature > 0:
-            return await self.engine.generate(request, on_text)
+            return await self.engine.generate(request, on_delta)
         if not self._live.is_met:  # an engine may not know its model, and so its name, before
             await self.capabilities()
         keys = [_key(self.name, request, i) for i in range(request.n)]
         async with self._live.lock(keys[0]):  # the same request twice at once is drawn once
-            return await self._complete(request, keys, on_text)
+            return await self._complete(request, keys, on_delta)
 
     async def aclose(self) -> None:
         self._live.close()
         await self.engine.aclose()
 
     async def _complete(
-        self, request: Request, keys: Sequence[bytes], on_text: OnText | None
+        self, request: Request, keys: Sequence[bytes], on_delta: OnDelta | None
     ) -> list[Completion]:
         found = self._live.find(keys)
-        if on_text and request.n == 1 and found[0]:
-            Voice(on_text).say_the_rest(found[0])
+        if on_delta and request.n == 1 and found[0]:
+            PrefixStripper(on_delta).say_the_rest(found[0])
         for start, n in list(_gaps(found)):
             try:
-                drawn = list(await self.engine.generate(request.part(start, n), on_text))[:n]
+                drawn = list(await self.engine.generate(request.part(start, n), on_delta))[:n]
             except EngineError as e:
                 if not any(found):
                     raise

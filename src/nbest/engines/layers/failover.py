@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from nbest.engines.layers.circuit import Circuit, State
-from nbest.engines.layers.layer import Heard
+from nbest.engines.layers.layer import EmittedGuard
 from nbest.errors import EngineError
-from nbest.protocols import Capabilities, Engine, OnText
+from nbest.protocols import Capabilities, Engine, OnDelta
 from nbest.types import Completion, Logprobs, Prompt, Request, replace
 
 _T = TypeVar("_T")
@@ -48,8 +48,8 @@ class Failover:
     async def capabilities(self) -> Capabilities:
         return await self._first(lambda e: e.capabilities(), proves=False)
 
-    async def generate(self, request: Request, on_text: OnText | None = None) -> Sequence[Completion]:
-        heard = Heard(on_text) if on_text else None
+    async def generate(self, request: Request, on_delta: OnDelta | None = None) -> Sequence[Completion]:
+        heard = EmittedGuard(on_delta) if on_delta else None
 
         async def draw(engine: Engine) -> list[Completion]:
             drawn = await engine.generate(request, heard)
@@ -65,7 +65,11 @@ class Failover:
             await engine.aclose()
 
     async def _first(
-        self, ask: Callable[[Engine], Awaitable[_T]], heard: Heard | None = None, *, proves: bool = True
+        self,
+        ask: Callable[[Engine], Awaitable[_T]],
+        heard: EmittedGuard | None = None,
+        *,
+        proves: bool = True,
     ) -> _T:
         errors: list[EngineError] = []
         pairs = zip(self.engines, self._circuits, strict=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nbest.protocols import Capabilities, Engine, OnText
-from nbest.types import Completion, Logprobs, Piece, Prompt, Request, Thought
+from nbest.protocols import Capabilities, Engine, OnDelta
+from nbest.types import Completion, Delta, Logprobs, Prompt, ReasoningDelta, Request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +22,8 @@ class Layer:
     async def capabilities(self) -> Capabilities:
         return await self.engine.capabilities()
 
-    async def generate(self, request: Request, on_text: OnText | None = None) -> Sequence[Completion]:
-        return await self.engine.generate(request, on_text)
+    async def generate(self, request: Request, on_delta: OnDelta | None = None) -> Sequence[Completion]:
+        return await self.engine.generate(request, on_delta)
 
     async def logprobs(self, prompt: Prompt, text: str) -> Logprobs:
         return await self.engine.logprobs(prompt, text)
@@ -32,14 +32,14 @@ class Layer:
         await self.engine.aclose()
 
 
-class Heard:
+class EmittedGuard:
     """Passes pieces of a text on, and knows whether there was one: what was heard is not drawn again, but
     for what was merely thought."""
 
-    def __init__(self, on_text: OnText) -> None:
-        self._on_text = on_text
+    def __init__(self, on_delta: OnDelta) -> None:
+        self._on_text = on_delta
         self.has_begun = False
 
-    def __call__(self, piece: Piece) -> None:
-        self.has_begun = self.has_begun or not isinstance(piece, Thought)
+    def __call__(self, piece: Delta) -> None:
+        self.has_begun = self.has_begun or not isinstance(piece, ReasoningDelta)
         self._on_text(piece)

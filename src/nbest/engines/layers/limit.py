@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from nbest.engines.layers.layer import Layer
-from nbest.protocols import OnText
+from nbest.protocols import OnDelta
 from nbest.types import Completion, Logprobs, Prompt, Request
 
 _BYTES_PER_TOKEN = 3
@@ -40,10 +40,10 @@ class Limit(Layer):
         gate = _Gate(self.max_in_flight, self.max_tokens_in_flight or inf)
         object.__setattr__(self, "_gate", gate)
 
-    async def generate(self, request: Request, on_text: OnText | None = None) -> Sequence[Completion]:
+    async def generate(self, request: Request, on_delta: OnDelta | None = None) -> Sequence[Completion]:
         num_drawn = request.n * request.params.max_tokens
         async with self._gate.hold(request.n, num_drawn + _num_read(request.prompt, request.prefix)):
-            return await self.engine.generate(request, on_text)
+            return await self.engine.generate(request, on_delta)
 
     async def logprobs(self, prompt: Prompt, text: str) -> Logprobs:
         async with self._gate.hold(1, _num_read(prompt, text)):

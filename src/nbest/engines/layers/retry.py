@@ -10,9 +10,9 @@ from random import Random
 from typing import TypeVar
 
 from nbest.deadline import seconds_left
-from nbest.engines.layers.layer import Heard, Layer
+from nbest.engines.layers.layer import EmittedGuard, Layer
 from nbest.errors import EngineError, EngineHttpError, UnavailableError
-from nbest.protocols import OnText
+from nbest.protocols import OnDelta
 from nbest.types import Completion, Logprobs, Prompt, Request
 
 _T = TypeVar("_T")
@@ -43,14 +43,14 @@ class Retry(Layer):
         if min(self.base_s, self.longest_s, self.total_s) < 0:
             raise ValueError("base_s, longest_s and total_s must not be negative")
 
-    async def generate(self, request: Request, on_text: OnText | None = None) -> Sequence[Completion]:
-        heard = Heard(on_text) if on_text else None
+    async def generate(self, request: Request, on_delta: OnDelta | None = None) -> Sequence[Completion]:
+        heard = EmittedGuard(on_delta) if on_delta else None
         return await self._persist(lambda: self.engine.generate(request, heard), heard)
 
     async def logprobs(self, prompt: Prompt, text: str) -> Logprobs:
         return await self._persist(lambda: self.engine.logprobs(prompt, text))
 
-    async def _persist(self, call: Callable[[], Awaitable[_T]], heard: Heard | None = None) -> _T:
+    async def _persist(self, call: Callable[[], Awaitable[_T]], heard: EmittedGuard | None = None) -> _T:
         ends = time.monotonic() + self.total_s
         for k in range(self.attempts - 1):
             try:

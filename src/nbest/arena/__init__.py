@@ -1,0 +1,1 @@
+"""Judged games between runs, and win-rates from them."""

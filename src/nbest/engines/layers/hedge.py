@@ -1,0 +1,139 @@
+"""A second call where the first is slow."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from math import ceil
+
+from nbest.engines.layers.layer import Layer
+from nbest.errors import EngineError
+from nbest.protocols import OnDelta
+from nbest.types import Completion, Delta, Request
+
+_WINDOW = 200
+"""Calls whose durations are remembered."""
+_FEWEST = 20
+"""Calls before a percentile means anything."""
+_MOST_AT_ONCE = 10.0
+"""What calls that needed no second one may save up, so that a server that slows down as a whole is not
+asked for twice as much."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hedge(Layer):
+    """Hedged requests (Dean & Barroso, "The Tail at Scale", 2013): a slow call is made a second time.
+
+    A call that is not back after `after_s`, or without it after the `percentile` of the last 200 calls
+    (none of the first 20), is sent again as it is. The first to come back well wins, or of a stream the
+    first to say something, and the other is cancelled; what that one drew is in nobody's usage, though
+    the server has computed it. A stream that has begun is not sent again.
+
+    It pays where calls are slow by chance: several replicas behind one address, or a server that stalls.
+    """
+
+    after_s: float | None = None
+    percentile: float = 95.0
+    """Of all calls of this engine, short and long ones: a judge is better off with an engine of its own."""
+    most: float = 0.1
+    """Share of calls that may be made twice."""
+    _live: _Live = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.after_s is not None and self.after_s < 0:
+            raise ValueError(f"after_s must not be negative, got {self.after_s:g}")
+        if not 0 < self.percentile < 100:  # noqa: PLR2004
+            raise ValueError(f"percentile must be between 0 and 100, got {self.percentile:g}")
+        if not 0 <= self.most <= 1:
+            raise ValueError(f"most must be from 0 to 1, got {self.most:g}")
+        object.__setattr__(self, "_live", _Live())
+
+    @property
+    def num_reissued(self) -> int:
+        """How many calls were made twice so far."""
+        return self._live.num_reissued
+
+    async def generate(self, request: Request, on_delta: OnDelta | None = None) -> Sequence[Completion]:
+        live, race = self._live, _Race(on_delta)
+        live.credit = min(live.credit + self.most, _MOST_AT_ONCE)
+        started = time.monotonic()
+        try:
+            race.start(lambda voice: self.engine.generate(request, voice))
+            await asyncio.wait(race.calls, timeout=self._patience_s())
+            if race.is_open and live.credit >= 1:
+                live.credit -= 1
+                live.num_reissued += 1
+                race.start(lambda voice: self.engine.generate(request, voice))
+            drawn = await race.result()
+        finally:
+            await race.end()
+        live.seconds.append(time.monotonic() - started)
+        return drawn
+
+    def _patience_s(self) -> float | None:
+        """None: as long as it takes."""
+        seconds = self._live.seconds
+        if self.after_s is not None or len(seconds) < _FEWEST:
+            return self.after_s
+        return sorted(seconds)[ceil(self.percentile / 100 * len(seconds)) - 1]
+
+
+@dataclass(slots=True)
+class _Live:
+    seconds: deque[float] = field(default_factory=lambda: deque(maxlen=_WINDOW))
+    credit: float = 0.0
+    """Calls that may be made twice."""
+    num_reissued: int = 0
+
+
+class _Race:
+    """The same call one or several times; of those that are heard, only the first to speak is."""
+
+    def __init__(self, on_delta: OnDelta | None) -> None:
+        self._on_text = on_delta
+        self._speaker: int | None = None
+        self.calls: list[asyncio.Future[Sequence[Completion]]] = []
+
+    @property
+    def is_open(self) -> bool:
+        return self._speaker is None and not any(c.done() for c in self.calls)
+
+    def start(self, call: Callable[[OnDelta | None], Awaitable[Sequence[Completion]]]) -> None:
+        voice = self._voice(len(self.calls), self._on_text) if self._on_text else None
+        self.calls.append(asyncio.ensure_future(call(voice)))
+
+    async def result(self) -> Sequence[Completion]:
+        """Of the first that comes back well, or of the one that speaks. Raises the first call's error."""
+        waiting = set(self.calls)
+        while waiting:
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for call in sorted(done, key=self.calls.index):
+                is_heard = self._speaker is None or call is self.calls[self._speaker]
+                if is_heard and (self._speaker is not None or not _failure(call)):
+                    return call.result()
+        return self.calls[0].result()
+
+    async def end(self) -> None:
+        """Cancels what still runs."""
+        for call in self.calls:
+            call.cancel()
+        await asyncio.gather(*self.calls, return_exceptions=True)
+
+    def _voice(self, index: int, on_delta: OnDelta) -> OnDelta:
+        def say(piece: Delta) -> None:
+            if self._speaker is None:
+                self._speaker = index
+                for call in self.calls[:index] + self.calls[index + 1 :]:
+                    call.cancel()
+            if self._speaker == index:
+                on_delta(piece)
+
+        return say
+
+
+def _failure(call: asyncio.Future[Sequence[Completion]]) -> bool:
+    """Whether it failed as engines do, or was cancelled because another one spoke."""
+    return call.cancelled() or isinstance(call.exception(), EngineError)

@@ -1,0 +1,63 @@
+"""A draw of llama.cpp, heard while it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from nbest.engines.llamacpp.logprobs import Drawn
+from nbest.engines.llamacpp.runtime import LlamaServer
+from nbest.errors import EngineProtocolError
+from nbest.protocols import OnDelta
+
+_drawn = msgspec.json.Decoder(Drawn)
+
+
+class _Text(msgspec.Struct):
+    content: str
+
+
+async def heard(server: LlamaServer, body: Mapping[str, Any], on_delta: OnDelta) -> Drawn:
+    """What `/completion` would have answered to `body` in one piece, but for an end that is no whole
+    character. With log-probabilities it is heard in one piece: streams leave out tokens that only begin
+    a character."""
+    if body["n_probs"]:
+        whole = await server.post("/completion", body, Drawn)
+        if whole.content:
+            on_delta(whole.content)
+        return whole
+    parts: list[Drawn] = []
+
+    def take(data: bytes) -> None:
+        try:
+            parts.append(_drawn.decode(data))
+        except msgspec.DecodeError as e:
+            raise EngineProtocolError(f"llama.cpp streams what is no part of an answer: {e}") from None
+        if parts[-1].content:
+            on_delta(parts[-1].content)
+
+    await server.stream("/completion", {**body, "stream": True}, take)
+    *_, last = parts
+    if not last.stop_type:
+        raise EngineProtocolError("llama.cpp broke off its answer")
+    if rest := await _held_back(server, parts):
+        on_delta(rest)
+    return msgspec.structs.replace(
+        last,
+        content="".join(p.content for p in parts) + rest,
+        tokens=[t for p in parts for t in p.tokens],
+    )
+
+
+async def _held_back(server: LlamaServer, parts: list[Drawn]) -> str:
+    """What was never streamed: an end that might have begun a stop string, and did not."""
+    held: list[int] = []
+    for part in parts:
+        held = [] if part.content else [*held, *part.tokens]
+    if parts[-1].stop_type == "eos":
+        held = held[:-1]
+    if not held or parts[-1].stop_type == "word":
+        return ""
+    return (await server.post("/detokenize", {"tokens": held}, _Text)).content

@@ -1,0 +1,42 @@
+"""The command `nbest export`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from rapidfuzz import process
+
+from nbest.errors import InputError
+from nbest.export import inspect_log, lm_eval, trackers
+from nbest.export.source import Source, source_of
+
+FILES: Final[Mapping[str, Callable[[Source, Path], Sequence[Path]]]] = {
+    "inspect": inspect_log.write,
+    "lm-eval": lm_eval.write,
+}
+TRACKERS: Final[Mapping[str, Callable[[Source], Sequence[str]]]] = {
+    "mlflow": trackers.mlflow,
+    "wandb": trackers.wandb,
+}
+
+
+def export(run: Path, to: str, out: Path | None) -> list[str]:
+    """Gives what was written, and where. Raises `NbestError` for what the user can mend."""
+    known = sorted({*FILES, *TRACKERS})
+    if to not in known:
+        near = process.extractOne(to, known, score_cutoff=60)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        raise InputError(f"unknown format {to!r}{hint} Known: {', '.join(known)}")
+    source = source_of(run)
+    if to in TRACKERS:
+        if out is not None:
+            raise InputError(f"--out has no meaning for {to}: its own environment variables say where to log")
+        return list(TRACKERS[to](source))
+    if out is None:
+        raise InputError(f"--to {to} writes files: name where with  --out")
+    try:
+        return [str(file) for file in FILES[to](source, out)]
+    except OSError as e:
+        raise InputError(f"{out}: cannot be written ({e.strerror})") from None

@@ -1,0 +1,64 @@
+"""Instructions around the last user turn, one text file per language, with `{prompt}` where the turn goes."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from nbest.errors import InputError
+from nbest.types import Prompt, replace
+
+PLACE = "{prompt}"
+
+
+def wrapped(prompt: Prompt, template: str) -> Prompt:
+    """`prompt` with its last user turn inside `template`; as it is where no user speaks."""
+    return with_turn(prompt, template.replace(PLACE, prompt.text))
+
+
+def with_turn(prompt: Prompt, text: str) -> Prompt:
+    """`prompt` with `text` for the text of its last user turn, before its images; as it is where no user speaks."""
+    last = max((i for i, m in enumerate(prompt.messages) if m.role == "user"), default=None)
+    if last is None:
+        return prompt
+    if text == prompt.text:
+        return prompt
+    others = [p for p in prompt.messages[last].parts if p.get("type") != "text"]
+    parts = ({"type": "text", "text": text}, *others) if others else ()
+    told = replace(prompt.messages[last], content=text, parts=parts)
+    return replace(prompt, messages=(*prompt.messages[:last], told, *prompt.messages[last + 1 :]))
+
+
+def checked(template: str, where: str) -> str:
+    """`template`. Raises `ValueError` where it has no place for the turn: the question would be lost."""
+    if PLACE not in template:
+        raise ValueError(f"{where} has no {PLACE}: write it where the user's words go")
+    return template
+
+
+@cache
+def template(purpose: str, language: str, directory: str | None = None) -> str:
+    """The text for `language`: from `directory`, else the one that ships for `purpose`.
+
+    `pt-BR` falls back on `pt`. Raises `InputError` where there is none, or where it has no `{prompt}`.
+    """
+    shipped = files("nbest.sampling").joinpath("templates", purpose)
+    for name in dict.fromkeys((f"{language}.txt", f"{language.partition('-')[0]}.txt")):
+        for place in ([Path(directory)] if directory else []) + [shipped]:
+            if place.joinpath(name).is_file():
+                text = place.joinpath(name).read_text(encoding="utf-8").strip("\n")
+                try:
+                    return checked(text, f"{place.joinpath(name)}")
+                except ValueError as e:
+                    raise InputError(str(e)) from None
+    raise InputError(
+        f"there is no template for language {language!r}; known: {', '.join(languages(purpose))}."
+        f" Write {language}.txt with {PLACE} in it, and name its directory:  templates=DIRECTORY"
+    )
+
+
+def languages(purpose: str) -> list[str]:
+    """The languages whose template ships, sorted."""
+    shipped = files("nbest.sampling").joinpath("templates", purpose)
+    return sorted(f.name.removesuffix(".txt") for f in shipped.iterdir() if f.name.endswith(".txt"))

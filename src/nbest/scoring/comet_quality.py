@@ -1,0 +1,91 @@
+"""COMET (Rei et al. 2020, 2022): learnt quality of a translation, from an environment of its own."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+import msgspec
+
+from nbest.context import Context
+from nbest.errors import EngineProtocolError
+from nbest.scoring.endpoint import Endpoint, before_deadline, count_call, in_time
+from nbest.scoring.json_worker import Worker
+from nbest.scoring.per_loop import per_loop
+from nbest.types import Candidate, Prompt, Score
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CometAt:
+    """Where COMET runs: exactly one of `python`, `command` and `url`."""
+
+    python: str | None = None
+    """Interpreter of an environment with `unbabel-comet`: the worker that ships is started in it."""
+    command: str | None = None
+    """Another worker: any command that speaks the protocol of nbest/scoring/comet_worker.py."""
+    url: str | None = None
+    """A worker that serves HTTP (`comet_worker.py --port …`)."""
+    model: str = ""
+    """python: hub name or checkpoint; the licence of some must be accepted on the hub first."""
+    source_after: str | None = None
+    """The source is what stands behind the last such text in the last user turn; all of it without."""
+    timeout_s: float = 600.0
+
+    def __post_init__(self) -> None:
+        if sum(place is not None for place in (self.python, self.command, self.url)) != 1:
+            raise ValueError(
+                "comet runs in its own environment: name its interpreter, python=…, or a command=… or url=… of"
+                " a running worker"
+            )
+
+    def source_of(self, prompt: Prompt) -> str:
+        """The text to be translated."""
+        after = self.source_after
+        return (prompt.text.rpartition(after)[2] if after else prompt.text).strip()
+
+    async def ask(self, rows: Sequence[Mapping[str, str]], ctx: Context) -> list[float]:
+        """One score per row; counted as a verifier call. Raises `EngineError`, `InputError`."""
+        if self.url is not None:
+            endpoint = Endpoint(url=self.url, timeout_s=self.timeout_s)
+            scores = (await endpoint.post({"rows": rows}, _Scores, ctx)).scores
+            if len(scores) != len(rows):
+                raise EngineProtocolError(f"{self.url}: asked for {len(rows)} scores, got {len(scores)}")
+        else:
+            command = self.command or shlex.join(
+                [
+                    str(self.python),
+                    str(files("nbest.scoring").joinpath("comet_worker.py")),
+                    "--model",
+                    self.model,
+                ]
+            )
+            worker = await per_loop(("worker", command), lambda: Worker(command))
+            scores = await before_deadline(worker.scores(rows, self.timeout_s), ctx, command)
+        count_call(ctx)
+        return scores
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CometQuality(CometAt):
+    """Estimated quality of each candidate as a translation of the source, without a reference.
+
+    COMETKiwi (Rei et al. 2022, arXiv 2209.06243). The default model's licence must be accepted on the hub.
+    """
+
+    model: str = "Unbabel/wmt22-cometkiwi-da"
+
+    async def __call__(
+        self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
+    ) -> Sequence[Score]:
+        source = self.source_of(prompt)
+        texts = list(dict.fromkeys(c.text for c in candidates if c.is_usable))
+        rows = [{"src": source, "mt": t} for t in texts]
+        scores = await in_time(self.ask(rows, ctx), ctx, "comet_quality") if rows else None
+        score_by_text = dict(zip(texts, scores or [None] * len(texts), strict=True))
+        return [Score(value=score_by_text[c.text] if c.is_usable else None) for c in candidates]
+
+
+class _Scores(msgspec.Struct):
+    scores: list[float]

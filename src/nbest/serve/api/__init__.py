@@ -1,0 +1,1 @@
+"""The three OpenAI APIs that clients speak: requests, replies, streams."""

@@ -1,0 +1,1 @@
+"""Settings of runs and gateways, from TOML files and flags."""

@@ -1,0 +1,65 @@
+"""Multilingual Grade School Math."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from nbest.datasets import Item
+from nbest.tasks.instructions import filled, own_template, prompt_of, template
+from nbest.tasks.rows import Row, field, hub_rows, local_file, read_rows
+
+LANGUAGES: Final = ("bn", "de", "en", "es", "fr", "ja", "ru", "sw", "te", "th", "zh")
+_COLUMNS: Final = ("question", "answer_number")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mgsm:
+    """250 grade-school problems, the same ones in 11 languages (MGSM; Shi et al. 2022, arXiv 2210.03057).
+
+    From `mgsm_<language>.tsv` files (question, answer) under `path`, or rows `question`, `answer_number` of
+    `juletxara/mgsm` on the hub. Translations of a problem are a cluster. Raises `InputError` for files that are
+    not there.
+    """
+
+    path: str | None = None
+    languages: tuple[str, ...] = LANGUAGES
+    limit: int | None = None
+    """Problems of each language."""
+    template: str | None = None
+    """File with {{question}}, in place of ours in each language."""
+    revision: str = "b2f13d426afe3be8d69a7e739b36724db8b66bbc"
+    """Commit on the hub."""
+    score: str = "oracle"
+
+    def items(self) -> list[Item]:
+        return [item for language in self.languages for item in self._items_in(language)]
+
+    def _items_in(self, language: str) -> list[Item]:
+        rows = (
+            _rows_of(local_file(self.path, f"mgsm_{language}"))
+            if self.path
+            else hub_rows("juletxara/mgsm", language, split="test", revision=self.revision)
+        )
+        text = own_template(self.template) if self.template else template("math", language)
+        items: list[Item] = []
+        for number, row in enumerate(rows):
+            if self.limit is not None and number >= self.limit:
+                break
+            where = f"mgsm, {language}, row {number + 1}"
+            prompt = prompt_of(
+                f"mgsm/{language}/{number}",
+                filled(text, {"question": str(field(row, "question", where))}),
+                language=language,
+                task="mgsm",
+            )
+            answer = str(field(row, "answer_number", where))
+            items.append(Item(prompt, {"answer": answer, "cluster": f"mgsm/{number}"}))
+        return items
+
+
+def _rows_of(file: Path) -> Iterator[Row]:
+    """The published TSV files have no header."""
+    return read_rows(file, columns=_COLUMNS if file.suffix == ".tsv" else None)

@@ -1,0 +1,146 @@
+"""What `answer_words.toml` says, ready for use: one `Convention` per language, made when first asked for."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import regex
+
+from nbest.text.language import primary_subtag
+from nbest.text.normalise import folded, normalised
+
+_CONNECTIVE_CHARS = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Convention:
+    """How one language writes answers; of several languages at once where it is not known. One object a language."""
+
+    decimals: str
+    """The decimal marks in use, likeliest first; empty where the language is not known."""
+    groups_with_spaces: bool
+    markers: tuple[str, ...]
+    """Folded words for "answer", longer ones first."""
+    joint: regex.Pattern[str]
+    """What stands between such a word and the answer."""
+    tails: frozenset[str]
+    verdicts: Mapping[str, str]
+    """Folded word → "yes" or "no"."""
+    options: regex.Pattern[str]
+    """A word such as "option" at the start."""
+    minus: regex.Pattern[str]
+    percent: regex.Pattern[str]
+    """A word for "%" at the start."""
+    scales: Mapping[str, tuple[int, ...]]
+    """Folded word → what it may multiply by: a German Billion is no English billion."""
+    scale: regex.Pattern[str]
+    """A word that multiplies, at the start."""
+
+
+@cache
+def _data() -> Mapping[str, Any]:
+    text = files("nbest.text").joinpath("answer_words.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
+
+
+@cache
+def languages() -> tuple[str, ...]:
+    """The codes of the languages in the table."""
+    return tuple(code for code, table in _data().items() if "decimal" in table)
+
+
+def convention(language: str | None) -> Convention:
+    """That of `language` (any BCP 47 tag) and English; of every language for None or an unknown one."""
+    code = primary_subtag(language)
+    return _convention(code if code in languages() else None)
+
+
+@cache
+def _convention(known: str | None) -> Convention:
+    codes = dict.fromkeys([known, "en"] if known else ["en", *languages()])
+    tables = [_data()[c] for c in codes]
+    scales: dict[str, tuple[int, ...]] = {}
+    for word, value in ((folded(w), int(v)) for t in tables for w, v in t["scale"].items()):
+        # What the language itself says about a word holds against English.
+        scales[word] = scales.get(word, (value,)) if known else _added(scales.get(word, ()), value)
+    return Convention(
+        decimals=tables[0]["decimal"] if known else "",
+        groups_with_spaces=tables[0].get("spaces", False) if known else True,
+        markers=tuple(sorted(_words(tables, "answer"), key=lambda w: (-len(w), w))),
+        joint=_joint(_words(tables, "is")),
+        tails=frozenset(_words(tables, "tail")),
+        verdicts={w: v for v in ("no", "yes") for w in _words(tables, v)},
+        options=_leading(_words(tables, "option")),
+        minus=_leading(_words(tables, "minus")),
+        percent=_leading(_words(tables, "percent")),
+        scales=scales,
+        scale=_leading(scales),
+    )
+
+
+@cache
+def choice_readings() -> Mapping[str, tuple[str, ...]]:
+    """Upper-case letter → the choices "(A)", "(B)", … that it may stand for, likeliest first."""
+    readings: dict[str, dict[str, None]] = {}
+    for series in _data()["choices"].values():
+        for letter, name in zip(series, "ABCDEFGHIJ", strict=False):
+            readings.setdefault(normalised(letter), {})[f"({name})"] = None
+    for letter, twin in _data()["lookalikes"].items():
+        readings.setdefault(letter, {})[f"({twin})"] = None
+    return {letter: tuple(names) for letter, names in readings.items()}
+
+
+@cache
+def currency_words() -> regex.Pattern[str]:
+    """A currency's code or abbreviation at the start, such as "Rs." or "US$"."""
+    return _leading(folded(w) for w in _data()["currency"]["before"])
+
+
+def _added(values: tuple[int, ...], value: int) -> tuple[int, ...]:
+    return values if value in values else (*values, value)
+
+
+def _words(tables: Iterable[Mapping[str, Any]], field: str) -> dict[str, None]:
+    words = dict.fromkeys(folded(w) for t in tables for w in t.get(field, ()))
+    return words | dict.fromkeys(w.replace("ı", "i") for w in words)  # what Turkish capitals fold to
+
+
+def _leading(words: Iterable[str]) -> regex.Pattern[str]:
+    """Any of `words` at the start, whole where its script puts spaces between words."""
+    return regex.compile(rf"\s*(?:{_any_of(words)})", regex.IGNORECASE)
+
+
+def _any_of(words: Iterable[str]) -> str:
+    longest_first = sorted(set(words), key=lambda w: (-len(w), w))
+    return "|".join(_whole(w) for w in longest_first) or r"(?!)"
+
+
+_SPACED = regex.compile(r"[\p{Latin}\p{Cyrillic}\p{Greek}\p{Arabic}\p{Hebrew}\p{Devanagari}]\p{M}*$")
+_AFTER_HANGUL = "원개명달유엔위번년킬미그톤대권장이을를은입의"
+
+
+def _whole(word: str) -> str:
+    """`word`, and no part of a longer one; Chinese, Japanese, Thai and others put no space between words."""
+    if _SPACED.search(word):
+        return rf"(?<![\p{{Lu}}\p{{Ll}}]){regex.escape(word)}(?![\p{{L}}\p{{M}}])"
+    if regex.search(r"\p{Hangul}$", word):
+        return rf"{regex.escape(word)}(?:(?=[{_AFTER_HANGUL}])|(?!\p{{Hangul}}))"
+    return regex.escape(word)
+
+
+def _joint(words: Iterable[str]) -> regex.Pattern[str]:
+    """`: `, ` is: `, ` (in dollars) = `, or only space before a digit; linear, as each part is bounded."""
+    join, marks = rf"(?:{_any_of(words)})", r"[\s*_`\"”’»)\]]{0,8}"
+    colon = r"[:=：→﹕—]"
+    gap = rf"[^\n:=.!?。！？।]{{0,{_CONNECTIVE_CHARS}}}?"
+    pattern = (
+        rf"{marks}(?:\([^()\n]{{0,{_CONNECTIVE_CHARS}}}\){marks})?"
+        rf"(?:{colon}|-\s|{join}{marks}{colon}?|(?=[0-9\p{{Sc}}\\-])|{gap}{colon}"
+        rf"|{gap}{join}{colon}?(?=[^\n]{{0,200}}[0-9]))"
+    )
+    return regex.compile(pattern, regex.IGNORECASE)

@@ -1,0 +1,62 @@
+"""Classes of equal final answers in a pool, which a vote counts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from nbest.text.answer import Answer
+from nbest.text.calls import calls_key
+from nbest.text.equivalence import equivalent
+from nbest.text.json_data import data_keys
+from nbest.types import Candidate
+
+_MAX_COMPARED: Final = 64
+"""How many distinct answers are compared as mathematics; that costs time per pair."""
+
+
+def answer_keys(
+    candidates: Sequence[Candidate], read: Callable[[Candidate], Answer | None]
+) -> list[str | None]:
+    """For each candidate what names the class of its answer; None for one without an answer.
+
+    Calls of tools are equal by name and canonical arguments, JSON objects by their fields (`data_keys`),
+    everything else by the final answer that `read` finds (`classes`).
+    """
+    calls = [calls_key(c) for c in candidates]
+    data = data_keys([None if key else c.text for c, key in zip(candidates, calls, strict=True)])
+    named = [key or of_data for key, of_data in zip(calls, data, strict=True)]
+    answers = [None if key else read(c) for c, key in zip(candidates, named, strict=True)]
+    return [key or answer for key, answer in zip(named, classes(answers), strict=True)]
+
+
+def classes(answers: Sequence[Answer | None]) -> list[str | None]:
+    """For each answer the reading that names its class; None for None.
+
+    An ambiguous answer joins the class of its reading that most unambiguous answers, then most answers,
+    have: where a pool says 1234 and 1.234, both are 1234. Does not depend on the order of the pool.
+    """
+    same = _same_mathematics(answers)
+    readings = [tuple(dict.fromkeys(same.get(r, r) for r in a.readings)) if a else () for a in answers]
+    if all(len(r) < 2 for r in readings):  # noqa: PLR2004
+        return [r[0] if r else None for r in readings]
+    sole = Counter(r[0] for r in readings if len(r) == 1)
+    total = Counter(reading for r in readings for reading in r)
+    first = Counter(r[0] for r in readings if r)
+    return [max(r, key=lambda k: (sole[k], total[k], first[k], k), default=None) for r in readings]
+
+
+def _same_mathematics(answers: Sequence[Answer | None]) -> dict[str, str]:
+    """Reading → the reading that stands for it, for expressions equal to another answer."""
+    by_key = {a.key: a for a in answers if a and a.kind in {"expression", "number"}}
+    expressions = sorted(k for k, a in by_key.items() if a.kind == "expression")
+    heads = sorted(k for k, a in by_key.items() if a.kind == "number")[:_MAX_COMPARED]
+    same: dict[str, str] = {}
+    for key in expressions[:_MAX_COMPARED]:
+        head = next((h for h in heads if equivalent(by_key[h], by_key[key])), None)
+        if head is None:
+            heads.append(key)
+        else:
+            same[key] = head
+    return same

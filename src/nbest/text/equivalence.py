@@ -1,0 +1,39 @@
+"""When two final answers are the same."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from nbest.text.answer import Answer
+from nbest.text.expressions import are_equal
+from nbest.text.extraction import extract_marked
+from nbest.text.readers import read, text_key
+
+
+def equivalent(a: Answer | str | None, b: Answer | str | None) -> bool:
+    """Whether two final answers are the same; a string is read as a whole answer, as gold answers are.
+
+    Symmetric and, for an answer with itself, true; None equals nothing. Not transitive where an answer
+    is ambiguous: `1.234` equals both 1234 and 1.2340. Numbers are compared exactly, without their
+    units: 0.33 is not 1/3. Mathematics that is not spelled alike is compared by `math-verify`, where
+    it is installed. Never raises.
+    """
+    a, b = _answer(a), _answer(b)
+    if a is None or b is None:
+        return False
+    if not set(a.readings).isdisjoint(b.readings):
+        return True
+    if "text" in {a.kind, b.kind} and a.kind != b.kind:
+        return text_key(a.text) == text_key(b.text)
+    if "expression" in {a.kind, b.kind}:
+        return are_equal(a.text, b.text)
+    return False
+
+
+def _answer(a: Answer | str | None) -> Answer | None:
+    return _gold(a) if isinstance(a, str) else a
+
+
+@lru_cache(maxsize=4096)
+def _gold(text: str) -> Answer | None:
+    return extract_marked(text) or read(text)

@@ -1,1 +1,0 @@
-"""Scripts for other environments. They import nothing of `nbest`, which need not be installed there."""
