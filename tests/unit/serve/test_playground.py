@@ -9,7 +9,7 @@ import pytest
 from nbest import registry
 from nbest.serve.playground import playground
 
-WORDS = tomllib.loads(files("nbest.serve").joinpath("page/words.toml").read_text(encoding="utf-8"))
+WORDS = tomllib.loads(files("nbest.serve.playground").joinpath("words.toml").read_text(encoding="utf-8"))
 HTML = playground.html()
 POLICY = dict(part.split(" ", 1) for part in playground.headers()["Content-Security-Policy"].split("; "))
 
