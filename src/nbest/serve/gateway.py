@@ -26,9 +26,10 @@ from nbest.serve.api_errors import ApiError, of_outcome
 from nbest.serve.jobs import Job, reply_of
 from nbest.serve.observability.tracing import RequestSpan
 from nbest.serve.observer import GatewayObserver
-from nbest.serve.policies import open_strategy, pool_size, with_n
+from nbest.serve.policies import open_strategy
 from nbest.settings.gateway import Key, ServeSettings
 from nbest.strategies.parallel import Parallel
+from nbest.strategies.pool_size import pool_size, with_n
 from nbest.strategies.revise import Revise
 from nbest.strategies.rsa import Rsa
 from nbest.strategies.self_refine import SelfRefine

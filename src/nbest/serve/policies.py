@@ -8,8 +8,7 @@ from typing import Any, TypeGuard, cast
 
 from nbest import registry
 from nbest.errors import InputError, SpecError
-from nbest.protocols import Sampler, Strategy
-from nbest.sampling.draws import Greedy, Hedged
+from nbest.protocols import Strategy
 
 _MAX_SPEC = 1000
 OPEN: Mapping[str, frozenset[str]] = {
@@ -63,40 +62,6 @@ def open_strategy(spec: str, *, max_n: int) -> Strategy:
 def _is_count(value: Any, field: str) -> TypeGuard[int]:
     """Whether a parameter multiplies work that no budget sees: tokens are counted as they are drawn."""
     return isinstance(value, int) and "token" not in field and field not in {"top_k", "seed"}
-
-
-def with_n(strategy: Strategy, n: int) -> Strategy:
-    """`strategy` with a pool of n. Raises `InputError` where its size is not one number."""
-    return _with_n(strategy, n)
-
-
-def pool_size(strategy: Any) -> int | None:
-    """The n of its sampler or search; None where it has none."""
-    inner = next((p for f in ("sampler", "search") if (p := getattr(strategy, f, None)) is not None), None)
-    return getattr(strategy, "n", None) if inner is None else getattr(inner, "n", None)
-
-
-def _with_n(plugin: Any, n: int) -> Any:
-    for name in ("sampler", "search"):
-        inner = getattr(plugin, name, None)
-        if inner is not None:
-            return dataclasses.replace(plugin, **{name: _with_n(inner, n)})
-    if isinstance(plugin, Greedy):
-        shared = {
-            f.name: getattr(plugin, f.name)
-            for f in dataclasses.fields(plugin)
-            if f.name not in {"n", "min_p"}
-        }
-        wider: Sampler = Hedged(n=n, **shared) if n > 1 else plugin
-        return wider
-    if getattr(plugin, "n", None) is None:
-        raise InputError(
-            f"n: the size of {registry.spec_of(plugin)} is not one number; write it into the strategy"
-        )
-    try:
-        return dataclasses.replace(plugin, n=n)
-    except ValueError as e:
-        raise InputError(f"n: {e}") from None
 
 
 def _plugins(plugin: Any) -> Iterator[Any]:

@@ -13,9 +13,9 @@ from msgspec import Meta
 from nbest import registry
 from nbest.accounting.meter import ModelSize, Price
 from nbest.errors import InputError
-from nbest.serve.policies import pool_size
 from nbest.settings.run import AnswerSettings, check_spec, check_specs, from_flags, merged
 from nbest.settings.toml import TomlFile, did_you_mean
+from nbest.strategies.pool_size import pool_size
 from nbest.types import Role
 
 Count = Annotated[int, Meta(ge=1)]
