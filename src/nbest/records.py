@@ -20,12 +20,15 @@ from typing import Any, Self
 
 import msgspec
 
-from nbest.errors import InputError, RecordsError
+from nbest.errors import InputError, NbestError, RecordsError
+from nbest.registry import parse, spec_of
 from nbest.types import Outcome, Prompt, Stopped
 
 SCHEMA = 1
 _SHARD_BYTES = 64 << 20
 _SYNC_SECONDS = 1.0
+_KIND_BY_KEY = {"engine": "engines", "presets": "strategies", "select": "selectors", "strategy": "strategies"}
+"""What the specs of a configuration name, by the key that they stand under."""
 
 
 class _Head(msgspec.Struct):
@@ -165,12 +168,23 @@ def _check_manifest(path: Path, config: Mapping[str, Any]) -> None:
         raise RecordsError(f"{path} has record schema {manifest.get('schema')}, this nbest writes {SCHEMA}")
     then = _flat(manifest["config"])
     now = _flat(msgspec.to_builtins(config))
-    if differing := [k for k in sorted(then.keys() | now.keys()) if then.get(k) != now.get(k)]:
+    if differing := [k for k in sorted(then.keys() | now.keys()) if not _is_same(k, then.get(k), now.get(k))]:
         what = "; ".join(f"{k} was {then.get(k)!r}, is {now.get(k)!r}" for k in differing)
         raise RecordsError(
             f"{path} was made under another configuration: {what}."
             " Choose another --out, or the same configuration"
         )
+
+
+def _is_same(key: str, then: Any, now: Any) -> bool:
+    """Whether two values are equal, or specs of equal plug-ins: names change, and old runs go on."""
+    kind = _KIND_BY_KEY.get(key.partition(".")[0])
+    if then == now or kind is None or not isinstance(then, str):
+        return then == now
+    try:
+        return spec_of(parse(kind, then)) == now
+    except NbestError:
+        return False
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -105,18 +105,26 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "cache": "nbest.engines.layers.cache:Cache",
         "failover": "nbest.engines.layers.failover:Failover",
         "fake": "nbest.engines.fake:Fake",
+        "hedge": "nbest.engines.layers.hedge:Hedge",
         "limit": "nbest.engines.layers.limit:Limit",
         "llamacpp": "nbest.engines.llamacpp.llamacpp:LlamaCpp",
         "openai": "nbest.engines.openai.openai:OpenAI",
-        "reissue": "nbest.engines.layers.hedge:Hedge",
         "replay": "nbest.engines.replay:Replay",
         "retry": "nbest.engines.layers.retry:Retry",
     },
 }
 """kind → name → "module:class"."""
 
-OTHER_NAMES: Mapping[str, Mapping[str, str]] = {"selectors": {"best_of_n": "best"}}
-"""kind → other name → name."""
+OTHER_NAMES: Mapping[str, Mapping[str, str]] = {
+    "engines": {"reissue": "hedge"},
+    "selectors": {"best_of_n": "best"},
+}
+"""kind → other name → name. Specs with either are read; `spec_of` writes the name."""
+
+OTHER_PARAMETERS: Mapping[str, Mapping[str, str]] = {
+    "nbest.strategies.parallel:Parallel": {"linger": "grace"}
+}
+"""class → earlier name of a parameter → its name."""
 
 WRITTEN_AS: Mapping[str, Mapping[str, str]] = {"searches": {"lookahead": "beam(lookahead=2)"}}
 """kind → the name of a method that is a parameter of another → how it is written."""
@@ -263,6 +271,11 @@ def _build(kind: str, name: str, positional: list[Any], named: dict[str, Any], s
         raise SpecError(f"{name} takes one value without a name, got {len(positional)} in {spec!r}")
     if positional and (not fields or fields[0] in named):
         raise SpecError(f"too many values for {name} in {spec!r}")
+    now = OTHER_PARAMETERS.get(f"{cls.__module__}:{cls.__name__}", {})
+    for earlier in now.keys() & named.keys():
+        if now[earlier] in named:
+            raise SpecError(f"{now[earlier]} is given twice in {spec!r}: {earlier} is its earlier name")
+    named = {now.get(key, key): value for key, value in named.items()}
     values = {**dict(zip(fields, positional, strict=False)), **named}
     for key in values:
         if key not in fields:
@@ -292,7 +305,8 @@ def _around(name: str, positional: list[Any], named: dict[str, Any], spec: str) 
     inner = {f.name for f in dataclasses.fields(load(parts[name], name)) if f.init}
     outer = {f.name: f for f in dataclasses.fields(load("strategies", whole)) if f.init and f.name != slot}
     known = {*inner, *outer, *({"n"} if "sampler" in outer else ())}
-    for key in named:
+    earlier = OTHER_PARAMETERS.get(TABLES["strategies"][whole], {})
+    for key in named.keys() - earlier.keys():
         if key not in known:
             raise SpecError(f"{name} has no parameter {key!r}{_did_you_mean(key, dict.fromkeys(known))}")
         if key in inner and key in outer:

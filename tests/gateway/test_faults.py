@@ -284,7 +284,7 @@ async def test_a_server_that_does_not_say_what_it_serves_is_asked_again(monkeypa
         assert upstream.num_model_calls >= 1
 
 
-@pytest.mark.parametrize("layer", ["reissue", "limit", "retry"])
+@pytest.mark.parametrize("layer", ["hedge", "limit", "retry"])
 def test_every_server_has_a_breaker_around_what_asks_again(layer):
     inner = "openai(url='http://a/v1', model='m')"
     for spec in (f"{layer}(engine={inner})", f"{layer}(engine=retry(engine={inner}))"):
@@ -336,7 +336,7 @@ def test_a_failover_is_given_up_while_all_that_it_asks_are():
 async def test_slow_calls_that_are_made_again_cut_the_tail(is_reissued):
     async with Misbehaving(slow_s=2.0) as upstream:
         plain = engine_of(upstream, timeout_s=60, attempts=1)
-        engine = f"reissue(engine={plain}, after_s=0.3)" if is_reissued else plain
+        engine = f"hedge(engine={plain}, after_s=0.3)" if is_reissued else plain
         async with serving(engine, SINGLE) as client:
             upstream.faults.extend([*[None] * 19, "slow"])
             took = [(await client.ask()).seconds for _ in range(20)]

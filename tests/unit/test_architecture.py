@@ -91,7 +91,9 @@ def test_imports_point_one_way():
         for room in imported(tree)
         if RANK.get(room, -1) > RANK[room_of(module)]
     }
-    assert wrong - TYPES_ONLY == set(EXCEPTIONS), "against the order; or an exception that is not needed any more"
+    assert wrong - TYPES_ONLY == set(EXCEPTIONS), (
+        "against the order; or an exception that is not needed any more"
+    )
 
 
 def test_the_gold_answer_is_read_by_oracles_and_evaluation_only():

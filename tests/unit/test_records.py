@@ -46,6 +46,15 @@ def test_a_full_shard_is_followed_by_another(tmp_path):
     assert ids(tmp_path) == [str(i) for i in range(11)]
 
 
+def test_a_run_goes_on_under_new_names_of_the_same_plugins(tmp_path):
+    write(tmp_path, [outcome(0)], CONFIG | {"engine": {"policy": "reissue(engine=fake, after_s=0.5)"}})
+    now = CONFIG | {"engine": {"policy": "hedge(engine=fake, after_s=0.5)"}}
+    write(tmp_path, [outcome(1)], now)
+    assert ids(tmp_path) == ["0", "1"]
+    with pytest.raises(RecordsError, match=r"engine\.policy was 'reissue"):
+        write(tmp_path, [outcome(2)], CONFIG | {"engine": {"policy": "hedge(engine=fake, after_s=0.6)"}})
+
+
 @pytest.mark.parametrize("cut", [1, 10, 60])
 def test_a_torn_last_line_is_cut_and_its_prompt_done_again(tmp_path, cut):
     write(tmp_path, [outcome(i) for i in range(3)])

@@ -91,8 +91,24 @@ def test_another_name_of_a_selector():
 
 
 @pytest.mark.parametrize(
+    ("kind", "earlier", "now"),
+    [
+        ("engines", "reissue(engine=fake, after_s=0.5)", "hedge(engine=fake, after_s=0.5)"),
+        ("engines", "retry(engine=reissue(fake))", "retry(engine=hedge(engine=fake))"),
+        ("strategies", "parallel(quorum=4, linger=0.2)", "parallel(quorum=4, grace=0.2)"),
+        ("strategies", "vote(quorum=4, linger=0.2)", "parallel(selector=vote, quorum=4, grace=0.2)"),
+    ],
+)
+def test_earlier_names_are_read_and_the_new_ones_written(kind, earlier, now):
+    assert registry.spec_of(registry.parse(kind, earlier)) == now
+    assert registry.parse(kind, now) == registry.parse(kind, earlier)
+
+
+@pytest.mark.parametrize(
     ("kind", "spec", "says"),
     [
+        ("strategies", "parallel(grace=1, linger=1)", "grace is given twice"),
+        ("strategies", "vote(grace=1, linger=1)", "grace is given twice"),
         ("strategies", "bema(n=4)", "unknown strategy 'bema'; did you mean 'beam'"),
         ("strategies", "paralel", "did you mean 'parallel'"),
         ("strategies", "beam(n=4)", "beam needs verifier: write beam(verifier=…)"),

@@ -151,7 +151,7 @@ async def test_a_layer_passes_errors_as_they_came(layered):
         "limit(engine=fake, max_in_flight=3)",
         "cache(engine=retry(engine=openai(url='http://a/v1', model='m')), path='draws.db')",
         "failover(engines=[openai(url='http://a/v1'), fake])",
-        "breaker(engine=reissue(engine=fake, after_s=0.5, most=0.2), failures=3, cool_down_s=2.0)",
+        "breaker(engine=hedge(engine=fake, after_s=0.5, most=0.2), failures=3, cool_down_s=2.0)",
     ],
 )
 def test_layers_are_specs(spec):
@@ -174,9 +174,9 @@ def test_short_specs():
         "failover([])",
         "breaker(fake, failures=0)",
         "breaker(fake, cool_down_s=-1)",
-        "reissue(fake, percentile=100)",
-        "reissue(fake, after_s=-1)",
-        "reissue(fake, most=2)",
+        "hedge(fake, percentile=100)",
+        "hedge(fake, after_s=-1)",
+        "hedge(fake, most=2)",
     ],
 )
 def test_parameters_that_make_no_sense(spec):
