@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 from nbest import constraints
 from nbest.accounting.meter import Meter
+from nbest.accounting.tokens import estimated_tokens
 from nbest.deadline import deadline
-from nbest.engines.openai.response import estimated_tokens
 from nbest.errors import CapabilityError, EngineError
 from nbest.protocols import Capabilities, Engine, OnDelta
 from nbest.types import (

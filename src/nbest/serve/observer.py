@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from nbest.engines.openai.response import BYTES_PER_TOKEN
+from nbest.accounting.tokens import BYTES_PER_TOKEN
 from nbest.errors import EngineError
 from nbest.text.language import likely_language
 from nbest.types import (

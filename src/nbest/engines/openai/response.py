@@ -7,12 +7,11 @@ from typing import Annotated, Any, Protocol, TypeVar
 
 import msgspec
 
+from nbest.accounting.tokens import estimated_tokens
 from nbest.engines.openai.tool_calls import tool_calls
 from nbest.errors import EngineProtocolError
 from nbest.types import Completion, Finish, Json, Logprobs, SamplingParams, ToolCall, Usage, replace
 
-BYTES_PER_TOKEN = 4
-"""Of UTF-8, roughly: used only where nobody reports token counts."""
 THOUGHTS = ("reasoning_content", "reasoning")
 """What servers call what was thought: DeepSeek and llama.cpp the first, vLLM, Groq and OpenRouter the second."""
 _MAX_ERROR = 300
@@ -376,11 +375,6 @@ def _shares(
         parts = split(rest, [0 if cut else b + 1 for cut, b in zip(is_cut, num_bytes, strict=True)])
         return [max_tokens if cut else n for cut, n in zip(is_cut, parts, strict=True)]
     return split(total, [b + 1 for b in num_bytes])
-
-
-def estimated_tokens(text: str) -> int:
-    """By length, for want of a count."""
-    return -(-len(text.encode(errors="replace")) // BYTES_PER_TOKEN)
 
 
 def _num_tokens(choice: ServerChoice) -> int | None:
