@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from math import isfinite
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import aiohttp
+import msgspec
 
-from nbest.engines.openai.response import error_text
-from nbest.engines.openai.stream import Chunks
 from nbest.errors import (
     EngineError,
     EngineHttpError,
@@ -36,6 +36,8 @@ _SHORTEST_SECRET = 20
 """Characters; servers without keys are given words such as EMPTY, none or sk-no-key-required."""
 _FIRST_OF_EVENTS = (b"d", b"e", b":", b"i", b"r", b"\xef")
 """data, event, error, a comment, id, retry, a byte order mark."""
+_MAX_ERROR = 300
+"""Characters of an error that are shown."""
 _OPENAI_HOST = "api.openai.com"
 _OK, _REDIRECT, _BAD = 200, 300, 400
 _UNAUTHORIZED = frozenset({401, 403})
@@ -47,7 +49,29 @@ class UpstreamStatusError(EngineHttpError):
     body: bytes = b""
 
 
-class Upstream:
+class StreamReader(Protocol):
+    """Takes the bytes of a streamed reply (server-sent events) as they come."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more is to come."""
+        ...
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether everything needed has come, so that a connection that breaks now costs nothing."""
+        ...
+
+    def feed(self, chunk: bytes) -> None:
+        """Takes whole lines. Raises `EngineError`."""
+        ...
+
+    def close(self) -> None:
+        """Takes the end of the stream. Raises `EngineError` where the reply is not whole."""
+        ...
+
+
+class HttpClient:
     """Bytes to and from `url`; connections are pooled and made in the loop that first asks.
 
     The key is read from the environment when the pool is made. It is sent to this server only
@@ -67,14 +91,14 @@ class Upstream:
         """The body of a 200 reply, within `GET_S` at most. Raises as `post` does."""
         return await self._ask("GET", path, None, timeout_s=min(GET_S, self._timeout_s))
 
-    async def post(self, path: str, body: bytes, chunks: Chunks | None = None) -> bytes:
-        """The body of the reply to JSON; b"" where it was a stream, which `chunks` has taken.
+    async def post(self, path: str, body: bytes, reader: StreamReader | None = None) -> bytes:
+        """The body of the reply to JSON; b"" where it was a stream, which `reader` has taken.
 
         Raises `UnreachableError`, `EngineTimeoutError` after `timeout_s`, `EngineHttpError` with the
         server's own words (a `UpstreamStatusError`, which keeps the body), and `EngineProtocolError` for a
         connection that breaks. Cancelling closes the connection.
         """
-        return await self._ask("POST", path, body, chunks)
+        return await self._ask("POST", path, body, reader)
 
     async def aclose(self) -> None:
         """Closes the connections; a later call opens new ones."""
@@ -87,19 +111,19 @@ class Upstream:
         method: str,
         path: str,
         body: bytes | None,
-        chunks: Chunks | None = None,
+        reader: StreamReader | None = None,
         *,
         timeout_s: float | None = None,
     ) -> bytes:
         timeout_s = timeout_s or self._timeout_s
         try:
             try:
-                return await self._once(self._pool(), method, path, body, chunks, timeout_s)
+                return await self._once(self._pool(), method, path, body, reader, timeout_s)
             except aiohttp.ClientConnectionError as e:
                 if not _was_closed_before(e):
                     raise
                 async with self._new_pool() as fresh:  # the other idle connections are as old
-                    return await self._once(fresh, method, path, body, chunks, timeout_s)
+                    return await self._once(fresh, method, path, body, reader, timeout_s)
         except EngineError:
             raise
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as e:
@@ -119,7 +143,7 @@ class Upstream:
         method: str,
         path: str,
         body: bytes | None,
-        chunks: Chunks | None,
+        reader: StreamReader | None,
         timeout_s: float,
     ) -> bytes:
         async with pool.request(
@@ -129,14 +153,14 @@ class Upstream:
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=_CONNECT_S),
         ) as reply:
-            if chunks is not None and reply.status == _OK:
-                return await self._listen(reply.content, chunks)
+            if reader is not None and reply.status == _OK:
+                return await self._listen(reply.content, reader)
             raw = await reply.read()
             if reply.status == _OK:
                 return self._redact(raw)
             raise self._refusal(reply, self._redact(raw, shortest=1), is_asked_first=method == "GET")
 
-    async def _listen(self, content: aiohttp.StreamReader, chunks: Chunks) -> bytes:
+    async def _listen(self, content: aiohttp.StreamReader, reader: StreamReader) -> bytes:
         """Reads a stream to its end, or all of a reply that is none: by its first byte, for servers name
         either what they like."""
         raw = b""
@@ -148,30 +172,30 @@ class Upstream:
             return self._redact(raw + await content.read())
         held = b""
         try:
-            while raw and not chunks.has_ended:
+            while raw and not reader.has_ended:
                 # A key may come in two pieces, but not in two lines.
                 whole, held = _lines(held + raw)
-                chunks.feed(self._redact(whole))
-                raw = await self._next(content, chunks)
+                reader.feed(self._redact(whole))
+                raw = await self._next(content, reader)
             async with asyncio.timeout(_LAST_S):  # the connection can serve again once its last byte is read
                 await content.read()
         except TimeoutError:
-            if not chunks.is_finished:
+            if not reader.is_finished:
                 raise
         except (aiohttp.ClientError, OSError) as e:
-            if not chunks.is_finished:
+            if not reader.is_finished:
                 raise EngineProtocolError(f"{self.host} broke off its reply ({_reason(e)})") from None
-        chunks.feed(self._redact(held))
-        chunks.close()
+        reader.feed(self._redact(held))
+        reader.close()
         return b""
 
-    async def _next(self, content: aiohttp.StreamReader, chunks: Chunks) -> bytes:
+    async def _next(self, content: aiohttp.StreamReader, reader: StreamReader) -> bytes:
         silence = asyncio.timeout(IDLE_S)
         try:
             async with silence:
                 return await content.readany()
         except TimeoutError:
-            if chunks.is_finished or not silence.expired():
+            if reader.is_finished or not silence.expired():
                 raise
             raise EngineTimeoutError(
                 f"{self.host} fell silent for {IDLE_S:g} s in the middle of its reply"
@@ -238,6 +262,31 @@ class Upstream:
         )
         error.body = raw
         return error
+
+
+def error_text(raw: bytes) -> str:
+    """What a server says went wrong, in one line of at most 300 characters."""
+    try:
+        said = _message(msgspec.json.decode(raw))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        said = raw.decode("utf-8", "replace")
+    line = " ".join(said.split())
+    return line if len(line) <= _MAX_ERROR else f"{line[: _MAX_ERROR - 1]}…"
+
+
+def _message(value: Any) -> str:
+    """The human part of an error reply, whatever its shape."""
+    match value:
+        case {"error": inner} | {"detail": inner} | {"message": inner}:
+            return _message(inner)
+        case {"msg": str(text), "loc": [*_, field]}:
+            return f"{field}: {text}"
+        case [*parts]:
+            return "; ".join(_message(part) for part in parts)
+        case str():
+            return value
+        case _:
+            return msgspec.json.encode(value).decode()
 
 
 def clean_url(url: str) -> str:

@@ -17,10 +17,10 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from rapidfuzz import process
 
 from nbest import protocols
 from nbest.errors import SpecError
+from nbest.suggestions import did_you_mean
 
 TABLES: Mapping[str, Mapping[str, str]] = {
     "strategies": {
@@ -163,7 +163,9 @@ def load(kind: str, name: str) -> type:
     if spelt := WRITTEN_AS.get(kind, {}).get(name):
         raise SpecError(f"{name} is a parameter: write {spelt}")
     if name not in table:
-        raise SpecError(f"unknown {_singular(kind)} {name!r}{_did_you_mean(name, {**table, **others})}")
+        raise SpecError(
+            f"unknown {_singular(kind)} {name!r}{did_you_mean(name, sorted({**table, **others}))}"
+        )
     module, _, attribute = table[name].partition(":")
     return getattr(importlib.import_module(module), attribute)
 
@@ -221,7 +223,7 @@ def _read(spec: str) -> ast.expr:
 
 def _table(kind: str) -> Mapping[str, str]:
     if kind not in TABLES:
-        raise SpecError(f"unknown kind {kind!r}{_did_you_mean(kind, TABLES)}")
+        raise SpecError(f"unknown kind {kind!r}{did_you_mean(kind, sorted(TABLES))}")
     return TABLES[kind]
 
 
@@ -231,15 +233,9 @@ def _singular(kind: str) -> str:
     )
 
 
-def _did_you_mean(name: str, known: Mapping[str, Any]) -> str:
-    near = process.extractOne(name, list(known), score_cutoff=60)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
-    return f"{hint} Known: {', '.join(sorted(known))}"
-
-
 def _or_elsewhere(kind: str, name: str, key: str, fields: list[str]) -> str:
     """What to write instead of an unknown parameter: one of `fields`, or a plug-in of a kindred name that has it."""
-    hint = _did_you_mean(key, dict.fromkeys(fields)) if fields else ": it takes none"
+    hint = did_you_mean(key, sorted(fields)) if fields else ": it takes none"
     kin = [n for n in TABLES[kind] if n.endswith(f"_{name}") or n.startswith(f"{name}_")]
     having = [n for n in kin if any(f.name == key and f.init for f in dataclasses.fields(load(kind, n)))]
     return f"{hint}. {' and '.join(having)} {'have' if having[1:] else 'has'} one" if having else hint
@@ -300,7 +296,9 @@ def _around(name: str, positional: list[Any], named: dict[str, Any], spec: str) 
         for kind in PART_OF:
             if name in WRITTEN_AS.get(kind, {}):
                 load(kind, name)  # raises
-        raise SpecError(f"unknown strategy {name!r}{_did_you_mean(name, {**TABLES['strategies'], **parts})}")
+        raise SpecError(
+            f"unknown strategy {name!r}{did_you_mean(name, sorted({**TABLES['strategies'], **parts}))}"
+        )
     whole, slot = PART_OF[parts[name]]
     inner = {f.name for f in dataclasses.fields(load(parts[name], name)) if f.init}
     outer = {f.name: f for f in dataclasses.fields(load("strategies", whole)) if f.init and f.name != slot}
@@ -308,7 +306,7 @@ def _around(name: str, positional: list[Any], named: dict[str, Any], spec: str) 
     earlier = OTHER_PARAMETERS.get(TABLES["strategies"][whole], {})
     for key in named.keys() - earlier.keys():
         if key not in known:
-            raise SpecError(f"{name} has no parameter {key!r}{_did_you_mean(key, dict.fromkeys(known))}")
+            raise SpecError(f"{name} has no parameter {key!r}{did_you_mean(key, sorted(known))}")
         if key in inner and key in outer:
             raise SpecError(
                 f"{key} is a parameter of {name} and of {whole}: write {whole}({slot}={name}({key}=…), {key}=…)"

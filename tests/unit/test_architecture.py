@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2] / "src" / "nbest"
 LAYERS = [
-    {"errors"},
+    {"errors", "suggestions"},
     {"types"},
     {"protocols"},
     {"accounting", "budget", "text"},

@@ -13,7 +13,7 @@ from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from nbest.accounting.meter import ModelSize
+from nbest.accounting.costs import ModelSize
 from nbest.errors import InputError
 
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 
-from nbest.accounting.meter import ModelSize
+from nbest.accounting.costs import ModelSize
 from nbest.errors import InputError
 
 

@@ -7,9 +7,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from nbest.accounting import gguf, hf_config
-from nbest.accounting.meter import ModelSize, Price
+from nbest.accounting.costs import Costs, ModelSize, Price
 from nbest.errors import InputError
-from nbest.evaluate.measures import Costs
 
 
 def costs_of(sizes: Sequence[str], prices: Sequence[str]) -> Costs:

@@ -15,7 +15,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from nbest import registry
-from nbest.accounting.meter import ModelSize, Price, inference_flops, money, total
+from nbest.accounting.costs import Costs, inference_flops, money
+from nbest.accounting.meter import total
 from nbest.datasets import Pool
 from nbest.evaluate.estimators import best_at_k, draws_of, majority_at_k, max_at_k
 from nbest.evaluate.intervals import Floats, Ints, codes
@@ -30,13 +31,6 @@ Columns = Mapping[str, list[float | None]]
 _MARKED_OTHERWISE: Final = re.compile(r"[#＃﹟\\＼]|[bｂ][oｏ][xｘ]")
 """What may say where the answer is, other than a word."""
 _MAX_LINE: Final = 120
-
-
-class Costs(NamedTuple):
-    """What tokens of each role weigh; a role without an entry of its own has the policy's."""
-
-    sizes: Mapping[str, ModelSize] = {}
-    prices: Mapping[str, Price] = {}
 
 
 class Row(NamedTuple):

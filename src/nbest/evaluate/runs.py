@@ -15,9 +15,10 @@ from typing import Final
 
 import numpy as np
 
+from nbest.accounting.costs import Costs
 from nbest.errors import InputError
 from nbest.evaluate.intervals import Bools, Floats
-from nbest.evaluate.measures import Columns, Costs, Row, measure, row_of
+from nbest.evaluate.measures import Columns, Row, measure, row_of
 from nbest.evaluate.scores import CLUSTER, score_spec
 from nbest.records import read_outcomes
 from nbest.types import Json, Outcome, replace

@@ -12,8 +12,9 @@ from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
+from nbest.accounting.costs import Costs
 from nbest.errors import InputError
-from nbest.evaluate.measures import Costs, measure, row_of
+from nbest.evaluate.measures import measure, row_of
 from nbest.evaluate.scores import ACCURACY, gold_text, pool_of, score_spec
 from nbest.records import read_manifest, read_outcomes
 from nbest.types import Candidate, Json, Outcome, replace

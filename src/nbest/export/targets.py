@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from rapidfuzz import process
-
 from nbest.errors import InputError
 from nbest.export import inspect_log, lm_eval, trackers
 from nbest.export.source import Source, source_of
+from nbest.suggestions import did_you_mean
 
 FILES: Final[Mapping[str, Callable[[Source, Path], Sequence[Path]]]] = {
     "inspect": inspect_log.write,
@@ -26,9 +25,7 @@ def export(run: Path, to: str, out: Path | None) -> list[str]:
     """Gives what was written, and where. Raises `NbestError` for what the user can mend."""
     known = sorted({*FILES, *TRACKERS})
     if to not in known:
-        near = process.extractOne(to, known, score_cutoff=60)
-        hint = f"; did you mean {near[0]!r}?" if near else "."
-        raise InputError(f"unknown format {to!r}{hint} Known: {', '.join(known)}")
+        raise InputError(f"unknown format {to!r}{did_you_mean(to, known)}")
     source = source_of(run)
     if to in TRACKERS:
         if out is not None:

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nbest.accounting.meter import inference_flops
+from nbest.accounting.costs import Costs, inference_flops
 from nbest.evaluate.compare import Comparison
 from nbest.evaluate.estimators import difficulty_bins
-from nbest.evaluate.measures import Costs
 from nbest.report import charts
 from nbest.report.charts import Curve, Panel, Part, Point
 from nbest.report.figure import Figure, baseline_of, gain_of, mean_of, score_scale

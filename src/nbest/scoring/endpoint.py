@@ -12,7 +12,7 @@ import msgspec
 
 from nbest.context import Context
 from nbest.errors import EngineError, EngineHttpError, EngineProtocolError, EngineTimeoutError, InputError
-from nbest.http_client import Upstream
+from nbest.http_client import HttpClient
 from nbest.scoring.per_loop import per_loop
 from nbest.types import Completion, Json, Usage
 
@@ -52,20 +52,20 @@ class Endpoint:
 
     async def ask(self, body: Mapping[str, Json], answer: type[T]) -> T:
         """As `post`, for prompts with other deadlines, or none."""
-        upstream = await per_loop(
-            self, lambda: Upstream(self.url, key_env=self.key_env, timeout_s=self.timeout_s)
+        http = await per_loop(
+            self, lambda: HttpClient(self.url, key_env=self.key_env, timeout_s=self.timeout_s)
         )
-        raw = await _persist(upstream, msgspec.json.encode(body))
+        raw = await _persist(http, msgspec.json.encode(body))
         try:
             return msgspec.json.decode(raw, type=answer)
         except (msgspec.DecodeError, UnicodeDecodeError) as e:
-            raise EngineProtocolError(f"{upstream.host} gave no such answer as was asked for: {e}") from None
+            raise EngineProtocolError(f"{http.host} gave no such answer as was asked for: {e}") from None
 
 
-async def _persist(upstream: Upstream, body: bytes) -> bytes:
+async def _persist(http: HttpClient, body: bytes) -> bytes:
     for i in range(_TRIES):
         try:
-            return await upstream.post("", body)
+            return await http.post("", body)
         except EngineError as e:
             if isinstance(e, EngineHttpError) and e.status in _UNAUTHORIZED:
                 raise InputError(str(e)) from None

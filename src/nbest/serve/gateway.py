@@ -12,7 +12,6 @@ from pathlib import PurePath
 from typing import Any
 
 import msgspec
-from rapidfuzz import process
 
 from nbest import constraints, registry
 from nbest.engines.layers import Breaker, Failover, Hedge, Limit, Retry
@@ -34,6 +33,7 @@ from nbest.strategies.revise import Revise
 from nbest.strategies.rsa import Rsa
 from nbest.strategies.self_refine import SelfRefine
 from nbest.strategies.tree import Tree
+from nbest.suggestions import nearest
 from nbest.types import Budget, Candidate, Json, Outcome, Prompt, Selection
 
 _AT = "@"
@@ -206,8 +206,8 @@ class Gateway:
             model, spec = self.models[0], unknown
         elif not model:
             model = short(unknown)
-            near = process.extractOne(model, [*self.models, *self.presets], score_cutoff=50)
-            hint = f"; did you mean {near[0]!r}?" if near else ":"
+            near = nearest(model, [*self.models, *self.presets])
+            hint = f"; did you mean {near!r}?" if near else ":"
             raise ApiError(
                 404,
                 f"the model {model!r} is not served{hint} GET /v1/models lists the names",

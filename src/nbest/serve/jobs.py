@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from nbest.accounting import meter
-from nbest.accounting.meter import ModelSize, Price
+from nbest.accounting import costs
+from nbest.accounting.costs import ModelSize, Price
+from nbest.accounting.meter import total
 from nbest.protocols import Strategy
 from nbest.serve.api.gateway_request import GatewayRequest
 from nbest.serve.api.reply import Choice, Reply
@@ -45,7 +46,7 @@ def reply_of(
         model=job.ask.model,
         created=job.created,
         choices=tuple(_choice(c, has_logprobs=has_logprobs) for c in ranked(outcome)[: job.ask.n]),
-        usage=meter.total(outcome.usage),
+        usage=total(outcome.usage),
         nbest={**_told(job, outcome, outcome.selection), **_cost(outcome.usage, sizes, prices)},
         echo=job.ask.echo,
     )
@@ -105,9 +106,9 @@ def _cost(
 ) -> dict[str, Json]:
     told: dict[str, Json] = {}
     if (size_by_role := _of(sizes, usage)) is not None:
-        told["flops"] = sum(meter.inference_flops(u, size_by_role[r]) for r, u in usage.items())
+        told["flops"] = sum(costs.inference_flops(u, size_by_role[r]) for r, u in usage.items())
     if (price_by_role := _of(prices, usage)) is not None:
-        told["cost"] = sum(meter.money(u, price_by_role[r]) for r, u in usage.items())
+        told["cost"] = sum(costs.money(u, price_by_role[r]) for r, u in usage.items())
     return told
 
 

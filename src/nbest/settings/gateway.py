@@ -11,11 +11,12 @@ import msgspec
 from msgspec import Meta
 
 from nbest import registry
-from nbest.accounting.meter import ModelSize, Price
+from nbest.accounting.costs import ModelSize, Price
 from nbest.errors import InputError
 from nbest.settings.run import AnswerSettings, check_spec, check_specs, from_flags, merged
-from nbest.settings.toml import TomlFile, did_you_mean
+from nbest.settings.toml import TomlFile
 from nbest.strategies.pool_size import pool_size
+from nbest.suggestions import did_you_mean
 from nbest.types import Role
 
 Count = Annotated[int, Meta(ge=1)]

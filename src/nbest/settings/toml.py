@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from copy import copy
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import msgspec
 from msgspec import inspect
-from rapidfuzz import process
 
 from nbest.errors import InputError
 from nbest.settings.toml_lines import Keys, lines_by_keys
+from nbest.suggestions import did_you_mean
 
 T = TypeVar("T")
 
@@ -68,14 +68,6 @@ class TomlFile:
                 raise self.error((*keys, unknown[1]), f"unknown key {unknown[1]!r}{where}{hint}") from None
             said = said[0].lower() + said[1:]
             raise self.error(keys, f"{name}: {said}" if name else said) from None
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """How a message about an unknown name ends."""
-    names = list(known)
-    near = process.extractOne(name, names, score_cutoff=60)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
-    return f"{hint} Known: {', '.join(names)}"
 
 
 def dotted(keys: Keys) -> str:

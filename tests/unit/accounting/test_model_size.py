@@ -6,7 +6,7 @@ import struct
 import pytest
 
 from nbest.accounting import gguf, hf_config
-from nbest.accounting.meter import ModelSize
+from nbest.accounting.costs import ModelSize
 from nbest.accounting.price_list import costs_of
 from nbest.errors import InputError
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from nbest.accounting.meter import ModelSize, Price
+from nbest.accounting.costs import ModelSize, Price
 from nbest.accounting.price_list import costs_of
 from nbest.errors import InputError
 from nbest.evaluate.runs import measured

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbest.accounting.meter import ModelSize, Price, inference_flops, money, training_flops
-from nbest.evaluate.measures import Costs, final_answer, measure, row_of
+from nbest.accounting.costs import Costs, ModelSize, Price, inference_flops, money, training_flops
+from nbest.evaluate.measures import final_answer, measure, row_of
 from nbest.text import extract
 from nbest.types import Candidate, Message, Outcome, Prompt, SamplingParams, Selection, ToolCall, Usage
 

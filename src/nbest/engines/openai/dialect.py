@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 
 from nbest.engines.openai.request import chat_body, own_fields, text_body
-from nbest.engines.openai.response import THOUGHTS, error_text
+from nbest.engines.openai.response import THOUGHTS
+from nbest.http_client import error_text
 from nbest.protocols import Capabilities
 from nbest.types import Json, Request
 

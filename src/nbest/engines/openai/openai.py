@@ -23,7 +23,7 @@ from nbest.engines.openai.server import Mode, OpenAIServer
 from nbest.engines.openai.stream import Chunks
 from nbest.engines.prefix import PrefixStripper
 from nbest.errors import CapabilityError, EngineError
-from nbest.http_client import Upstream
+from nbest.http_client import HttpClient
 from nbest.protocols import Capabilities, OnDelta
 from nbest.types import Completion, Json, Logprobs, Prompt, Request, SamplingParams, replace
 
@@ -50,14 +50,14 @@ class OpenAI:
     """completions: raw text to /completions, for base models."""
     extra: Mapping[str, Json] = field(default_factory=dict[str, Json])
     """More body fields, such as {"chat_template_kwargs": {"enable_thinking": false}}."""
-    _peer: OpenAIServer = field(init=False, repr=False, compare=False)
+    _server: OpenAIServer = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.timeout_s <= 0:
             raise ValueError(f"timeout_s must be more than 0, got {self.timeout_s:g}")
-        upstream = Upstream(self.url, key_env=self.key_env, timeout_s=self.timeout_s)
-        peer = OpenAIServer(upstream=upstream, model=self.model, mode=self.mode, extra=self.extra)
-        object.__setattr__(self, "_peer", peer)
+        http = HttpClient(self.url, key_env=self.key_env, timeout_s=self.timeout_s)
+        server = OpenAIServer(http=http, model=self.model, mode=self.mode, extra=self.extra)
+        object.__setattr__(self, "_server", server)
 
     @property
     def name(self) -> str:
@@ -65,11 +65,11 @@ class OpenAI:
 
         Without the model before a server that chooses it was asked; a path is shown by its last part.
         """
-        model = self._peer.model or ""
+        model = self._server.model or ""
         shown = f"/{PurePath(model).stem if model.startswith('/') else model}" if model else ""
         own = [self.mode, self.extra] if self.extra or self.mode != "chat" else None
         digest = f"+{hashlib.sha256(msgspec.json.encode(own, order='sorted')).hexdigest()[:8]}" if own else ""
-        return f"openai{shown}@{self._peer.host}{digest}"
+        return f"openai{shown}@{self._server.host}{digest}"
 
     async def capabilities(self) -> Capabilities:
         """Asks the server for its models once, however many callers there are.
@@ -77,23 +77,23 @@ class OpenAI:
         `prefix`, `min_p`, `seed` and `logprobs` hold until a call finds otherwise. Raises `InputError`
         for a model that is not served, with the nearest name, `UnreachableError`, or `EngineError`.
         """
-        return (await self._peer.dialect()).capabilities()
+        return (await self._server.dialect()).capabilities()
 
     async def served(self) -> list[str]:
         """Names of the models at that address. Raises `EngineError`."""
-        return await self._peer.served()
+        return await self._server.served()
 
     async def generate(self, request: Request, on_delta: OnDelta | None = None) -> Sequence[Completion]:
         """`request.n` completions in order, or fewer from a server that has just shown that it ignores n.
 
         Raises `EngineError`, and `CapabilityError` for a prefix that the server does not continue.
         """
-        if request.prefix and not await self._peer.can_continue():
+        if request.prefix and not await self._server.can_continue():
             raise CapabilityError(
-                f"{self._peer.host} answers anew instead of continuing a prefix: use a server that continues"
+                f"{self._server.host} answers anew instead of continuing a prefix: use a server that continues"
                 ' (vLLM, llama.cpp), or  mode="completions"  with a base model'
             )
-        dialect = await self._peer.dialect()
+        dialect = await self._server.dialect()
         if on_delta is None or request.n > 1:
             return await self._draw(request, dialect)
         voice = PrefixStripper(on_delta, echo=request.prefix if dialect.echoes else "")
@@ -107,18 +107,18 @@ class OpenAI:
 
         Raises `CapabilityError` for other servers.
         """
-        if (await self._peer.dialect()).server != "vllm":
+        if (await self._server.dialect()).server != "vllm":
             raise CapabilityError(
-                f"{self._peer.host} does not score given texts: use vLLM or the llamacpp engine"
+                f"{self._server.host} does not score given texts: use vLLM or the llamacpp engine"
             )
         found = await (self._score_chat if self.mode == "chat" else self._score_text)(prompt, text)
         if found is None:
-            raise CapabilityError(f"{self._peer.host} returned no log-probabilities of the prompt")
+            raise CapabilityError(f"{self._server.host} returned no log-probabilities of the prompt")
         return found
 
     async def aclose(self) -> None:
         """Closes the connections. May be called twice."""
-        await self._peer.aclose()
+        await self._server.aclose()
 
     async def _draw(
         self, request: Request, dialect: Dialect, on_delta: OnDelta | None = None
@@ -127,7 +127,7 @@ class OpenAI:
             return await self._draw_parts(request, dialect.max_n, dialect)
         is_streamed = on_delta is not None or (request.n > 1 and dialect.streams_pools)
         chunks = Chunks(on_delta, n=request.n) if is_streamed else None
-        raw = await self._peer.send(request, chunks)
+        raw = await self._server.send(request, chunks)
         if raw is None:
             return await self._draw(request, dialect)
         if chunks and not raw:
@@ -137,9 +137,9 @@ class OpenAI:
         if dialect.thoughts is None and any(d.reasoning for d in drawn):
             dialect.thoughts = chunks.thoughts_name if chunks and not raw else thoughts_name(raw)
         if len(drawn) < request.n:
-            dialect.learn_max_n(len(drawn), self._peer.host)
+            dialect.learn_max_n(len(drawn), self._server.host)
         if request.params.logprobs is not None and not any(c.logprobs for c in drawn):
-            dialect.learn_no_logprobs(self._peer.host)
+            dialect.learn_no_logprobs(self._server.host)
         if request.prefix and dialect.echoes:
             drawn = [replace(c, text=c.text.removeprefix(request.prefix)) for c in drawn]
         return drawn
@@ -168,10 +168,10 @@ class OpenAI:
     async def _score_chat(self, prompt: Prompt, text: str) -> Logprobs | None:
         params = SamplingParams(temperature=0.0, max_tokens=1)
         bare, full = [
-            await self._peer.body(Request(prompt=prompt, prefix=p, params=params)) for p in ("", text)
+            await self._server.body(Request(prompt=prompt, prefix=p, params=params)) for p in ("", text)
         ]
         raws = await asyncio.gather(
-            self._peer.post(bare, prompt), self._peer.post({**full, "prompt_logprobs": 0}, prompt)
+            self._server.post(bare, prompt), self._server.post({**full, "prompt_logprobs": 0}, prompt)
         )
         num_before, found = prompt_tokens(raws[0]), prompt_logprobs(raws[1])
         if num_before is None or found is None:
@@ -181,7 +181,7 @@ class OpenAI:
 
     async def _score_text(self, prompt: Prompt, text: str) -> Logprobs | None:
         params = SamplingParams(temperature=0.0, max_tokens=1, logprobs=0)
-        body = await self._peer.body(Request(prompt=prompt, prefix=text, params=params))
+        body = await self._server.body(Request(prompt=prompt, prefix=text, params=params))
         start = len(raw_text(prompt))
-        raw = await self._peer.post({**body, "echo": True}, prompt)
+        raw = await self._server.post({**body, "echo": True}, prompt)
         return echoed_logprobs(raw, start, start + len(text))

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Annotated, Protocol, TypeVar
 
 import msgspec
 
 from nbest.accounting.tokens import estimated_tokens
 from nbest.engines.openai.tool_calls import tool_calls
 from nbest.errors import EngineProtocolError
+from nbest.http_client import error_text
 from nbest.types import Completion, Finish, Json, Logprobs, SamplingParams, ToolCall, Usage, replace
 
 THOUGHTS = ("reasoning_content", "reasoning")
 """What servers call what was thought: DeepSeek and llama.cpp the first, vLLM, Groq and OpenRouter the second."""
-_MAX_ERROR = 300
+_MAX_HEAD = 300
 _T = TypeVar("_T")
 
 _FINISH: Mapping[str | None, Finish] = {
@@ -186,33 +187,8 @@ def decode(decoder: msgspec.json.Decoder[_T], raw: bytes) -> _T:
             raise EngineProtocolError(f"the server answered with an error: {error_text(raw)}") from None
         raise EngineProtocolError(f"the server's reply is not of OpenAI's shape: {e}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        head = error_text(raw[:_MAX_ERROR])[:80]
+        head = error_text(raw[:_MAX_HEAD])[:80]
         raise EngineProtocolError(f"the server's reply is not JSON: {head!r}") from None
-
-
-def error_text(raw: bytes) -> str:
-    """What a server says went wrong, in one line of at most 300 characters."""
-    try:
-        said = _said(msgspec.json.decode(raw))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        said = raw.decode("utf-8", "replace")
-    line = " ".join(said.split())
-    return line if len(line) <= _MAX_ERROR else f"{line[: _MAX_ERROR - 1]}…"
-
-
-def _said(value: Any) -> str:
-    """The human part of an error reply, whatever its shape."""
-    match value:
-        case {"error": inner} | {"detail": inner} | {"message": inner}:
-            return _said(inner)
-        case {"msg": str(text), "loc": [*_, field]}:
-            return f"{field}: {text}"
-        case [*parts]:
-            return "; ".join(_said(part) for part in parts)
-        case str():
-            return value
-        case _:
-            return msgspec.json.encode(value).decode()
 
 
 def _completion(choice: ServerChoice, params: SamplingParams) -> Completion:

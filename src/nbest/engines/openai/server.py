@@ -8,19 +8,19 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
-from rapidfuzz import process
 
 from nbest.engines.openai.dialect import SERVERS, Dialect, capped, num_alternatives, refusals, without
 from nbest.engines.openai.request import own_fields
 from nbest.engines.openai.response import completions, models, prompt_tokens
 from nbest.engines.openai.stream import Chunks
 from nbest.errors import EngineError, EngineHttpError, EngineProtocolError, InputError
-from nbest.http_client import Upstream, UpstreamStatusError
+from nbest.http_client import HttpClient, UpstreamStatusError
+from nbest.suggestions import did_you_mean, listed
 from nbest.types import Json, Message, Prompt, Request, SamplingParams
 
 _CLIENT_FAULTS = frozenset({400, 422, 501})
 _NO_SUCH_PLACE = frozenset({404, 405, 501})
-_MOST_SHOWN = 8
+_MAX_SHOWN = 8
 _PROBE = "violet 42, amber 17, cobalt 93"
 """A prefix that no model repeats in one token by chance."""
 
@@ -48,7 +48,7 @@ class Once:
 class OpenAIServer:
     """What changes behind a frozen engine: connections, the model, and what was learnt."""
 
-    upstream: Upstream
+    http: HttpClient
     model: str | None
     mode: Mode
     extra: Mapping[str, Json]
@@ -58,7 +58,7 @@ class OpenAIServer:
 
     @property
     def host(self) -> str:
-        return self.upstream.host
+        return self.http.host
 
     async def dialect(self) -> Dialect:
         """Asks the server for its models, once. Raises `InputError` for a model that is not served."""
@@ -66,7 +66,7 @@ class OpenAIServer:
 
     async def served(self) -> list[str]:
         """Models that the server lists now. Raises `EngineError`."""
-        return list(models(await self.upstream.get("/models")))
+        return list(models(await self.http.get("/models")))
 
     async def can_continue(self) -> bool:
         """Whether the server continues an assistant prefix; tried with up to three calls of one token."""
@@ -118,14 +118,14 @@ class OpenAIServer:
         return {**said, **self.extra}
 
     async def post(self, body: Mapping[str, Json], prompt: Prompt, chunks: Chunks | None = None) -> bytes:
-        """The reply to `body`, as `Upstream.post` gives it. Raises `EngineError` for half a surrogate pair, which JSON cannot say."""
+        """The reply to `body`, as `HttpClient.post` gives it. Raises `EngineError` for half a surrogate pair, which JSON cannot say."""
         try:
             encoded = msgspec.json.encode(body)
         except UnicodeEncodeError:
             raise EngineError(
                 f"prompt {prompt.id!r} is not valid Unicode (it holds half a surrogate pair)"
             ) from None
-        return await self.upstream.post(
+        return await self.http.post(
             "/chat/completions" if self.mode == "chat" else "/completions", encoded, chunks
         )
 
@@ -133,12 +133,12 @@ class OpenAIServer:
         """Closes the connections; what was learnt stays."""
         self._met.cancel()
         self._tried.cancel()
-        await self.upstream.aclose()
+        await self.http.aclose()
 
     async def _meet(self) -> Dialect:
-        url = self.upstream.url
+        url = self.http.url
         try:
-            served = models(await self.upstream.get("/models"))
+            served = models(await self.http.get("/models"))
         except EngineHttpError as e:
             if e.status not in _NO_SUCH_PLACE:
                 raise
@@ -180,13 +180,10 @@ def _choose(model: str | None, served: Mapping[str, Any], url: str) -> str:
     """The model to ask. Raises `InputError` with what is served."""
     if model is not None and model in served:
         return model
-    shown = ", ".join(list(served)[:_MOST_SHOWN]) + (" …" if len(served) > _MOST_SHOWN else "")
     if model is not None:
-        near = process.extractOne(model, list(served), score_cutoff=50)
-        hint = f"; did you mean {near[0]!r}?" if near else "."
-        raise InputError(f"{url} does not serve {model!r}{hint} Served: {shown or 'nothing'}")
+        hint = did_you_mean(model, served, label="Served", num_shown=_MAX_SHOWN)
+        raise InputError(f"{url} does not serve {model!r}{hint}")
     if len(served) != 1:
-        raise InputError(
-            f"{url} serves {len(served)} models: name one with  model=…  of: {shown or 'nothing'}"
-        )
+        shown = listed(served, num_shown=_MAX_SHOWN)
+        raise InputError(f"{url} serves {len(served)} models: name one with  model=…  of: {shown}")
     return next(iter(served))

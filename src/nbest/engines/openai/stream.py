@@ -15,7 +15,6 @@ from nbest.engines.openai.response import (
     ServerUsage,
     assembled,
     decode,
-    error_text,
     name_of_thoughts,
     plain,
     reasoning_tokens,
@@ -24,6 +23,7 @@ from nbest.engines.openai.response import (
 from nbest.engines.openai.sse import Events
 from nbest.engines.openai.tool_calls import CallDelta, FunctionDelta, function, joined
 from nbest.errors import EngineError, EngineHttpError, EngineProtocolError
+from nbest.http_client import error_text
 from nbest.types import Completion, Delta, Json, ReasoningDelta, SamplingParams, ToolCallDelta
 
 _DONE = b"[DONE]"
@@ -90,9 +90,9 @@ class Chunks:
         deltas = (c.delta for parts in self._parts.values() for c in parts if c.delta)
         return next((name for d in deltas if (name := name_of_thoughts(d))), None)
 
-    def feed(self, piece: bytes) -> None:
+    def feed(self, chunk: bytes) -> None:
         """Takes bytes, cut anywhere. Raises `EngineError` for an error in the stream."""
-        for name, data in self._events.feed(piece):
+        for name, data in self._events.feed(chunk):
             self._take(name, data)
 
     def close(self) -> None:

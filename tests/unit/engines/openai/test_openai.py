@@ -150,7 +150,7 @@ def test_it_works_in_a_second_loop_after_aclose():
         nonlocal engine
         async with Upstream() as server:
             engine = OpenAI(url=server.url) if engine is None else engine
-            object.__setattr__(engine._peer.upstream, "url", server.url)
+            object.__setattr__(engine._server.http, "url", server.url)
             drawn = await engine.generate(ask())
             await engine.aclose()
             return drawn

@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 
 from nbest.engines.openai.dialect import Dialect
 from nbest.engines.openai.request import chat_body, text_body
-from nbest.engines.openai.response import completions, error_text, models, prompt_logprobs, split
+from nbest.engines.openai.response import completions, models, prompt_logprobs, split
 from nbest.errors import EngineProtocolError
+from nbest.http_client import error_text
 from nbest.types import Message, Prompt, Request, SamplingParams, Usage
 
 PROMPT = Prompt(

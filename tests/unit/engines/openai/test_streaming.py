@@ -167,7 +167,7 @@ async def test_nobody_listens_no_stream(upstream, engine):
 async def test_a_connection_serves_again_after_a_stream(upstream, engine):
     for _ in range(3):
         await heard(engine, ask())
-    assert len(engine._peer.upstream._session.connector._conns) == 1
+    assert len(engine._server.http._session.connector._conns) == 1
 
 
 async def test_a_text_that_ends_with_its_connection_is_whole(upstream, engine):

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbest.engines.openai.response import completions, error_text, models
+from nbest.engines.openai.response import completions, models
+from nbest.http_client import error_text
 from nbest.serve.api.chat_stream import ChatWriter, CompletionWriter
 from nbest.serve.api.reply import Choice, Reply, chat_reply, completion_reply, error_reply, models_reply
 from nbest.serve.api.responses_stream import ResponsesWriter, responses_reply
