@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbest.evaluate.intervals import Bools, Estimate, Floats, Ints, mean_interval
-from nbest.text import equivalent, extract
+from nbest.text import grading
 from nbest.types import Candidate, Outcome
 
 __all__ = [
@@ -54,8 +54,7 @@ def draws_of(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 def is_right(candidate: Candidate, outcome: Outcome) -> bool:
     """Whether the candidate's final answer is the gold one. Raises `KeyError` without a gold answer."""
-    gold = str(outcome.gold["answer"])
-    return candidate.is_usable and equivalent(extract(candidate.text, language=outcome.prompt.language), gold)
+    return grading.is_right(candidate, outcome.prompt, outcome.gold)
 
 
 def correctness(outcomes: Sequence[Outcome]) -> Floats:

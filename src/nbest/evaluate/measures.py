@@ -6,11 +6,9 @@ Texts are read here and not kept. A measure that has no meaning for a prompt is 
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,16 +19,13 @@ from nbest.datasets import Pool
 from nbest.evaluate.estimators import best_at_k, draws_of, majority_at_k, max_at_k
 from nbest.evaluate.intervals import Floats, Ints, codes
 from nbest.evaluate.scores import ACCURACY, scores_of
-from nbest.text import Answer, answer_keys, equivalent, extract, extract_marked
+from nbest.text import Answer, answer_keys, equivalent
+from nbest.text.grading import accepted_answers, final_answer
 from nbest.text.language import passes_lines, passes_words
 from nbest.types import Candidate, Outcome, Usage
 
 Columns = Mapping[str, list[float | None]]
 """Measure → its value for each prompt."""
-
-_MARKED_OTHERWISE: Final = re.compile(r"[#＃﹟\\＼]|[bｂ][oｏ][xｘ]")
-"""What may say where the answer is, other than a word."""
-_MAX_LINE: Final = 120
 
 
 class Row(NamedTuple):
@@ -131,21 +126,6 @@ def measure(rows: Sequence[Row], scorer: str | None, costs: Costs) -> Columns:
     return dict(columns)
 
 
-def final_answer(text: str, *, language: str | None) -> Answer | None:
-    """`extract(text)`, sooner: where a word marks the answer in the last line, no more is read."""
-    if not _MARKED_OTHERWISE.search(text):
-        line = text.rstrip(" \n").rpartition("\n")[2]
-        if len(line) <= _MAX_LINE and (answer := _marked(line, language)):
-            return answer
-    return extract(text, language=language)
-
-
-@lru_cache(maxsize=65536)
-def _marked(line: str, language: str | None) -> Answer | None:
-    """Last lines such as "Answer: 42" come again and again."""
-    return extract_marked(line, language=language)
-
-
 class _Draws(NamedTuple):
     at: int
     scores: list[float]
@@ -154,11 +134,8 @@ class _Draws(NamedTuple):
 
 
 def _answers(row: Row) -> list[Answer | None]:
-    """Final answers of the candidates, each distinct text read once; None for failed ones."""
-    language = row.pool.prompt.language
-    texts = _texts(row)
-    read = {text: final_answer(text, language=language) for text in set(texts) if text is not None}
-    return [None if text is None else read[text] for text in texts]
+    """Final answers of the candidates; None for failed ones."""
+    return [final_answer(c, row.pool.prompt) for c in row.pool.candidates]
 
 
 def _classes(row: Row, answers: Sequence[Answer | None]) -> list[str | None]:
@@ -183,8 +160,10 @@ def _scores(
 
 
 def _right(row: Row, answers: Sequence[Answer | None]) -> list[float] | None:
-    gold = row.pool.gold.get("answer")
-    return None if gold is None else [float(equivalent(a, str(gold))) for a in answers]
+    if row.pool.gold.get("answer") is None:
+        return None
+    accepted = accepted_answers(row.pool.gold)
+    return [float(any(equivalent(a, gold) for gold in accepted)) for a in answers]
 
 
 async def _score_all(rows: Sequence[Row], spec: str) -> list[list[float] | None]:

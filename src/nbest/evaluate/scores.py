@@ -92,9 +92,10 @@ async def scores_of(
     return {c.id: by_text[c.text, _field_key(c, scorer)] for c in given}
 
 
-def _field_key(candidate: Candidate, scorer: Scorer) -> int | None:
-    """What keeps candidates of equal text apart: ground truth sees the text alone, other scorers may see more."""
-    return None if isinstance(scorer, Oracle | ReferenceOracle) else candidate.id
+def _field_key(candidate: Candidate, scorer: Scorer) -> int | str | None:
+    """What keeps candidates of equal text apart: ground truth sees the text and its language alone, other
+    scorers may see more."""
+    return candidate.language if isinstance(scorer, Oracle | ReferenceOracle) else candidate.id
 
 
 def gold_text(pool: Pool) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import fsum, inf, sqrt
 from statistics import NormalDist
@@ -13,8 +13,8 @@ from nbest.errors import CapabilityError
 from nbest.protocols import Scorer, Utility
 from nbest.scoring.rollouts import Rollouts, is_partial
 from nbest.scoring.step_texts import Split, prefixes_of
-from nbest.text import equivalent, extract
-from nbest.types import Candidate, Json, Prompt, Score
+from nbest.text.grading import is_right
+from nbest.types import Candidate, Json, Prompt, Score, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,13 +28,13 @@ class Oracle:
     async def __call__(
         self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
     ) -> Sequence[Score]:
-        gold = _answer(prompt, ctx)
+        gold = _gold(prompt, ctx)
         if any(map(is_partial, candidates)):
             ctx.note(
                 "oracle: steps of a search are read as final answers, and are mostly 0: search with"
                 "  oracle_rollouts  or  noisy_oracle(auc=1.0)"
             )
-        return [Score(value=_truth(c.text, gold, prompt)) for c in candidates]
+        return [Score(value=float(is_right(c, prompt, gold))) for c in candidates]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,14 +59,17 @@ class OracleRollouts:
     async def __call__(
         self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
     ) -> Sequence[Score]:
-        gold = _answer(prompt, ctx)
+        gold = _gold(prompt, ctx)
         beginnings = [c.text for c in candidates if is_partial(c) and c.is_usable]
         rolled = await self._rollouts().roll(prompt, beginnings, ctx)
         ends = [
             [*rolled.get(c.text, ())] if is_partial(c) else [c.text] if c.is_usable else []
             for c in candidates
         ]
-        rights = [[_truth(t, gold, prompt) for t in texts] for texts in ends]
+        rights = [
+            [float(is_right(replace(c, text=t), prompt, gold)) for t in texts]
+            for c, texts in zip(candidates, ends, strict=True)
+        ]
         return [Score(value=fsum(r) / len(r) if r else None) for r in rights]
 
     def _rollouts(self) -> Rollouts:
@@ -109,10 +112,10 @@ class NoisyOracle:
     async def __call__(
         self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
     ) -> Sequence[Score]:
-        gold = _answer(prompt, ctx)
+        gold = _gold(prompt, ctx)
         begun = [i for i, c in enumerate(candidates) if is_partial(c) and c.is_usable]
         truths = [
-            None if is_partial(c) or not c.is_usable else _truth(c.text, gold, prompt) for c in candidates
+            None if is_partial(c) or not c.is_usable else float(is_right(c, prompt, gold)) for c in candidates
         ]
         if begun:
             for i, score in zip(
@@ -178,14 +181,9 @@ def _beginnings(candidate: Candidate, split: Split, ctx: Context) -> list[str]:
     return [text[:n] for n in sorted(ends - {0})] or [""]
 
 
-def _answer(prompt: Prompt, ctx: Context) -> str:
-    gold = ctx.gold.get("answer")
-    if gold is None:
+def _gold(prompt: Prompt, ctx: Context) -> Mapping[str, Json]:
+    if ctx.gold.get("answer") is None:
         raise CapabilityError(
             f"prompt {prompt.id!r} has no gold answer: the oracle needs `answer` in its row"
         )
-    return str(gold)
-
-
-def _truth(text: str, gold: str, prompt: Prompt) -> float:
-    return float(equivalent(extract(text, language=prompt.language), gold))
+    return ctx.gold

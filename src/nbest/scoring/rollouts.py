@@ -12,8 +12,9 @@ from nbest.errors import CapabilityError
 from nbest.scoring.aggregate import Reduce, aggregate
 from nbest.scoring.score_cache import score_cache
 from nbest.scoring.step_texts import Split, prefixes_of
-from nbest.text import answer_keys, extract
-from nbest.types import Candidate, Prompt, Request, SamplingParams, Score
+from nbest.text import answer_keys
+from nbest.text.grading import final_answer
+from nbest.types import Candidate, Prompt, Request, SamplingParams, Score, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +63,9 @@ class Rollouts:
         rolled = await self.roll(prompt, begun, ctx)
         # What a candidate may end in: itself where it is finished.
         ends = [rolled.get(c.text, ()) if is_partial(c) else [c.text] for c in pool]
-        finished = [c.text for c in pool if not is_partial(c)]
-        class_by_text = _classes([*finished, *(t for ts in rolled.values() for t in ts)], prompt.language)
+        finished = [c for c in pool if not is_partial(c)]
+        completed = [replace(c, text=t) for c, ts in zip(pool, steps, strict=True) for t in _ends(ts, rolled)]
+        class_by_text = _classes([*finished, *completed], prompt)
         weights = self._weights([[class_by_text[t] for t in ts] for ts in ends])
 
         def value(of_step: Sequence[str]) -> float | None:
@@ -148,10 +150,14 @@ def is_partial(candidate: Candidate) -> bool:
     return candidate.finish == "step"
 
 
-def _classes(texts: Sequence[str], language: str | None) -> dict[str, str | None]:
+def _ends(beginnings: Sequence[str], rolled: Mapping[str, Sequence[str]]) -> list[str]:
+    return [completed for t in beginnings for completed in rolled.get(t, ())]
+
+
+def _classes(whole: Sequence[Candidate], prompt: Prompt) -> dict[str, str | None]:
     """The class of each text's answer, as a vote would find it."""
-    whole = [Candidate(id=i, text=t) for i, t in enumerate(texts)]
-    return dict(zip(texts, answer_keys(whole, lambda c: extract(c.text, language=language)), strict=True))
+    keys = answer_keys(whole, lambda c: final_answer(c, prompt))
+    return {c.text: key for c, key in zip(whole, keys, strict=True)}
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -9,7 +9,8 @@ from math import exp, fsum
 from nbest.context import Context
 from nbest.protocols import Scorer
 from nbest.selection.pool import argmax, chosen, usable
-from nbest.text import answer_keys, extract
+from nbest.text import answer_keys
+from nbest.text.grading import final_answer
 from nbest.types import Candidate, Prompt, Selection
 
 _MAX_SHOWN = 4
@@ -43,7 +44,7 @@ class Vote:
         pool = usable(candidates)
         scores = await self._scores(prompt, pool, ctx)
         votes = self._votes(scores, ctx)
-        keys = answer_keys(pool, lambda c: extract(c.text, language=c.language or prompt.language))
+        keys = answer_keys(pool, lambda c: final_answer(c, prompt))
         members: dict[str | int, list[Candidate]] = {}
         for candidate, key in zip(pool, keys, strict=True):
             members.setdefault(candidate.id if key is None else key, []).append(candidate)

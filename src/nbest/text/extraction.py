@@ -11,6 +11,7 @@ import regex
 from nbest.text.answer import Answer
 from nbest.text.answer_words import Convention, convention
 from nbest.text.normalise import bare, normalised, same_length_casefold
+from nbest.text.reasoning import answer_text
 from nbest.text.readers import clean_reading, last_number, read_normalised
 from nbest.types import replace
 
@@ -33,13 +34,13 @@ def extract(text: str, *, language: str | None = None) -> Answer | None:
     itself; the last number. `language` also settles what `1.234` means. Reads at most the last 20 000
     characters, in linear time; never raises. Remembers the latest texts, since pools repeat themselves.
     """
-    norm, conv = normalised(text), convention(language)
+    norm, conv = normalised(answer_text(text)), convention(language)
     return _marked(norm, conv) or _unmarked(norm, conv)
 
 
 def extract_marked(text: str, *, language: str | None = None) -> Answer | None:
     r"""The final answer that a text itself says is one; None without `\boxed`, `####` or a marker."""
-    return _marked(normalised(text), convention(language))
+    return _marked(normalised(answer_text(text)), convention(language))
 
 
 def _marked(norm: str, conv: Convention) -> Answer | None:

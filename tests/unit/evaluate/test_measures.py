@@ -1,10 +1,7 @@
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from nbest.accounting.costs import Costs, ModelSize, Price, inference_flops, money, training_flops
-from nbest.evaluate.measures import final_answer, measure, row_of
-from nbest.text import extract
+from nbest.evaluate.measures import measure, row_of
 from nbest.types import Candidate, Message, Outcome, Prompt, SamplingParams, Selection, ToolCall, Usage
 
 GREEDY = SamplingParams(temperature=0)
@@ -141,19 +138,3 @@ def test_flops_and_money_of_a_call():
     assert money(Usage(prompt=10, cached=4, completion=5), Price(prompt=2, completion=4)) == pytest.approx(
         40e-6
     )
-
-
-LINES = st.sampled_from(
-    ["Answer: 42", "答え：４２", "Therefore 17 is it", "الجواب: ٤٢", "**Answer:** $12", "\\boxed{9}", "#### 5", "So", "",
-     "Answer:", "＃＃＃＃ 8", "the answer is 1.234,5 km", "Question 3: what is the answer?", "คำตอบ: 7 บาท", "\tAntwort: ja "]
-)  # fmt: skip
-
-
-@given(
-    st.lists(LINES, max_size=5),
-    st.sampled_from(["en", "ja", "ar", "de", "th", None]),
-    st.sampled_from("\n\r\u2028"),
-)
-def test_the_short_way_to_an_answer_leads_to_the_same(lines, language, ending):
-    text = ending.join(lines)
-    assert final_answer(text, language=language) == extract(text, language=language)
