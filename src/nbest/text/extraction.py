@@ -11,8 +11,8 @@ import regex
 from nbest.text.answer import Answer
 from nbest.text.answer_words import Convention, convention
 from nbest.text.normalise import bare, normalised, same_length_casefold
-from nbest.text.reasoning import answer_text
 from nbest.text.readers import clean_reading, last_number, read_normalised
+from nbest.text.reasoning import answer_text
 from nbest.types import replace
 
 _MAX_TRIES: Final = 8
