@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, get_args
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +25,41 @@ if TYPE_CHECKING:
         Score,
         Selection,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class OnServer:
+    """Marks the type of a parameter that reaches for something on the machine that runs `nbest`.
+
+    A client of the gateway never sets such a parameter, whatever plug-in has it.
+    """
+
+    what: str
+
+
+ServerPath = Annotated[str, OnServer("a file")]
+"""A file, a directory, or the name of a model that is loaded from one."""
+ServerUrl = Annotated[str, OnServer("an address")]
+ServerCommand = Annotated[str, OnServer("a program")]
+"""A command line, or the path of an interpreter."""
+ServerEnv = Annotated[str, OnServer("an environment variable")]
+
+
+def on_server(hint: Any) -> OnServer | None:
+    """The mark within a type such as `ServerPath | None`, `tuple[ServerUrl, ...]`; None without one."""
+    if isinstance(hint, OnServer):
+        return hint
+    marks = (on_server(part) for part in (*getattr(hint, "__metadata__", ()), *get_args(hint)))
+    return next((mark for mark in marks if mark is not None), None)
+
+
+def is_open_to_clients(plugin: type) -> bool:
+    """Whether a client of the gateway may name `plugin`.
+
+    The class says so itself with `is_open_to_clients: ClassVar[bool] = True`. It is not inherited: a subclass may
+    reach further than its parent.
+    """
+    return vars(plugin).get("is_open_to_clients", False) is True
 
 
 OnDelta = Callable[["Delta"], object]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
 from random import Random
+from typing import ClassVar
 
 from nbest.errors import EngineError
 from nbest.protocols import Capabilities, OnDelta
@@ -31,6 +32,8 @@ class Fake:
 
     Failures depend on the seed as well, so they fall on the same draws in every run.
     """
+
+    is_open_to_clients: ClassVar[bool] = False
 
     latency_s: float = 0.0
     error_rate: float = 0.0

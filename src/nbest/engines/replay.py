@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from nbest.datasets import read_pools
 from nbest.engines.prefix import PrefixStripper
 from nbest.errors import CapabilityError
-from nbest.protocols import Capabilities, OnDelta
+from nbest.protocols import Capabilities, OnDelta, ServerPath
 from nbest.types import Candidate, Completion, Logprobs, Prompt, Request, SamplingParams
 
 
@@ -21,7 +22,9 @@ class Replay:
     recording cannot give fails, and says so; candidates that failed when recorded fail again.
     """
 
-    path: str
+    is_open_to_clients: ClassVar[bool] = False
+
+    path: ServerPath
     _pools: dict[str, list[Candidate]] = field(
         init=False, repr=False, compare=False, default_factory=dict[str, list[Candidate]]
     )

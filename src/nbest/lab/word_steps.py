@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import ClassVar
 
 from nbest.context import Context
 from nbest.errors import CapabilityError
@@ -33,6 +34,8 @@ class WordSteps:
 
     Raises `CapabilityError` for prompts that are no problem of the laboratory.
     """
+
+    is_open_to_clients: ClassVar[bool] = False
 
     split: Split = "test"
     seed: int = 0

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from random import Random
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import msgspec
 
 from nbest.errors import InputError
+from nbest.protocols import ServerPath
 from nbest.types import Prompt, Request, SamplingParams
 
 
@@ -28,7 +29,7 @@ class Draws:
     top_p: float = 1.0
     max_tokens: int = 1024
     stop: tuple[str, ...] = ()
-    table: str | None = None
+    table: ServerPath | None = None
     """TOML file of parameters by language and task: rows `[[params]]` with `language`, `task` (both
     optional) and any parameter of the sampler; the row that names most of the two wins."""
 
@@ -76,6 +77,8 @@ class Draws:
 class Greedy(Draws):
     """One completion at temperature 0: what users get today."""
 
+    is_open_to_clients: ClassVar[bool] = True
+
     n: int = 1
 
     def __call__(self, prompt: Prompt, rng: Random) -> Sequence[Request]:
@@ -91,6 +94,8 @@ class Greedy(Draws):
 class Iid(Draws):
     """N completions at one temperature."""
 
+    is_open_to_clients: ClassVar[bool] = True
+
     temperature: float = 0.7
 
     def __call__(self, prompt: Prompt, rng: Random) -> Sequence[Request]:
@@ -101,6 +106,8 @@ class Iid(Draws):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hedged(Draws):
     """1 greedy completion and N−1 stochastic ones with min-p (Khairi et al. 2025, arXiv 2506.20544)."""
+
+    is_open_to_clients: ClassVar[bool] = True
 
     temperature: float = 0.7
     min_p: float = 0.1
@@ -119,6 +126,8 @@ class Ladder(Draws):
 
     Khairi et al. 2025, arXiv 2506.20544 (multi-temperature sampling).
     """
+
+    is_open_to_clients: ClassVar[bool] = True
 
     low: float = 0.3
     high: float = 1.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
+from typing import ClassVar
 
 from nbest.protocols import Sampler
 from nbest.sampling.draws import Hedged
@@ -21,6 +22,8 @@ class Mixture:
     as often. The names are the session's (`--engine policy=… --engine b=…`); `Context` raises
     `CapabilityError` for one that it does not know.
     """
+
+    is_open_to_clients: ClassVar[bool] = False
 
     sampler: Sampler = field(default_factory=Hedged)
     engines: tuple[str, ...]

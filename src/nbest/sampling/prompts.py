@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from random import Random
+from typing import ClassVar
 
 import msgspec
 
 from nbest.errors import InputError
-from nbest.protocols import Sampler
+from nbest.protocols import Sampler, ServerPath
 from nbest.sampling.draws import Hedged
 from nbest.sampling.spread import draws, merged, resized, size
 from nbest.sampling.turn_templates import PLACE, checked, wrapped
@@ -36,9 +37,11 @@ class Prompts:
     put the plain turn there to keep what the user gets today in the pool.
     """
 
+    is_open_to_clients: ClassVar[bool] = True
+
     sampler: Sampler = field(default_factory=Hedged)
     variants: tuple[str, ...] = ()
-    file: str | None = None
+    file: ServerPath | None = None
     """TOML file instead: rows `[[variants]]` with `text`, and `language` and `task` where a row is for
     prompts of that kind only. A prompt that no row fits is asked as it is."""
     n: int | None = None

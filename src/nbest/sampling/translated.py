@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
+from typing import ClassVar
 
-from nbest.protocols import Sampler
+from nbest.protocols import Sampler, ServerPath
 from nbest.sampling.draws import Hedged
 from nbest.sampling.spread import draws, merged, resized, size
 from nbest.sampling.turn_templates import template, wrapped
@@ -28,13 +29,15 @@ class Translated:
     without any other, a pool of n: every prompt costs n draws.
     """
 
+    is_open_to_clients: ClassVar[bool] = True
+
     sampler: Sampler = field(default_factory=Hedged)
     languages: tuple[str, ...] = ("en",)
     """Pivots, ISO 639-1; evidence is dealt to them in turn."""
     n: int | None = None
     """All draws, the pool and the evidence; twice the sampler's n without it. A smaller n leaves out
     evidence first."""
-    templates: str | None = None
+    templates: ServerPath | None = None
     """Directory of `xx.txt` instructions that replace those that ship, with `{prompt}` for the turn."""
 
     def __post_init__(self) -> None:

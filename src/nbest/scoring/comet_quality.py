@@ -6,11 +6,13 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import ClassVar
 
 import msgspec
 
 from nbest.context import Context
 from nbest.errors import EngineProtocolError
+from nbest.protocols import ServerCommand, ServerPath, ServerUrl
 from nbest.scoring.endpoint import Endpoint, before_deadline, count_call, in_time
 from nbest.scoring.json_worker import Worker
 from nbest.scoring.per_loop import per_loop
@@ -21,13 +23,13 @@ from nbest.types import Candidate, Prompt, Score
 class CometAt:
     """Where COMET runs: exactly one of `python`, `command` and `url`."""
 
-    python: str | None = None
+    python: ServerCommand | None = None
     """Interpreter of an environment with `unbabel-comet`: the worker that ships is started in it."""
-    command: str | None = None
+    command: ServerCommand | None = None
     """Another worker: any command that speaks the protocol of nbest/scoring/comet_worker.py."""
-    url: str | None = None
+    url: ServerUrl | None = None
     """A worker that serves HTTP (`comet_worker.py --port …`)."""
-    model: str = ""
+    model: ServerPath = ""
     """python: hub name or checkpoint; the licence of some must be accepted on the hub first."""
     source_after: str | None = None
     """The source is what stands behind the last such text in the last user turn; all of it without."""
@@ -74,7 +76,9 @@ class CometQuality(CometAt):
     COMETKiwi (Rei et al. 2022, arXiv 2209.06243). The default model's licence must be accepted on the hub.
     """
 
-    model: str = "Unbabel/wmt22-cometkiwi-da"
+    is_open_to_clients: ClassVar[bool] = False
+
+    model: ServerPath = "Unbabel/wmt22-cometkiwi-da"
 
     async def __call__(
         self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context

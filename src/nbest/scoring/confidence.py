@@ -19,6 +19,8 @@ class Logprob:
     A candidate of no tokens has no score. Raises `CapabilityError` where no candidate has any.
     """
 
+    is_open_to_clients: ClassVar[bool] = True
+
     normalise: Literal["length", "none"] = "length"
     logprobs_needed: ClassVar[int] = 0
 
@@ -47,6 +49,8 @@ class SelfCertainty:
 
     A candidate of no tokens has no score. Raises `CapabilityError` where no candidate has alternatives.
     """
+
+    is_open_to_clients: ClassVar[bool] = True
 
     top: int = 20
     """Alternatives per token; what servers give at most, often 20 (OpenAI, vLLM), sometimes 5."""
@@ -90,6 +94,8 @@ class DeepConf:
 
     A candidate of no tokens has no score. Raises `CapabilityError` where no candidate has alternatives.
     """
+
+    is_open_to_clients: ClassVar[bool] = True
 
     measure: Literal["lowest_group", "bottom", "tail", "mean"] = "tail"
     window: int = 2048

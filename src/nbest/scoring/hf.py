@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from nbest.context import Context
 from nbest.engines.openai.request import raw_text
+from nbest.protocols import ServerPath
 from nbest.scoring.endpoint import in_time
 from nbest.scoring.hf_model import Encoded, HfModel, classify, load
 from nbest.scoring.rewardwire import class_of, filled
@@ -24,7 +25,9 @@ class HfReward:
     model that cannot be used, and `EngineError` where it fails (memory, a chat template that refuses).
     """
 
-    model: str
+    is_open_to_clients: ClassVar[bool] = False
+
+    model: ServerPath
     """Directory or hub name of a sequence classifier."""
     form: Literal["auto", "chat", "pair", "text"] = "auto"
     """chat: the tokenizer's chat template. pair: prompt and candidate as the two texts of a cross-encoder.

@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from nbest.context import Context
 from nbest.errors import EngineError, InputError
+from nbest.protocols import ServerPath
 from nbest.scoring.aggregate import Reduce, aggregate
 from nbest.scoring.endpoint import in_time
 from nbest.scoring.hf_model import Encoded, HfModel, classify, load
@@ -37,7 +38,9 @@ class HfPrm:
     fails (memory, a chat template that refuses).
     """
 
-    model: str
+    is_open_to_clients: ClassVar[bool] = False
+
+    model: ServerPath
     """Directory or hub name of a token classifier."""
     step_mark: str
     """What stands behind each step: `<extra_0>` for Qwen2.5-Math-PRM, a line break ('\\n') for TRL's default."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 from nbest.context import Context
 from nbest.errors import CapabilityError
@@ -17,6 +17,7 @@ from nbest.judging.templates import (
     template_for,
 )
 from nbest.judging.verdicts import choice
+from nbest.protocols import ServerPath
 from nbest.scoring.nexttoken import has_alternatives, num_logprobs, share
 from nbest.types import Candidate, Completion, Prompt, SamplingParams, Score
 
@@ -36,6 +37,8 @@ class Judge:
     yes_no meets a judge without log-probabilities, `InputError` for a template that cannot be used.
     """
 
+    is_open_to_clients: ClassVar[bool] = True
+
     engine: str | None = None
     """Name of the engine that judges; without one the engine called "judge", else the policy itself."""
     mode: Literal["score", "yes_no"] = "score"
@@ -44,7 +47,7 @@ class Judge:
     top_logprobs: int = 20
     """How many next tokens are looked at for yes and no, or as many as the engine gives."""
     template_language: TemplateLanguage = "en"
-    templates: str | None = None
+    templates: ServerPath | None = None
     """A template file, or a directory of them, instead of the ones that ship."""
 
     async def __call__(

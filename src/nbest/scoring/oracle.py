@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import fsum, inf, sqrt
 from statistics import NormalDist
-from typing import cast
+from typing import ClassVar, cast
 
 from nbest.context import Context
 from nbest.errors import CapabilityError
@@ -24,6 +24,8 @@ class Oracle:
     A beginning is read as if it were an answer, and a note says so. The prompt's row must have an `answer`;
     raises `CapabilityError` where it has none.
     """
+
+    is_open_to_clients: ClassVar[bool] = False
 
     async def __call__(
         self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
@@ -46,6 +48,8 @@ class OracleRollouts:
     raises `CapabilityError` without. An upper bound up to the noise of k draws, never a method. Metered as
     the verifier's; a beginning whose completions all fail has no value.
     """
+
+    is_open_to_clients: ClassVar[bool] = False
 
     k: int = 8
     engine: str | None = None
@@ -93,6 +97,8 @@ class NoisyOracle:
     share, a search meets the same error again where it goes on, and calls in any order agree. The AUC
     is that of candidates without a common step (or ρ=0); those with one are told apart better than that.
     """
+
+    is_open_to_clients: ClassVar[bool] = False
 
     auc: float = 0.9
     """Within a problem: the chance that a right candidate scores above a wrong one; from 0.5 to 1."""
@@ -149,6 +155,8 @@ class ReferenceOracle:
     raises `CapabilityError` where it has none. `best(reference_oracle(utility=chrf))` is the best that any
     selector could do by that metric.
     """
+
+    is_open_to_clients: ClassVar[bool] = False
 
     utility: Utility
 

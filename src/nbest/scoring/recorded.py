@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from nbest.context import Context
 from nbest.errors import InputError
@@ -16,6 +17,8 @@ class Recorded:
 
     Raises `InputError` where it is no number, or no candidate of a pool carries it.
     """
+
+    is_open_to_clients: ClassVar[bool] = False
 
     field: str
 

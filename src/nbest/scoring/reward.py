@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import ClassVar, Literal
 from urllib.parse import urlsplit
 
 from nbest.context import Context
 from nbest.errors import REFUSED, EngineError, EngineHttpError, EngineTimeoutError, InputError
+from nbest.protocols import ServerEnv, ServerUrl
 from nbest.scoring.aggregate import Reduce, aggregate
 from nbest.scoring.endpoint import Endpoint, before_deadline, count_call
 from nbest.scoring.merge import Merger
@@ -51,7 +52,9 @@ class Reward:
     or which class is the score.
     """
 
-    url: str
+    is_open_to_clients: ClassVar[bool] = False
+
+    url: ServerUrl
     """The server (`http://localhost:8000`), or the full address of one API (`…/v1/rerank`)."""
     model: str | None = None
     """Left out of the call without it: servers of one model do not need it."""
@@ -69,7 +72,7 @@ class Reward:
     """Where steps end, for `step_mark`."""
     activation: bool = True
     """false asks vLLM for raw logits: a reward model's, squashed by a sigmoid, are all 1 from 17 up."""
-    key_env: str | None = None
+    key_env: ServerEnv | None = None
     """Environment variable that holds the key."""
     batch: int = 32
     timeout_s: float = 120.0

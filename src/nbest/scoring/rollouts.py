@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
-from typing import Literal
+from typing import ClassVar, Literal
 
 from nbest.context import Context
 from nbest.errors import CapabilityError
@@ -34,6 +34,8 @@ class Rollouts:
     value. Values depend on the candidates of the same call. A beginning is completed once per prompt and
     kept. All is metered as the verifier's. Raises `CapabilityError` where the engine continues no text.
     """
+
+    is_open_to_clients: ClassVar[bool] = True
 
     k: int = 8
     value: Literal["majority", "share"] = "majority"

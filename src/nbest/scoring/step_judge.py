@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import fsum
+from typing import ClassVar
 
 from nbest.context import Context
 from nbest.judging.judge_calls import Question, Reply, ask, question
 from nbest.judging.templates import TemplateLanguage
 from nbest.judging.verdicts import choice
+from nbest.protocols import ServerPath
 from nbest.scoring.aggregate import Reduce, aggregate
 from nbest.scoring.step_texts import Split, note_half_steps, steps_of
 from nbest.types import Candidate, Prompt, SamplingParams, Score, replace
@@ -28,6 +30,8 @@ class StepJudge:
     step, has no score.
     """
 
+    is_open_to_clients: ClassVar[bool] = True
+
     engine: str | None = None
     """Name of the engine that verifies; without one the engine called "verifier", else the policy."""
     votes: int = 1
@@ -38,7 +42,7 @@ class StepJudge:
     max_tokens: int = 2048
     """Of each reply."""
     template_language: TemplateLanguage = "en"
-    templates: str | None = None
+    templates: ServerPath | None = None
     """A template file, or a directory of them, instead of the ones that ship."""
 
     def __post_init__(self) -> None:

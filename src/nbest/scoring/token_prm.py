@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Literal
+from typing import ClassVar, Literal
 
 from nbest.context import Context
 from nbest.engines.openai.request import raw_text
@@ -34,6 +34,8 @@ class TokenPrm:
     neither token is among the likeliest has no value: its candidates have no score, and a note says so.
     Raises `CapabilityError` where the engine gives no log-probabilities.
     """
+
+    is_open_to_clients: ClassVar[bool] = True
 
     engine: str | None = None
     """Name of the engine that verifies; without one the engine called "verifier", else the policy."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import fsum, sqrt
 from random import Random
-from typing import Literal
+from typing import ClassVar, Literal
 
 from nbest.search.machine import ROOT, Batch, Machine, Node, Plan, wish
 from nbest.types import Value
@@ -34,6 +34,8 @@ class Abmcts(Machine):
     In the paper a node is a whole answer and its children are refinements of it; here, as in the other
     searches, a node is a step. Steps inside an answer get no value, so the verifier reads N answers.
     """
+
+    is_open_to_clients: ClassVar[bool] = True
 
     parallel: int = 4
     """Answers in the making at once; 1 uses all that can be known, and is slowest."""

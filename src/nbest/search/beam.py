@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isqrt
 from random import Random
+from typing import ClassVar
 
 from nbest.search.machine import ROOT, Batch, Machine, Node, Plan, wish
 from nbest.search.shares import dealt
@@ -37,6 +38,8 @@ class Beam(Machine):
     continued greedily. It costs N·(k + 1) draws a round; the rollouts themselves are thrown away, unless
     they end: a finished rollout is an answer of the pool. k = 0 is beam search.
     """
+
+    is_open_to_clients: ClassVar[bool] = True
 
     width: int | None = 4
     """M, next steps per kept beam; none: √N. The paper uses both. More than N is N."""

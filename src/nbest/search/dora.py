@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import exp, fsum
+from typing import ClassVar
 
 from nbest.protocols import Utility
 from nbest.search.machine import Batch, Node
@@ -23,6 +24,8 @@ class Dora(Rebase):
     The paper takes cosines of embeddings: `similarity=embedding(…)`. By default it is edit similarity,
     which needs no model and no language, and sees the wording alone.
     """
+
+    is_open_to_clients: ClassVar[bool] = True
 
     similarity: Utility = field(default_factory=Edit)
     """Between the last steps of a round, 0–1."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from random import Random
+from typing import ClassVar
 
 from nbest.search.machine import ROOT, Batch, Machine, Node, Plan, wish
 from nbest.search.shares import dealt
@@ -18,6 +19,8 @@ class Dvts(Machine):
     the other subtrees are worth. A finished answer takes a place among its subtree's M. With M = N it is
     beam search that keeps one beam.
     """
+
+    is_open_to_clients: ClassVar[bool] = True
 
     width: int = 4
     """M, draws per subtree and round; the last subtrees get one less where M does not divide N. More than N is N."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from math import exp, fsum, inf, log
 from random import Random
-from typing import Literal
+from typing import ClassVar, Literal
 
 from nbest.search.machine import ROOT, Batch, Machine, Node, Plan, wish
 from nbest.types import Value, replace
@@ -64,6 +64,8 @@ class Particles(Machine):
     once. `sweeps` above 1 is particle Gibbs: each later sweep keeps one answer of the last, drawn by weight,
     and N − 1 new particles compete with it (multinomial resampling then, which conditioning needs).
     """
+
+    is_open_to_clients: ClassVar[bool] = True
 
     ess: float = 0.5
     """Resample below this share of N; 1 is every round, as in the paper's algorithm 1."""

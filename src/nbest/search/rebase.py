@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import ClassVar
 
 from nbest.search.machine import ROOT, Batch, Machine, Node, Plan, wish
 from nbest.search.shares import dealt, softmax
@@ -19,6 +20,8 @@ class Rebase(Machine):
     what is left, which rounding each (as in the paper) does not give. A step drawn c times is one node with
     c times the weight. A step without a value gets nothing beside steps with one.
     """
+
+    is_open_to_clients: ClassVar[bool] = True
 
     temperature: float = 0.1
     """T, in the verifier's own unit: small is greedy, large is even. 0.1 suits values between 0 and 1."""

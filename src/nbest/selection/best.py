@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from nbest.context import Context
 from nbest.protocols import Scorer, Selector
@@ -20,6 +21,8 @@ class Best:
 
     Candidates that the scorer could not score never win; where it scored none, `fallback` chooses, with a note.
     """
+
+    is_open_to_clients: ClassVar[bool] = True
 
     scorer: Scorer = field(default_factory=Judge)
     """By default a judge's grades, which need no further model; a reward model is what the papers use."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import ClassVar
 
 from nbest import registry
 from nbest.context import Context
@@ -13,7 +14,7 @@ from nbest.judging.pools import distinct, labelled, shuffled, with_text_of
 from nbest.judging.sections import MARK_TOKENS, most_tokens
 from nbest.judging.templates import TemplateLanguage
 from nbest.judging.verdicts import choice
-from nbest.protocols import Selector
+from nbest.protocols import Selector, ServerPath
 from nbest.selection.mbr import Mbr
 from nbest.selection.pool import chosen, usable
 from nbest.types import Candidate, Json, Prompt, SamplingParams, Selection, replace
@@ -31,6 +32,8 @@ class Chops:
     Raises `InputError` for a template that cannot be used.
     """
 
+    is_open_to_clients: ClassVar[bool] = True
+
     judge: str | None = None
     """Name of the engine that judges; without one the engine called "judge", else the policy itself."""
     fallback: Selector = field(default_factory=Mbr)
@@ -40,7 +43,7 @@ class Chops:
     context_tokens: int = 32_768
     """What fits into the judge's context, its replies included."""
     template_language: TemplateLanguage = "en"
-    templates: str | None = None
+    templates: ServerPath | None = None
     """A template file, or a directory of them, instead of the ones that ship."""
 
     def __post_init__(self) -> None:

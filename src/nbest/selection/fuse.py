@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from nbest import registry
 from nbest.context import Context
@@ -11,7 +12,7 @@ from nbest.judging.fusion import fusion_request
 from nbest.judging.pools import distinct, shuffled
 from nbest.judging.sections import MARK_TOKENS, most_tokens, texts_of
 from nbest.judging.templates import TemplateLanguage
-from nbest.protocols import Selector
+from nbest.protocols import Selector, ServerPath
 from nbest.selection.mbr import Mbr
 from nbest.selection.pool import chosen, usable
 from nbest.text.language import is_in_language
@@ -30,6 +31,8 @@ class Fuse:
     template that cannot be used.
     """
 
+    is_open_to_clients: ClassVar[bool] = True
+
     fusor: str | None = None
     """Name of the engine that fuses; without one the engine called "fusor", else the policy itself."""
     fallback: Selector = field(default_factory=Mbr)
@@ -39,7 +42,7 @@ class Fuse:
     """What fits into the fusor's context, its answer included."""
     template_language: TemplateLanguage = "prompt"
     """The prompt's: an answer in the right language matters more than instructions in English."""
-    templates: str | None = None
+    templates: ServerPath | None = None
     """A template file, or a directory of them, instead of the ones that ship."""
 
     async def __call__(self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context) -> Selection:

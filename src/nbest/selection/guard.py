@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import ClassVar
 
 import regex
 
@@ -27,6 +28,8 @@ class Guard:
     What is set aside, and why, is noted. Where nothing would be left, the whole pool competes, and that is
     noted too. A language that cannot be told (a formula, a few words) never sets a candidate aside.
     """
+
+    is_open_to_clients: ClassVar[bool] = True
 
     selector: Selector
     language: str | None = "prompt"

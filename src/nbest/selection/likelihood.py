@@ -16,6 +16,8 @@ from nbest.types import Candidate, Prompt, Selection
 class Likelihood:
     """The candidate that the model itself finds likeliest, by default per token."""
 
+    is_open_to_clients: ClassVar[bool] = True
+
     normalise: Literal["length", "none"] = "length"
     logprobs_needed: ClassVar[int] = 0
 

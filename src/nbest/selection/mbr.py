@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from dataclasses import replace as replace_fields
 from math import fsum
 from random import Random
-from typing import Literal, Protocol, cast, runtime_checkable
+from typing import ClassVar, Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,8 @@ class Mbr:
     `SelectionError` where a utility returns anything but N×M finite numbers, and `CapabilityError` for
     `aggregate` with a utility that has no such form.
     """
+
+    is_open_to_clients: ClassVar[bool] = True
 
     utility: Utility = field(default_factory=Chrf)
     mode: Literal["exact", "aggregate", "pruned"] = "exact"

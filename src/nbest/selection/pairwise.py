@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from math import fsum, log
-from typing import Literal
+from typing import ClassVar, Literal
 
 from nbest import registry
 from nbest.context import Context
 from nbest.judging.games import Game, play
 from nbest.judging.pools import distinct
 from nbest.judging.templates import TemplateLanguage
-from nbest.protocols import Selector
+from nbest.protocols import Selector, ServerPath
 from nbest.selection.mbr import Mbr
 from nbest.selection.pool import argmax, chosen, usable
 from nbest.types import Candidate, Prompt, Selection, replace
@@ -33,6 +33,8 @@ class JudgePairwise:
     log-strengths, or shares of the points. Where not one game has a verdict, `fallback` chooses, noted.
     """
 
+    is_open_to_clients: ClassVar[bool] = True
+
     judge: str | None = None
     """Name of the engine that judges; without one the engine called "judge", else the policy itself."""
     ranking: Literal["bradley_terry", "points"] = "bradley_terry"
@@ -40,7 +42,7 @@ class JudgePairwise:
     max_tokens: int = 2048
     """Of each of the judge's replies."""
     template_language: TemplateLanguage = "en"
-    templates: str | None = None
+    templates: ServerPath | None = None
     """A template file, or a directory of them, instead of the ones that ship."""
 
     async def __call__(self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context) -> Selection:

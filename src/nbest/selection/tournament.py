@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import fsum
+from typing import ClassVar
 
 from nbest import registry
 from nbest.context import Context
 from nbest.judging.games import Game, play
 from nbest.judging.pools import distinct, shuffled
 from nbest.judging.templates import TemplateLanguage
-from nbest.protocols import Selector
+from nbest.protocols import Selector, ServerPath
 from nbest.selection.mbr import Mbr
 from nbest.selection.pool import chosen, usable
 from nbest.types import Candidate, Prompt, Selection, replace
@@ -27,13 +28,15 @@ class Tournament:
     `fallback` chooses, noted.
     """
 
+    is_open_to_clients: ClassVar[bool] = True
+
     judge: str | None = None
     """Name of the engine that judges; without one the engine called "judge", else the policy itself."""
     fallback: Selector = field(default_factory=Mbr)
     max_tokens: int = 2048
     """Of each of the judge's replies."""
     template_language: TemplateLanguage = "en"
-    templates: str | None = None
+    templates: ServerPath | None = None
     """A template file, or a directory of them, instead of the ones that ship."""
 
     async def __call__(self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context) -> Selection:

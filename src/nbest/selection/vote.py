@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, fsum
+from typing import ClassVar
 
 from nbest.context import Context
 from nbest.protocols import Scorer
@@ -32,6 +33,8 @@ class Vote:
     (of probabilities; of Bradley–Terry strengths, as reward models give them): a candidate weighs exp(score − highest).
     Scores that are all 0 weigh 1 each.
     """
+
+    is_open_to_clients: ClassVar[bool] = True
 
     weight: Scorer | None = None
     power: float | None = None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace as replace_fields
 from math import fsum, isfinite
+from typing import ClassVar
 
 from nbest.context import Context
 from nbest.errors import SelectionError
@@ -31,6 +32,8 @@ class Xmbr:
     evidence the choice is that of `mbr`. Where the utility is late, the first candidate wins, as there.
     Raises `SelectionError` where no candidate may win.
     """
+
+    is_open_to_clients: ClassVar[bool] = True
 
     utility: Utility
     evidence: float | dict[str, float] = 1.0

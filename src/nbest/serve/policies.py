@@ -3,36 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
-from typing import Any, TypeGuard, cast
+from collections.abc import Iterator
+from typing import Any, TypeGuard, cast, get_type_hints
 
 from nbest import registry
 from nbest.errors import InputError, SpecError
-from nbest.protocols import Strategy
+from nbest.protocols import Strategy, is_open_to_clients, on_server
 
 _MAX_SPEC = 1000
-OPEN: Mapping[str, frozenset[str]] = {
-    "strategies": frozenset(
-        {"budget_forcing", "cross_lingual", "parallel", "revise", "rsa", "self_refine", "short_m_at_k", "tree"}
-    ),
-    "samplers": frozenset({"greedy", "hedged", "iid", "ladder", "prompts", "translated"}),
-    "selectors": frozenset(
-        {
-            "best", "chops", "first", "fuse", "guard", "judge_pairwise", "likelihood", "mbr", "random",
-            "tournament", "vote", "xmbr",
-        }
-    ),
-    "scorers": frozenset(
-        {"deep_conf", "judge", "logprob", "rollouts", "self_certainty", "step_judge", "token_prm"}
-    ),
-    "searches": frozenset({"abmcts", "beam", "dora", "dvts", "particles", "rebase"}),
-    "utilities": frozenset({"bleu", "chrf", "edit", "judged", "token_f1"}),
-}  # fmt: skip
-"""What clients may name: plug-ins that reach no address, file or process but the engines of the config."""
-_CLOSED_FIELDS = frozenset(
-    {"table", "templates", "file", "path", "url", "key_env", "python", "model", "command"}
-)
-"""Parameters that name files, addresses or programs, whatever plug-in they are of."""
 
 
 def open_strategy(spec: str, *, max_n: int) -> Strategy:
@@ -43,14 +21,15 @@ def open_strategy(spec: str, *, max_n: int) -> Strategy:
         strategy: Strategy = registry.parse("strategies", spec)
     except (SpecError, RecursionError, MemoryError) as e:
         raise InputError(f"strategy: {e}") from None
-    names = frozenset[str]().union(*OPEN.values())
     for plugin in _plugins(strategy):
-        name = registry.name_of(cast("type[Any]", type(plugin)))
-        if name not in names:
+        cls = cast("type[Any]", type(plugin))
+        name = registry.name_of(cls)
+        if not is_open_to_clients(cls):
             raise InputError(f"strategy: {name} is for presets only, which the server's configuration names")
+        hints = get_type_hints(cls, include_extras=True)
         for f in dataclasses.fields(plugin):
             value = getattr(plugin, f.name)
-            if f.name in _CLOSED_FIELDS and value is not None:
+            if value is not None and on_server(hints[f.name]):
                 raise InputError(f"strategy: {name}({f.name}=…) is for presets only")
             if _is_count(value, f.name) and value > max_n and value != f.default:
                 raise InputError(

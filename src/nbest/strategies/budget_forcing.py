@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from nbest.context import Context
 from nbest.selection.pool import chosen, usable
@@ -24,6 +25,8 @@ class BudgetForcing:
     that fails, or adds nothing to what it was given, does not replace the one before: it is drawn again instead
     of the next one. The engine must continue a text: `CapabilityError` where it cannot.
     """
+
+    is_open_to_clients: ClassVar[bool] = True
 
     waits: int = 2
     word: str | None = None

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from nbest.context import Context
-from nbest.protocols import Sampler, Selector, logprobs_needed
+from nbest.protocols import Sampler, Selector, ServerPath, logprobs_needed
 from nbest.sampling.draws import Hedged
 from nbest.sampling.spread import resized, size
 from nbest.sampling.translated import asked_in, evidence, pivots_of
@@ -31,6 +32,8 @@ class CrossLingual:
     does not allow is evidence. A prompt in the only pivot's language is answered from a pool of all draws.
     """
 
+    is_open_to_clients: ClassVar[bool] = True
+
     selector: Selector
     sampler: Sampler = field(default_factory=Hedged)
     """Plans the pool, and the evidence."""
@@ -42,7 +45,7 @@ class CrossLingual:
     """Name of the engine that translates."""
     max_tokens: int = 1024
     """Of a translation."""
-    templates: str | None = None
+    templates: ServerPath | None = None
     """Directory of `xx.txt` that replace the instructions to translate, with `{prompt}` for the turn."""
 
     def __post_init__(self) -> None:

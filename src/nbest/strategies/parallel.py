@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import inf
+from typing import ClassVar
 
 from nbest.context import Context, was_cancelled
 from nbest.protocols import Sampler, Selector, logprobs_needed
@@ -20,6 +21,8 @@ class Parallel:
     With a `quorum`, stragglers are left behind: once that many draws are there, the others have `grace`
     times as long as it took until then. Each draw is then a call of its own, so that it can be cancelled.
     """
+
+    is_open_to_clients: ClassVar[bool] = True
 
     sampler: Sampler = field(default_factory=Hedged)
     selector: Selector = field(default_factory=Mbr)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from nbest.context import Context, together
 from nbest.errors import EngineError
@@ -36,6 +36,8 @@ class Revise:
     A round is one batch over all chains. A draw that fails leaves its chain as it is. Where a budget pays no
     whole round, the first chains go on with what comes back; what is there in the end competes.
     """
+
+    is_open_to_clients: ClassVar[bool] = True
 
     sequential: int = 4
     """S, answers in a chain, the first included."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
+from typing import ClassVar
 
 from nbest.context import Context
 from nbest.judging.fusion import fusion_request
 from nbest.judging.templates import TemplateLanguage
-from nbest.protocols import Sampler, Selector, logprobs_needed
+from nbest.protocols import Sampler, Selector, ServerPath, logprobs_needed
 from nbest.sampling.draws import Iid
 from nbest.selection.pool import select
 from nbest.selection.vote import Vote
@@ -33,6 +34,8 @@ class Rsa:
     budget or the deadline forbids: whatever ends the search, the best population so far is there.
     """
 
+    is_open_to_clients: ClassVar[bool] = True
+
     sampler: Sampler = field(default_factory=_population)
     """The first population; its size is N."""
     subset: int = 4
@@ -44,7 +47,7 @@ class Rsa:
     temperature: float = 1.0
     max_tokens: int = 1024
     template_language: TemplateLanguage = "prompt"
-    templates: str | None = None
+    templates: ServerPath | None = None
     """A template file, or a directory of them, instead of the ones that ship."""
 
     def __post_init__(self) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 from nbest.context import Context
 from nbest.errors import SelectionError
 from nbest.judging.judge_calls import Reply, ask, question
 from nbest.judging.templates import TemplateLanguage
 from nbest.judging.verdicts import choice
-from nbest.protocols import Selector, logprobs_needed
+from nbest.protocols import Selector, ServerPath, logprobs_needed
 from nbest.selection.pool import chosen, select, usable
 from nbest.strategies.attempts import Attempt, ids, with_attempts
 from nbest.strategies.phrases import words_for
@@ -38,6 +39,8 @@ class SelfRefine:
     cut off never replaces a whole one.
     """
 
+    is_open_to_clients: ClassVar[bool] = True
+
     rounds: int = 3
     """Rewrites at most."""
     critic: str | None = None
@@ -49,7 +52,7 @@ class SelfRefine:
     max_tokens: int = 1024
     critique_tokens: int = 1024
     template_language: TemplateLanguage = "prompt"
-    templates: str | None = None
+    templates: ServerPath | None = None
     """A template file, or a directory of them, instead of the ones that ship."""
 
     def __post_init__(self) -> None:

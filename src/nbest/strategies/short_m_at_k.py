@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from nbest.context import Context
 from nbest.protocols import Sampler
@@ -30,6 +31,8 @@ class ShortMAtK:
     cancelled draw is another one on a busier machine. Each draw is a call of its own; what a cancelled one
     had drawn is not metered, for no server says.
     """
+
+    is_open_to_clients: ClassVar[bool] = True
 
     sampler: Sampler = field(default_factory=_eight)
     m: int = 3

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from itertools import count
 from math import ceil
+from typing import ClassVar
 
 from nbest.constraints import constraint_violation
 from nbest.context import Context
@@ -45,6 +46,8 @@ class Tree:
     that was not begun, from its beginning. That comes early where another round, with as long to finish
     after it, would pass the deadline. Where none gets finished, the best unfinished one is chosen, with a note.
     """
+
+    is_open_to_clients: ClassVar[bool] = True
 
     search: Search = field(default_factory=Beam)
     verifier: Scorer

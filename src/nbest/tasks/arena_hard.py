@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 from nbest.datasets import Item
+from nbest.protocols import ServerPath
 from nbest.tasks.instructions import prompt_of
 from nbest.tasks.rows import field, hub_rows, local_file, read_rows
 
@@ -24,7 +25,9 @@ class MArenahardV2:
     score an answer by: `nbest judge` compares runs.
     """
 
-    path: str | None = None
+    is_open_to_clients: ClassVar[bool] = False
+
+    path: ServerPath | None = None
     languages: tuple[str, ...] = LANGUAGES
     limit: int | None = None
     """Prompts of each language."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from nbest.datasets import Item
 from nbest.errors import InputError
+from nbest.protocols import ServerPath
 from nbest.tasks.instructions import filled, own_template, prompt_of, template
 from nbest.tasks.rows import field, hub_rows, local_file, read_rows
 
@@ -17,7 +19,9 @@ class Gsm8k:
     Rows `question`, `answer` (worked, ending in `#### 18`) of a file, or of `openai/gsm8k`, main, on the hub.
     """
 
-    path: str | None = None
+    is_open_to_clients: ClassVar[bool] = False
+
+    path: ServerPath | None = None
     split: str = "test"
     limit: int | None = None
     template: str | None = None

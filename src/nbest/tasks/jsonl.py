@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from nbest.datasets import Item, item_of
 from nbest.errors import InputError
+from nbest.protocols import ServerPath
 from nbest.tasks.instructions import filled, own_template
 from nbest.tasks.rows import read_rows
 
@@ -21,7 +23,9 @@ class Jsonl:
     used.
     """
 
-    path: str
+    is_open_to_clients: ClassVar[bool] = False
+
+    path: ServerPath
     columns: Mapping[str, str] = field(default_factory=dict[str, str])
     """Our name → the column's."""
     language: str | None = None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from nbest.datasets import Item
+from nbest.protocols import ServerPath
 from nbest.tasks.instructions import filled, own_template, prompt_of, template
 from nbest.tasks.rows import field, hub_rows, local_file, read_rows
 
@@ -17,7 +19,9 @@ class Math500:
     `HuggingFaceH4/MATH-500` on the hub. Answers that are not spelled alike are compared with the extra `math`.
     """
 
-    path: str | None = None
+    is_open_to_clients: ClassVar[bool] = False
+
+    path: ServerPath | None = None
     limit: int | None = None
     template: str | None = None
     """File with {{question}}, in place of ours."""

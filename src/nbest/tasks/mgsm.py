@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 from nbest.datasets import Item
+from nbest.protocols import ServerPath
 from nbest.tasks.instructions import filled, own_template, prompt_of, template
 from nbest.tasks.rows import Row, field, hub_rows, local_file, read_rows
 
@@ -24,7 +25,9 @@ class Mgsm:
     not there.
     """
 
-    path: str | None = None
+    is_open_to_clients: ClassVar[bool] = False
+
+    path: ServerPath | None = None
     languages: tuple[str, ...] = LANGUAGES
     limit: int | None = None
     """Problems of each language."""

@@ -6,9 +6,11 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import ClassVar
 
 from nbest.datasets import Item
 from nbest.errors import InputError
+from nbest.protocols import ServerPath
 from nbest.tasks.instructions import TEMPLATES, filled, own_template, prompt_of, template
 from nbest.tasks.rows import field, hub_rows, local_file, read_rows
 
@@ -28,7 +30,9 @@ class Wmt24pp:
     left out, as the authors advise. A segment's translations are a cluster.
     """
 
-    path: str | None = None
+    is_open_to_clients: ClassVar[bool] = False
+
+    path: ServerPath | None = None
     locales: tuple[str, ...] = ("de_DE", "ja_JP", "zh_CN")
     limit: int | None = None
     """Segments of each locale."""

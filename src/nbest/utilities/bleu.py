@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from nbest.utilities.tokens import words
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bleu:
     """Sentence BLEU, 0–100, over words; over characters in scripts that put no spaces."""
+
+    is_open_to_clients: ClassVar[bool] = True
 
     max_order: int = 4
 

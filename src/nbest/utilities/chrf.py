@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,8 @@ _PUNCTUATION = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chrf:
     """Character n-gram F-score, 0–100, whitespace ignored, in every script; `word_order=2` is chrF++."""
+
+    is_open_to_clients: ClassVar[bool] = True
 
     char_order: int = 6
     word_order: int = 0

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbest.context import Context
+from nbest.protocols import ServerPath
 from nbest.scoring.comet_quality import CometAt
 from nbest.types import Prompt
 
@@ -22,7 +23,9 @@ class Comet(CometAt):
     is empty. Each distinct pair is scored once: N·M encodings, so `mbr(mode=pruned)` for large pools.
     """
 
-    model: str = "Unbabel/wmt22-comet-da"
+    is_open_to_clients: ClassVar[bool] = False
+
+    model: ServerPath = "Unbabel/wmt22-comet-da"
     source: str = ""
 
     is_multilingual: ClassVar[bool] = True

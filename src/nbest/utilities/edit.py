@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ from nbest.utilities.tokens import graphemes
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
     """1 − Levenshtein distance / length of the longer text, 0–1, in user-perceived characters."""
+
+    is_open_to_clients: ClassVar[bool] = True
 
     async def __call__(
         self, hypotheses: Sequence[str], references: Sequence[str], ctx: Context

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from nbest.context import Context
 from nbest.errors import EngineProtocolError
+from nbest.protocols import ServerEnv, ServerPath, ServerUrl
 from nbest.utilities import encoders
 
 Floats = NDArray[np.float64]
@@ -31,12 +32,14 @@ class Embedding:
     cannot be used.
     """
 
-    url: str | None = None
-    model: str | None = None
-    key_env: str | None = None
+    is_open_to_clients: ClassVar[bool] = False
+
+    url: ServerUrl | None = None
+    model: ServerPath | None = None
+    key_env: ServerEnv | None = None
     """Environment variable that holds the key, sent to that host only."""
-    onnx: str | None = None
-    sbert: str | None = None
+    onnx: ServerPath | None = None
+    sbert: ServerPath | None = None
     """Directory or hub name."""
     pooling: Literal["mean", "cls", "last"] | None = None
     """onnx: which token states become the embedding; as the model's own files say without it, else mean."""

@@ -15,6 +15,7 @@ from nbest.context import Context
 from nbest.judging.judge_calls import ask, question
 from nbest.judging.templates import TemplateLanguage
 from nbest.judging.verdicts import choice
+from nbest.protocols import ServerPath
 from nbest.types import Prompt, SamplingParams
 
 _BEST = 10
@@ -30,11 +31,13 @@ class Judged:
     `InputError` for a template that cannot be used.
     """
 
+    is_open_to_clients: ClassVar[bool] = True
+
     engine: str | None = None
     """Name of the engine that judges; without one the engine called "judge", else the policy itself."""
     max_tokens: int = 1024
     template_language: TemplateLanguage = "en"
-    templates: str | None = None
+    templates: ServerPath | None = None
     """A template file (agree.txt), or a directory of them, instead of the one that ships."""
     prompt: Prompt | None = field(default=None, init=False, repr=False)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ class TokenF1:
 
     In scripts without spaces a character is a word. Two texts without words are equal (1).
     """
+
+    is_open_to_clients: ClassVar[bool] = True
 
     async def __call__(
         self, hypotheses: Sequence[str], references: Sequence[str], ctx: Context

@@ -1,10 +1,15 @@
 """Which strategies clients may write, and what those may cost."""
 
+import dataclasses
+from typing import get_type_hints
+
 import pytest
 
 from nbest import registry
 from nbest.errors import InputError
-from nbest.serve.policies import OPEN, open_strategy
+from nbest.protocols import is_open_to_clients, on_server
+from nbest.selection.baselines import First
+from nbest.serve.policies import open_strategy
 
 REVIEWED = {
     # Text that goes into prompts, or is looked for in answers.
@@ -14,35 +19,65 @@ REVIEWED = {
     "judge", "fusor", "critic", "translator", "engine", "template_language", "selection", "boundary",
     "aggregate", "style", "normalise", "mode", "resample", "kind", "by", "step_mark", "format", "level", "evidence",
 }  # fmt: skip
-CLOSED = {"table", "templates", "file"}
+OUTWARD = {"command", "file", "key_env", "onnx", "path", "python", "sbert", "table", "templates", "url"}
+"""Names that parameters for files, addresses, programs and environment variables have."""
+
+PLUGINS = [(kind, name) for kind, names in registry.TABLES.items() for name in names]
 
 
-def text_fields():
-    for kind, names in OPEN.items():
-        for name in names:
-            cls = registry.load(kind, name)
-            for field, hint in registry._hints(cls).items():
-                if "str" in repr(hint) and not field.startswith("_"):
-                    yield name, field
+def fields_of(kind, name):
+    cls = registry.load(kind, name)
+    hints = get_type_hints(cls, include_extras=True)
+    return cls, {f.name: hints[f.name] for f in dataclasses.fields(cls) if f.init}
 
 
-@pytest.mark.parametrize(("name", "field"), sorted(set(text_fields())))
-def test_every_text_parameter_that_clients_may_set_was_looked_at(name, field):
-    assert field in REVIEWED | CLOSED, f"{name}({field}=…): may a client say this?"
+@pytest.mark.parametrize(("kind", "name"), PLUGINS)
+def test_every_plugin_says_itself_whether_clients_may_name_it(kind, name):
+    cls, _ = fields_of(kind, name)
+    assert type(vars(cls).get("is_open_to_clients")) is bool, (
+        f"{cls.__name__}: write  is_open_to_clients: ClassVar[bool] = …  into the class; a parent's does not count"
+    )
+
+
+@pytest.mark.parametrize(("kind", "name"), PLUGINS)
+def test_parameters_that_reach_for_the_server_say_so_by_their_type(kind, name):
+    cls, hints = fields_of(kind, name)
+    for field, hint in hints.items():
+        if field in OUTWARD:
+            assert on_server(hint), (
+                f"{name}({field}=…): use ServerPath, ServerUrl, ServerCommand or ServerEnv"
+            )
+        elif is_open_to_clients(cls) and "str" in repr(hint) and not on_server(hint):
+            assert field in REVIEWED, f"{name}({field}=…): may a client say this?"
+
+
+@pytest.mark.parametrize(("kind", "name"), PLUGINS)
+def test_an_open_plugin_has_no_closed_one_inside_by_default(kind, name):
+    cls, _ = fields_of(kind, name)
+    for f in dataclasses.fields(cls):
+        if is_open_to_clients(cls) and f.default_factory is not dataclasses.MISSING:
+            inner = f.default_factory()
+            assert not dataclasses.is_dataclass(inner) or is_open_to_clients(type(inner)), f.name
 
 
 def test_what_reaches_out_is_not_open():
-    for closed in (
-        "reward",
-        "hf_reward",
-        "comet_quality",
-        "recorded",
-        "oracle",
-        "noisy_oracle",
-        "embedding",
-        "comet",
-    ):
-        assert not any(closed in names for names in OPEN.values())
+    closed = {
+        "scorers": ["reward", "hf_reward", "hf_prm", "comet_quality", "recorded", "oracle", "noisy_oracle"],
+        "utilities": ["embedding", "comet"],
+        "samplers": ["mixture"],
+        "engines": registry.names("engines"),
+        "tasks": registry.names("tasks"),
+    }
+    for kind, names in closed.items():
+        assert not [n for n in names if is_open_to_clients(registry.load(kind, n))]
+
+
+def test_a_subclass_of_an_open_plugin_is_closed():
+    class Further(First):
+        pass
+
+    assert is_open_to_clients(First)
+    assert not is_open_to_clients(Further)
 
 
 @pytest.mark.parametrize(
@@ -86,8 +121,3 @@ def test_a_spec_that_reaches_further_is_refused_in_one_line(spec):
 )
 def test_specs_of_open_plugins_pass(spec):
     assert open_strategy(spec, max_n=64) == registry.parse("strategies", spec)
-
-
-def test_open_names_exist():
-    for kind, names in OPEN.items():
-        assert names <= set(registry.names(kind))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from nbest.engines.layers.circuit import Circuit, State
 from nbest.engines.layers.layer import Layer
@@ -26,6 +26,8 @@ class Breaker(Layer):
     faults are 5xx, time-outs, broken replies and nobody answering; a refused request or 429 is none.
     Raises `UnavailableError`, which says when it will be tried again. Around `retry`, not inside.
     """
+
+    is_open_to_clients: ClassVar[bool] = False
 
     failures: int = 5
     cool_down_s: float = 1.0

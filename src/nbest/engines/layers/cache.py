@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, takewhile
+from typing import ClassVar
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -17,7 +18,7 @@ from nbest.engines.layers.layer import Layer
 from nbest.engines.openai.request import own_fields
 from nbest.engines.prefix import PrefixStripper
 from nbest.errors import EngineError, InputError, UnreachableError
-from nbest.protocols import Capabilities, OnDelta
+from nbest.protocols import Capabilities, OnDelta, ServerPath
 from nbest.types import Completion, Request
 
 log = logging.getLogger("nbest.engines.cache")
@@ -45,7 +46,9 @@ class Cache(Layer):
     Raises `InputError` where the file is not a cache.
     """
 
-    path: str
+    is_open_to_clients: ClassVar[bool] = False
+
+    path: ServerPath
     """SQLite file; made where it is missing."""
     _live: _Live = field(init=False, repr=False, compare=False)
 

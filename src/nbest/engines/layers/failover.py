@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from nbest.engines.layers.circuit import Circuit, State
 from nbest.engines.layers.layer import EmittedGuard
@@ -24,6 +24,8 @@ class Failover:
     `EngineError` that holds every engine's, transient if any is. Capabilities are those of the engine
     that is asked first.
     """
+
+    is_open_to_clients: ClassVar[bool] = False
 
     engines: tuple[Engine, ...]
     cool_down_s: float = 30.0

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from math import ceil
+from typing import ClassVar
 
 from nbest.engines.layers.layer import Layer
 from nbest.errors import EngineError
@@ -34,6 +35,8 @@ class Hedge(Layer):
 
     It pays where calls are slow by chance: several replicas behind one address, or a server that stalls.
     """
+
+    is_open_to_clients: ClassVar[bool] = False
 
     after_s: float | None = None
     percentile: float = 95.0

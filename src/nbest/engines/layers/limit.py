@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from math import inf
+from typing import ClassVar
 
 from nbest.engines.layers.layer import Layer
 from nbest.protocols import OnDelta
@@ -25,6 +26,8 @@ class Limit(Layer):
     the prompt, by a guess (a token for 3 bytes). One that is larger than a limit waits until it is alone,
     and nothing overtakes it.
     """
+
+    is_open_to_clients: ClassVar[bool] = False
 
     max_in_flight: int = 256
     """Sequences, not calls."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from nbest.deadline import seconds_left
 from nbest.engines.layers.layer import EmittedGuard, Layer
@@ -28,6 +28,8 @@ class Retry(Layer):
     text was heard already. A server that is not there at all when it is first asked what it can do is
     reported at once.
     """
+
+    is_open_to_clients: ClassVar[bool] = False
 
     attempts: int = 4
     """Tries in all, the first included."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -19,7 +19,7 @@ from nbest.engines.llamacpp.logprobs import FIELDS, Drawn, drawn_logprobs, text_
 from nbest.engines.llamacpp.params import client_fields
 from nbest.engines.llamacpp.runtime import LlamaServer, ServerConfig, is_small
 from nbest.errors import EngineError
-from nbest.protocols import Capabilities, OnDelta
+from nbest.protocols import Capabilities, OnDelta, ServerPath
 from nbest.types import Completion, Logprobs, Message, Prompt, Request, SamplingParams
 
 NUM_CONTEXT_DEFAULT = 4096
@@ -37,7 +37,9 @@ class LlamaCpp:
     Raises `InputError` at first use where `model` is missing or no GGUF.
     """
 
-    model: str | None = None
+    is_open_to_clients: ClassVar[bool] = False
+
+    model: ServerPath | None = None
     """Path of a GGUF file; None is the tiny model that is packaged with nbest."""
     slots: int = 16
     """Sequences that are drawn at once, over all prompts; also the largest `n` of one call."""

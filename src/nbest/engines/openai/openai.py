@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
+from typing import ClassVar
 
 import msgspec
 
@@ -24,7 +25,7 @@ from nbest.engines.openai.stream import Chunks
 from nbest.engines.prefix import PrefixStripper
 from nbest.errors import CapabilityError, EngineError
 from nbest.http_client import HttpClient
-from nbest.protocols import Capabilities, OnDelta
+from nbest.protocols import Capabilities, OnDelta, ServerEnv, ServerUrl
 from nbest.types import Completion, Json, Logprobs, Prompt, Request, SamplingParams, replace
 
 
@@ -37,11 +38,13 @@ class OpenAI:
     An instance belongs to one event loop at a time; `aclose` it before another loop uses it.
     """
 
-    url: str
+    is_open_to_clients: ClassVar[bool] = False
+
+    url: ServerUrl
     """Base of the API, such as http://localhost:8000/v1; a bare host gets /v1."""
     model: str | None = None
     """None: the one model that the server serves."""
-    key_env: str | None = None
+    key_env: ServerEnv | None = None
     """Environment variable with the API key. None: OPENAI_API_KEY, for OpenAI's own host and the one in
     OPENAI_BASE_URL only: a key goes nowhere that it was not meant for."""
     timeout_s: float = 600.0
