@@ -194,7 +194,7 @@ async def test_over_http(reward_server):
 async def test_the_shipped_worker_serves_http(unused_tcp_port):
     from importlib.resources import files
 
-    script = files("nbest.workers").joinpath("comet_worker.py")
+    script = files("nbest.scoring").joinpath("comet_worker.py")
     process = await asyncio.create_subprocess_exec(
         sys.executable, str(script), "--port", str(unused_tcp_port), stderr=asyncio.subprocess.DEVNULL
     )

@@ -21,7 +21,7 @@ class Listener:
     def on_completions(self, *_):
         pass
 
-    def failed(self, *_):
+    def on_error(self, *_):
         pass
 
     def on_delta(self, text):

@@ -192,7 +192,7 @@ def test_the_key_nbest():
         ({"nbest": {"n": 0}}, "nbest.n", "nbest.n must be at least 1"),
         ({"nbest": {"deadline": 0}}, "nbest.deadline", "nbest.deadline must be above 0"),
         ({"nbest": {"language": "Thai"}}, "nbest.language", "did you mean 'th'"),
-        ({"nbest": {"language": ""}}, "nbest.language", "nbest.text.language '' is no language code"),
+        ({"nbest": {"language": ""}}, "nbest.language", "nbest.language '' is no language code"),
         ({"nbest": {"language": "x" * 10**6}}, "nbest.language", "ISO 639-1"),
         ({"nbest": {"strategy": ""}}, "nbest.strategy", "nbest.strategy is empty"),
         ({"nbest": {"samples": 3}}, "nbest.samples", "there are strategy, n, deadline"),
