@@ -117,7 +117,7 @@ class Say:
             usage=Usage(prompt=9, completion=9, calls=2),
             nbest={"strategy": "parallel", "stopped": "done", "seconds": 1.25, "notes": [], **nbest},
         )
-        await self.raw(self._writer.finish(reply, already=self._text))
+        await self.raw(self._writer.finish(reply, emitted=self._text))
 
     async def error(self, message):
         await self.raw(self._writer.error(message))

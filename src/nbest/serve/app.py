@@ -16,7 +16,7 @@ from uuid import uuid4
 import msgspec
 from aiohttp import web
 
-from nbest.serve.api.gateway_request import BadRequestError, short
+from nbest.serve.api.bad_request import BadRequestError, shortened
 from nbest.serve.api.routes import APIS, Api
 from nbest.serve.api_errors import ApiError
 from nbest.serve.gateway import Gateway, unlayered
@@ -117,7 +117,9 @@ class Service:
             return refusal(e)
         except web.HTTPNotFound:
             hint = ": base URLs end in /v1" if f"/v1{request.path}" in APIS else ""
-            return refusal(ApiError(404, f"there is nothing at {request.method} {short(request.path)}{hint}"))
+            return refusal(
+                ApiError(404, f"there is nothing at {request.method} {shortened(request.path)}{hint}")
+            )
         except web.HTTPMethodNotAllowed as e:
             response = refusal(ApiError(405, f"{request.path} takes {', '.join(e.allowed_methods)}"))
             response.headers["Allow"] = e.headers["Allow"]
@@ -134,7 +136,7 @@ class Service:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         api = APIS[request.path]
-        visit = RequestContext(id=f"{api.prefix}{uuid4().hex}", endpoint=request.path)
+        visit = RequestContext(id=f"{api.id_prefix}{uuid4().hex}", endpoint=request.path)
         started = time.monotonic()
         if self._tracing:
             visit.span = self._tracing.start(
@@ -280,7 +282,7 @@ class Service:
             return json_response({"object": "list", "data": rows})
         if found := next((r for r in rows if r["id"] == name), None):
             return json_response(found)
-        raise ApiError(404, f"the model {short(name)!r} is not served", code="model_not_found")
+        raise ApiError(404, f"the model {shortened(name)!r} is not served", code="model_not_found")
 
     async def _health(self, request: web.Request) -> web.Response:
         return json_response({"status": "ok"})

@@ -19,7 +19,8 @@ from nbest.engines.openai.openai import OpenAI
 from nbest.errors import EngineError, NbestError
 from nbest.protocols import Engine, Strategy
 from nbest.run import answer
-from nbest.serve.api.gateway_request import GatewayRequest, short
+from nbest.serve.api.bad_request import shortened
+from nbest.serve.api.gateway_request import GatewayRequest
 from nbest.serve.api.reply import Reply
 from nbest.serve.api_errors import ApiError, of_outcome
 from nbest.serve.jobs import Job, reply_of
@@ -205,7 +206,7 @@ class Gateway:
         if not at and unknown in self.presets:
             model, spec = self.models[0], unknown
         elif not model:
-            model = short(unknown)
+            model = shortened(unknown)
             near = nearest(model, [*self.models, *self.presets])
             hint = f"; did you mean {near!r}?" if near else ":"
             raise ApiError(
@@ -224,7 +225,7 @@ class Gateway:
         if not self.settings.serve.strategies_by_clients:
             known = ", ".join(self.presets) or "none"
             raise ApiError(
-                400, f"strategy {short(spec)!r} is no preset; this server has: {known}", param="strategy"
+                400, f"strategy {shortened(spec)!r} is no preset; this server has: {known}", param="strategy"
             )
         try:
             strategy = open_strategy(spec, max_n=self.settings.serve.max_n)

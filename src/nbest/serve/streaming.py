@@ -64,7 +64,7 @@ class Stream:
             await self._send(self._writer.start())
             await self._follow(first)
             outcome = await task
-            await self._send(self._writer.finish(reply_of(outcome), already="".join(self._said)))
+            await self._send(self._writer.finish(reply_of(outcome), emitted="".join(self._said)))
         except ApiError as e:
             if self._response.prepared:
                 await self._send(self._writer.error(str(e), e.kind, e.code))
@@ -116,9 +116,9 @@ class Stream:
             self._said.append(what)
             return self._writer.text(what)
         if isinstance(what, ToolCallDelta):
-            return self._writer.call(what)
+            return self._writer.tool_call(what)
         if isinstance(what, ReasoningDelta):
-            return self._writer.thought(what.text)
+            return self._writer.reasoning(what.text)
         match self._progress:
             case "events":
                 return self._writer.event(what)

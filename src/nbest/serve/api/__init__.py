@@ -1,1 +1,1 @@
-"""The three OpenAI APIs that clients speak: requests, replies, streams."""
+"""OpenAI's three APIs, as clients of the gateway use them: requests, replies, streams."""

@@ -1,4 +1,4 @@
-"""Bodies of POST /chat/completions and of its elder, POST /completions."""
+"""Bodies of POST /v1/chat/completions."""
 
 from __future__ import annotations
 
@@ -6,8 +6,19 @@ from collections.abc import Sequence
 
 import msgspec
 
-from nbest.serve.api import gateway_request
-from nbest.serve.api.gateway_request import OWN, CommonFields, FormatType, GatewayRequest, refused
+from nbest.serve.api.bad_request import invalid
+from nbest.serve.api.common_fields import (
+    OWN,
+    CommonFields,
+    FormatType,
+    convert,
+    decode,
+    message_of_parts,
+    model_name,
+    nbest_options,
+    overrides,
+)
+from nbest.serve.api.gateway_request import GatewayRequest
 from nbest.types import Json, Message, replace
 
 
@@ -23,14 +34,14 @@ class _Tool(msgspec.Struct):
     function: _Function | None = None
 
 
-class _Called(msgspec.Struct):
+class _CalledFunction(msgspec.Struct):
     name: str
     arguments: str
 
 
 class _Call(msgspec.Struct):
     id: str
-    function: _Called
+    function: _CalledFunction
 
 
 class _Turn(msgspec.Struct):
@@ -53,7 +64,9 @@ class _Format(msgspec.Struct):
     json_schema: _Schema | None = None
 
 
-class _StreamOptions(msgspec.Struct):
+class StreamOptions(msgspec.Struct):
+    """The key `stream_options` of both completions APIs."""
+
     include_usage: bool | None = None
 
 
@@ -63,7 +76,7 @@ class _Chat(CommonFields, kw_only=True):
     max_completion_tokens: int | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = None
-    stream_options: _StreamOptions | None = None
+    stream_options: StreamOptions | None = None
     tools: list[_Tool] | None = None
     tool_choice: str | dict[str, Json] | None = None
     parallel_tool_calls: bool | None = None
@@ -71,15 +84,6 @@ class _Chat(CommonFields, kw_only=True):
     reasoning_effort: str | None = None
     modalities: list[str] | None = None
     user: str | None = None
-
-
-class _Completion(CommonFields, kw_only=True):
-    prompt: str | list[Json]
-    max_tokens: int | None = None
-    logprobs: int | None = None
-    echo: bool | None = None
-    suffix: str | None = None
-    stream_options: _StreamOptions | None = None
 
 
 _OWN_CHAT = OWN | {
@@ -91,120 +95,115 @@ _OWN_CHAT = OWN | {
     "stream_options",
     "modalities",
 }
-_OWN_COMPLETION = OWN | frozenset(_Completion.__struct_fields__) - frozenset(CommonFields.__struct_fields__)
-_TOOL_KEYS = {"tools", "tool_choice", "parallel_tool_calls"}
-_PARTS = {"text", "image_url", "input_audio", "file", "refusal"}
-"""Parts that hold what they are under a key of the same name; others go to the engine unread."""
+_TOOL_KEYS = ("tools", "tool_choice", "parallel_tool_calls")
+_PART_TYPES: dict[str, tuple[type, ...]] = {
+    "text": (str,),
+    "refusal": (str,),
+    "image_url": (str, dict),
+    "input_audio": (str, dict),
+    "file": (str, dict),
+}
+"""Parts whose content stands under a key of the part's own name, and its types; other parts are not read."""
 
 
 def read_chat(raw: bytes) -> GatewayRequest:
     """A chat request. Raises `BadRequestError` with the place of the first thing that does not fit."""
-    said = gateway_request.decode(raw)
+    body = decode(raw)
     for key in ("functions", "function_call"):
-        if key in said:
-            raise refused(key, "is no longer understood: use tools and tool_choice")
-    read = gateway_request.fit(said, _Chat)
-    if not read.messages:
-        raise refused("messages", "is empty: send at least one")
-    if "audio" in said or set(read.modalities or ()) - {"text"}:
-        raise refused("modalities", "must be text: answers cannot be chosen by their sound")
-    if read.top_logprobs and not read.logprobs:
-        raise refused("top_logprobs", "needs logprobs to be true")
-    limit = read.max_completion_tokens if read.max_completion_tokens is not None else read.max_tokens
-    body = {k: v for k, v in said.items() if k not in _OWN_CHAT}
-    _check_format(read)
-    _check_tools(read, body)
+        if key in body:
+            raise invalid(key, "is no longer understood: use tools and tool_choice")
+
+    fields = convert(body, _Chat)
+    if not fields.messages:
+        raise invalid("messages", "is empty: send at least one")
+    if "audio" in body or set(fields.modalities or ()) - {"text"}:
+        raise invalid("modalities", "must be text: answers cannot be chosen by their sound")
+    if fields.top_logprobs and not fields.logprobs:
+        raise invalid("top_logprobs", "needs logprobs to be true")
+
+    passed_on = {k: v for k, v in body.items() if k not in _OWN_CHAT}
+    _check_format(fields)
+    _check_tools(fields, passed_on)
     return GatewayRequest(
-        model=gateway_request.model(read),
-        messages=tuple(
-            _message(turn, found, f"messages[{i}]")
-            for i, (turn, found) in enumerate(zip(said["messages"], read.messages, strict=True))
+        model=model_name(fields),
+        messages=_messages(body["messages"], fields.messages),
+        overrides=overrides(
+            fields,
+            max_tokens=_max_tokens(fields),
+            logprobs=(fields.top_logprobs or 0) if fields.logprobs else None,
+            body=passed_on,
         ),
-        overrides=gateway_request.overrides(
-            read,
-            max_tokens=limit,
-            logprobs=(read.top_logprobs or 0) if read.logprobs else None,
-            body=body,
-        ),
-        n=read.n or 1,
-        seed=read.seed,
-        stream=bool(read.stream),
-        include_usage=bool(read.stream_options and read.stream_options.include_usage),
-        nbest=gateway_request.nbest(said, read),
+        n=fields.n or 1,
+        seed=fields.seed,
+        stream=bool(fields.stream),
+        include_usage=wants_usage(fields.stream_options),
+        nbest=nbest_options(body, fields),
     )
 
 
-def read_completion(raw: bytes) -> GatewayRequest:
-    """A legacy completion: one prompt of text, which becomes a user turn. Raises `BadRequestError`."""
-    said = gateway_request.decode(raw)
-    read = gateway_request.fit(said, _Completion)
-    prompts = [read.prompt] if isinstance(read.prompt, str) else read.prompt
-    if any(isinstance(p, (int, list)) for p in prompts):
-        raise refused("prompt", "holds token ids: send text")
-    if len(prompts) != 1 or not isinstance(prompts[0], str):
-        raise refused("prompt", f"must be one text, got {len(prompts)}: send one request for each")
-    if read.echo:
-        raise refused("echo", "is not supported: the prompt is not given back")
-    if read.suffix:
-        raise refused("suffix", "is not supported: answers are not inserted into texts")
-    return GatewayRequest(
-        model=gateway_request.model(read),
-        messages=(Message(role="user", content=prompts[0]),),
-        overrides=gateway_request.overrides(
-            read,
-            max_tokens=read.max_tokens,
-            logprobs=read.logprobs,
-            body={k: v for k, v in said.items() if k not in _OWN_COMPLETION},
-        ),
-        n=read.n or 1,
-        seed=read.seed,
-        stream=bool(read.stream),
-        include_usage=bool(read.stream_options and read.stream_options.include_usage),
-        nbest=gateway_request.nbest(said, read),
-    )
+def wants_usage(options: StreamOptions | None) -> bool:
+    """Whether a stream shall end with the usage."""
+    return options is not None and bool(options.include_usage)
 
 
-def _message(turn: dict[str, Json], read: _Turn, at: str) -> Message:
-    if not read.role:
-        raise refused(f"{at}.role", "is empty: say system, developer, user, assistant or tool")
-    if read.role == "user" and read.content in (None, []):
-        raise refused(f"{at}.content", "is missing: a user says a text, or a list of parts")
-    fields = {k: v for k, v in turn.items() if k not in {"role", "content"} and v is not None}
-    if not isinstance(read.content, list):
-        return Message(role=read.role, content=read.content or "", fields=fields)
-    for i, part in enumerate(read.content):
+def drop_unused_tool_keys(tools: Sequence[Json] | None, choice: Json, body: dict[str, Json]) -> None:
+    """Removes what `body` holds about tools where there are none; some servers refuse it.
+
+    Raises `BadRequestError` where `choice` demands a call all the same.
+    """
+    if tools:
+        return
+    if choice not in (None, "none", "auto"):
+        raise invalid("tool_choice", "asks for a tool, but tools is empty")
+    for key in _TOOL_KEYS:
+        body.pop(key, None)
+
+
+def _max_tokens(fields: _Chat) -> int | None:
+    if fields.max_completion_tokens is not None:
+        return fields.max_completion_tokens
+    return fields.max_tokens
+
+
+def _messages(bodies: Sequence[dict[str, Json]], turns: Sequence[_Turn]) -> tuple[Message, ...]:
+    pairs = zip(bodies, turns, strict=True)
+    return tuple(_message(body, turn, f"messages[{i}]") for i, (body, turn) in enumerate(pairs))
+
+
+def _message(body: dict[str, Json], turn: _Turn, at: str) -> Message:
+    if not turn.role:
+        raise invalid(f"{at}.role", "is empty: say system, developer, user, assistant or tool")
+    if turn.role == "user" and turn.content in (None, []):
+        raise invalid(f"{at}.content", "is missing: it must be a text, or a list of parts")
+
+    others = {k: v for k, v in body.items() if k not in {"role", "content"}}
+    fields = {k: v for k, v in others.items() if v is not None}
+    if not isinstance(turn.content, list):
+        return Message(role=turn.role, content=turn.content or "", fields=fields)
+
+    for i, part in enumerate(turn.content):
         _check_part(part, f"{at}.content[{i}]")
-    return replace(gateway_request.of_parts(read.role, read.content), fields=fields)
+    return replace(message_of_parts(turn.role, turn.content), fields=fields)
 
 
 def _check_part(part: dict[str, Json], at: str) -> None:
     kind = part.get("type")
     if not isinstance(kind, str):
-        raise refused(f"{at}.type", "must be a string such as text, image_url, input_audio or file")
-    if kind in _PARTS and not isinstance(part.get(kind), str if kind in {"text", "refusal"} else (str, dict)):
-        raise refused(f"{at}.{kind}", "is missing, or not of the type that this part has")
+        raise invalid(f"{at}.type", "must be a string such as text, image_url, input_audio or file")
+    if kind in _PART_TYPES and not isinstance(part.get(kind), _PART_TYPES[kind]):
+        raise invalid(f"{at}.{kind}", "is missing, or not of the type that this part has")
 
 
-def _check_format(read: _Chat) -> None:
-    wanted = read.response_format
+def _check_format(fields: _Chat) -> None:
+    wanted = fields.response_format
     if wanted and wanted.type == "json_schema" and not wanted.json_schema:
-        raise refused("response_format.json_schema", "is missing")
+        raise invalid("response_format.json_schema", "is missing")
 
 
-def _check_tools(read: _Chat, body: dict[str, Json]) -> None:
-    for i, tool in enumerate(read.tools or ()):
+def _check_tools(fields: _Chat, body: dict[str, Json]) -> None:
+    for i, tool in enumerate(fields.tools or ()):
         if tool.type != "function":
-            raise refused(f"tools[{i}].type", f"must be function, got {tool.type!r}")
+            raise invalid(f"tools[{i}].type", f"must be function, got {tool.type!r}")
         if not tool.function:
-            raise refused(f"tools[{i}].function", "is missing")
-    check_choice(read.tools, read.tool_choice, body)
-
-
-def check_choice(tools: Sequence[Json] | None, choice: Json, body: dict[str, Json]) -> None:
-    """Without tools, what is said about them goes from the body, unless it asks for one."""
-    if tools:
-        return
-    if choice not in (None, "none", "auto"):
-        raise refused("tool_choice", "asks for a tool, but tools is empty")
-    for key in _TOOL_KEYS:
-        body.pop(key, None)
+            raise invalid(f"tools[{i}].function", "is missing")
+    drop_unused_tool_keys(fields.tools, fields.tool_choice, body)

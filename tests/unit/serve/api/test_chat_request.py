@@ -5,8 +5,10 @@ from hypothesis import strategies as st
 
 from nbest.engines.openai.request import chat_body, text_body
 from nbest.errors import InputError
-from nbest.serve.api.chat_request import read_chat, read_completion
-from nbest.serve.api.gateway_request import BadRequestError, GatewayRequest, NbestOptions
+from nbest.serve.api.bad_request import BadRequestError
+from nbest.serve.api.chat_request import read_chat
+from nbest.serve.api.completions_request import read_completion
+from nbest.serve.api.gateway_request import GatewayRequest, NbestOptions
 from nbest.serve.api.responses_request import read_responses
 from nbest.types import Budget, Message, Overrides, Prompt, Request, SamplingParams
 

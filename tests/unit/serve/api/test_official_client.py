@@ -3,18 +3,23 @@
 import msgspec
 import pytest
 
-from nbest.serve.api.chat_request import read_chat, read_completion
-from nbest.serve.api.chat_stream import ChatWriter, CompletionWriter
-from nbest.serve.api.gateway_request import BadRequestError
-from nbest.serve.api.reply import Choice, Reply, chat_reply, completion_reply, error_reply, models_reply
+from nbest.serve.api.bad_request import BadRequestError
+from nbest.serve.api.chat_reply import chat_reply
+from nbest.serve.api.chat_request import read_chat
+from nbest.serve.api.chat_stream import ChatWriter
+from nbest.serve.api.completions_reply import completion_reply
+from nbest.serve.api.completions_request import read_completion
+from nbest.serve.api.completions_stream import CompletionWriter
+from nbest.serve.api.reply import Choice, Reply, error_reply
+from nbest.serve.api.responses_reply import responses_reply
 from nbest.serve.api.responses_request import read_responses
-from nbest.serve.api.responses_stream import ResponsesWriter, responses_reply
+from nbest.serve.api.responses_stream import ResponsesWriter
 from nbest.types import Logprobs, ToolCall, Usage
 
 openai = pytest.importorskip("openai")
 
 import httpx2  # noqa: E402 - the client's own transport
-from openai.types import Completion, Model  # noqa: E402
+from openai.types import Completion  # noqa: E402
 from openai.types.chat import ChatCompletion, ChatCompletionChunk  # noqa: E402
 from openai.types.responses import Response, ResponseStreamEvent  # noqa: E402
 from pydantic import TypeAdapter  # noqa: E402
@@ -93,7 +98,7 @@ class Gateway(openai.OpenAI):
         raw = w.start() + w.keep_alive("1/2") + w.event({"arrived": 1}) + w.show_progress("١/٢")
         already = made.choices[0].text[:1]
         raw += w.text(already)
-        raw += w.error(self.fails) if self.fails else w.finish(made, already=already)
+        raw += w.error(self.fails) if self.fails else w.finish(made, emitted=already)
         return httpx2.Response(200, content=raw, headers={"content-type": "text/event-stream"})
 
 
@@ -127,15 +132,10 @@ def test_every_chunk_and_event_is_what_the_types_say(choice, progress):
     ):
         made = Reply(id="resp_7", model="m", created=7, choices=(choice,), usage=USAGE)
         raw = writer.start() + writer.show_progress("…") + writer.text(choice.text[:1])
-        for event in data(raw + writer.finish(made, already=choice.text[:1])):
+        for event in data(raw + writer.finish(made, emitted=choice.text[:1])):
             assert check(event).model_dump(exclude_unset=True, by_alias=True) == event
     failing = ResponsesWriter(**said)
     assert [EVENT.validate_python(e).type for e in data(failing.error("x"))] == ["error", "response.failed"]
-
-
-def test_models():
-    rows = models_reply(["m", "m@best_of_n(n=8)"], created=1)["data"]
-    assert [Model.model_validate(r).id for r in rows] == ["m", "m@best_of_n(n=8)"]
 
 
 @each_choice

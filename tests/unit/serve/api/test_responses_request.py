@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from nbest.serve.api.gateway_request import BadRequestError
+from nbest.serve.api.bad_request import BadRequestError
 from nbest.serve.api.responses_request import read_responses
 from nbest.types import Message, Overrides
 
@@ -179,7 +179,7 @@ def test_formats_without_a_schema(found):
         ({"prompt": {"id": "p"}}, "prompt", "nothing is stored"),
         ({"background": True}, "background", "wait for the answer, or stream it"),
         ({"n": 2}, "n", "must be 1"),
-        ({"tools": [{"type": "web_search"}]}, "tools[0].type", "'web_search' is a tool of OpenAI's servers"),
+        ({"tools": [{"type": "web_search"}]}, "tools[0].type", "'web_search' runs on OpenAI's servers"),
         ({"tools": [{"type": "function"}]}, "tools[0].name", "missing"),
         ({"tools": [TOOL], "tool_choice": {"type": "mcp"}}, "tool_choice", "must be auto"),
         ({"tool_choice": "required"}, "tool_choice", "tools is empty"),

@@ -1,9 +1,11 @@
 import msgspec
 import pytest
 
-from nbest.serve.api.chat_stream import ChatWriter, CompletionWriter
+from nbest.serve.api.chat_stream import ChatWriter
+from nbest.serve.api.completions_stream import CompletionWriter
 from nbest.serve.api.reply import Choice, Reply
-from nbest.serve.api.responses_stream import ResponsesWriter, responses_reply
+from nbest.serve.api.responses_reply import responses_reply
+from nbest.serve.api.responses_stream import ResponsesWriter
 from nbest.types import ToolCall, ToolCallDelta, Usage
 
 WRITERS = [ChatWriter, CompletionWriter, ResponsesWriter]
@@ -25,7 +27,7 @@ def data(stream):
 
 def test_a_chat_says_who_speaks_then_what_then_why_it_ended():
     w = make(ChatWriter)
-    stream = w.start() + w.text("สวัส") + w.finish(reply(Choice(text="สวัสดี"), nbest={"n": 1}), already="สวัส")
+    stream = w.start() + w.text("สวัส") + w.finish(reply(Choice(text="สวัสดี"), nbest={"n": 1}), emitted="สวัส")
     *chunks, done = data(stream)
     assert [c["choices"][0]["delta"] for c in chunks] == [
         {"role": "assistant", "content": ""},
@@ -52,7 +54,7 @@ def test_usage_comes_last_and_only_where_it_was_asked_for(writer):
 def test_further_choices_follow_the_first_each_with_its_role():
     w = make(ChatWriter)
     chosen = (Choice(text="一"), Choice(text="二", finish="length"), Choice(text=""))
-    *chunks, _ = data(w.start() + w.text("一") + w.finish(reply(*chosen, nbest={"n": 3}), already="一"))
+    *chunks, _ = data(w.start() + w.text("一") + w.finish(reply(*chosen, nbest={"n": 3}), emitted="一"))
     said = [
         (c["choices"][0]["index"], c["choices"][0]["delta"], c["choices"][0]["finish_reason"]) for c in chunks
     ]
@@ -102,7 +104,7 @@ def added_up(chunks):
 def test_calls_that_were_sent_as_they_came_add_up(num_sent):
     calls = (ToolCall(id="c1", name="f", arguments='{"x":"ж"}'), ToolCall(id="c2", name="g", arguments="{}"))
     w = ChatWriter(id="c", model="m", created=1)
-    raw = b"".join(map(w.call, BEGUN[:num_sent]))
+    raw = b"".join(map(w.tool_call, BEGUN[:num_sent]))
     raw += w.finish(reply(Choice(text="", finish="tool_calls", tool_calls=calls)))
     assert added_up(data(raw)[:-1]) == [["c1", "f", '{"x":"ж"}'], ["c2", "g", "{}"]]
 
@@ -118,16 +120,16 @@ def test_calls_that_were_sent_as_they_came_add_up(num_sent):
 def test_other_calls_than_those_that_were_sent_are_an_error(calls):
     w = ChatWriter(id="c", model="m", created=1)
     for piece in BEGUN:
-        w.call(piece)
+        w.tool_call(piece)
     said = data(w.finish(reply(Choice(text="", finish="tool_calls", tool_calls=calls))))
-    assert "ask again" in said[0]["error"]["message"]
+    assert "send the request again" in said[0]["error"]["message"]
 
 
 @pytest.mark.parametrize("finish", ["length", "content_filter"])
 def test_a_text_whose_calls_were_cut_ends_as_cut(finish):
     w = ChatWriter(id="c", model="m", created=1)
-    raw = w.text("да") + w.call(BEGUN[0])
-    raw += w.finish(reply(Choice(text="да", finish=finish)), already="да")
+    raw = w.text("да") + w.tool_call(BEGUN[0])
+    raw += w.finish(reply(Choice(text="да", finish=finish)), emitted="да")
     assert data(raw)[-2]["choices"][0]["finish_reason"] == finish
 
 
@@ -158,15 +160,15 @@ def test_an_error_is_said_in_the_stream_and_ends_it(writer):
 def test_an_answer_that_begins_otherwise_than_what_was_sent_is_an_error(writer):
     w = make(writer)
     w.text("abc")
-    said = data(w.finish(reply(Choice(text="abd")), already="abc"))
+    said = data(w.finish(reply(Choice(text="abd")), emitted="abc"))
     error = said[0] if writer is ResponsesWriter else said[0]["error"]
-    assert "ask again" in error["message"]
+    assert "send the request again" in error["message"]
 
 
 @pytest.mark.parametrize("writer", WRITERS)
 def test_space_at_the_end_that_was_sent_too_much_is_forgiven(writer):
     w = make(writer)
-    raw = w.finish(reply(Choice(text="मान")), already="मान\n")
+    raw = w.finish(reply(Choice(text="मान")), emitted="मान\n")
     assert b"error" not in raw.replace(b'"error":null', b"")
 
 
@@ -181,7 +183,7 @@ ARGUMENTS = ["function_call_arguments.delta", "function_call_arguments.done", "o
 def test_the_events_of_a_response_come_in_openais_order():
     w = make(ResponsesWriter)
     final = reply(Choice(text="你好", finish="tool_calls", tool_calls=(CALL,)), nbest={"n": 1})
-    raw = w.start() + w.text("你") + w.finish(final, already="你")
+    raw = w.start() + w.text("你") + w.finish(final, emitted="你")
     begin = ["output_item.added", "content_part.added", "output_text.delta", "output_text.delta"]
     assert kinds(raw) == [
         ("created", None),
@@ -197,7 +199,7 @@ def test_the_events_of_a_response_come_in_openais_order():
 def test_thinking_is_an_item_before_the_answer():
     w = make(ResponsesWriter, progress="reasoning")
     raw = w.show_progress("1/2") + w.show_progress(" 2/2") + w.text("a") + w.show_progress("late")
-    raw += w.finish(reply(Choice(text="a")), already="a")
+    raw += w.finish(reply(Choice(text="a")), emitted="a")
     summary = ["part.added", "text.delta", "text.delta", "text.done", "part.done"]
     thinking = ["output_item.added", *(f"reasoning_summary_{s}" for s in summary), "output_item.done"]
     assert [k for k, at in kinds(raw) if at == 0] == thinking
@@ -225,22 +227,22 @@ def test_what_the_model_thought_comes_before_the_answer():
 
 def test_what_another_draw_thought_is_followed_by_what_the_chosen_one_did():
     w = make(ChatWriter)
-    raw = w.start() + w.thought("сбой") + w.finish(reply(Choice(text="4", reasoning="два")))
+    raw = w.start() + w.reasoning("сбой") + w.finish(reply(Choice(text="4", reasoning="два")))
     said = "".join(c["choices"][0]["delta"].get("reasoning_content", "") for c in data(raw)[:-1])
     assert said == "сбой\n\nдва"
     w = make(ResponsesWriter)
-    raw = w.start() + w.thought("сбой") + w.finish(reply(Choice(text="4", reasoning="два")))
+    raw = w.start() + w.reasoning("сбой") + w.finish(reply(Choice(text="4", reasoning="два")))
     assert data(raw)[-1]["response"]["output"][0]["content"][0]["text"] == "два"
     w = make(ResponsesWriter)
-    raw = w.start() + w.thought("сбой") + w.finish(reply(Choice(text="4")))
+    raw = w.start() + w.reasoning("сбой") + w.finish(reply(Choice(text="4")))
     item, message = data(raw)[-1]["response"]["output"]
     assert (item["content"][0]["text"], message["content"][0]["text"]) == ("", "4")
 
 
 def test_what_was_heard_while_the_model_thought_is_not_said_again():
     w = make(ChatWriter)
-    raw = w.start() + w.thought("дв") + w.thought("а") + w.text("4")
-    raw += w.finish(reply(Choice(text="4", reasoning="два")), already="4")
+    raw = w.start() + w.reasoning("дв") + w.reasoning("а") + w.text("4")
+    raw += w.finish(reply(Choice(text="4", reasoning="два")), emitted="4")
     assert [c["choices"][0]["delta"].get("reasoning_content") for c in data(raw)[:-1]] == [
         None, "дв", "а", None, None,
     ]  # fmt: skip
@@ -249,7 +251,7 @@ def test_what_was_heard_while_the_model_thought_is_not_said_again():
 @pytest.mark.parametrize("is_heard", [True, False])
 def test_thoughts_are_the_content_of_an_item_and_progress_its_summary(is_heard):
     w = make(ResponsesWriter, progress="reasoning")
-    raw = w.start() + w.show_progress("1/2") + (w.thought("ส") + w.thought("อง") if is_heard else b"")
+    raw = w.start() + w.show_progress("1/2") + (w.reasoning("ส") + w.reasoning("อง") if is_heard else b"")
     raw += w.finish(reply(Choice(text="4", reasoning="สอง")))
     item, message = data(raw)[-1]["response"]["output"]
     assert item["content"] == [{"type": "reasoning_text", "text": "สอง"}]
@@ -272,7 +274,7 @@ def test_a_response_of_calls_alone_has_no_message():
 def test_a_message_that_was_begun_stays_in_the_response():
     w = make(ResponsesWriter)
     raw = w.text("\n") + w.finish(
-        reply(Choice(text="", finish="tool_calls", tool_calls=(CALL,))), already="\n"
+        reply(Choice(text="", finish="tool_calls", tool_calls=(CALL,))), emitted="\n"
     )
     assert [o["type"] for o in data(raw)[-1]["response"]["output"]] == ["message", "function_call"]
     assert [at for k, at in kinds(raw) if k == "output_item.added"] == [0, 1]
