@@ -43,7 +43,8 @@ GOLD_MAY_BE_READ_IN = {
     "export",
     "arena",
     "run",
-    "scoring.oracle",
+    "scoring.gold_answer",
+    "scoring.reference_oracle",
     "session",
 }
 

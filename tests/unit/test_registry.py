@@ -2,8 +2,9 @@ import pytest
 
 from nbest import registry
 from nbest.errors import SpecError
-from nbest.sampling.draws import Hedged, Ladder
-from nbest.scoring.confidence import Logprob
+from nbest.sampling.hedged import Hedged
+from nbest.sampling.ladder import Ladder
+from nbest.scoring.logprob import Logprob
 from nbest.selection.best import Best
 
 

@@ -9,7 +9,8 @@ from nbest.context import Context
 from nbest.datasets import Pool
 from nbest.errors import InputError
 from nbest.protocols import Scorer
-from nbest.scoring.oracle import Oracle, ReferenceOracle
+from nbest.scoring.oracle import Oracle
+from nbest.scoring.reference_oracle import ReferenceOracle
 from nbest.types import Candidate, Json, Outcome
 
 CLUSTER = "cluster"

@@ -22,7 +22,8 @@ from nbest.evaluate.scores import cluster_of, pool_of, score_spec, scores_of
 from nbest.protocols import Scorer
 from nbest.records import read_manifest, read_outcomes
 from nbest.report import browse
-from nbest.scoring.oracle import Oracle, ReferenceOracle
+from nbest.scoring.oracle import Oracle
+from nbest.scoring.reference_oracle import ReferenceOracle
 from nbest.types import Outcome, Usage
 
 

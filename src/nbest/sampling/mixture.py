@@ -8,7 +8,7 @@ from random import Random
 from typing import ClassVar
 
 from nbest.protocols import Sampler
-from nbest.sampling.draws import Hedged
+from nbest.sampling.hedged import Hedged
 from nbest.sampling.spread import draws, merged, resized, size
 from nbest.types import Prompt, Request, replace
 

@@ -14,7 +14,7 @@ import msgspec
 
 from nbest.errors import InputError
 from nbest.protocols import Sampler, ServerPath
-from nbest.sampling.draws import Hedged
+from nbest.sampling.hedged import Hedged
 from nbest.sampling.spread import draws, merged, resized, size
 from nbest.sampling.turn_templates import PLACE, checked, wrapped
 from nbest.types import Prompt, Request, replace

@@ -14,7 +14,7 @@ from nbest.protocols import ServerPath
 from nbest.scoring.aggregate import Reduce, aggregate
 from nbest.scoring.endpoint import in_time
 from nbest.scoring.hf_model import Encoded, HfModel, classify, load
-from nbest.scoring.rewardwire import class_of, filled
+from nbest.scoring.reward_api import class_of, filled
 from nbest.scoring.step_texts import Split, note_half_steps, steps_of
 from nbest.types import Candidate, Prompt, Score
 

@@ -18,7 +18,7 @@ from nbest.judging.templates import (
 )
 from nbest.judging.verdicts import choice
 from nbest.protocols import ServerPath
-from nbest.scoring.nexttoken import has_alternatives, num_logprobs, share
+from nbest.scoring.next_token import has_alternatives, num_logprobs, share
 from nbest.types import Candidate, Completion, Prompt, SamplingParams, Score
 
 _BEST = 10

@@ -16,8 +16,7 @@ from nbest.scoring.aggregate import Reduce, aggregate
 from nbest.scoring.endpoint import Endpoint, before_deadline, count_call
 from nbest.scoring.merge import Merger
 from nbest.scoring.per_loop import per_loop
-from nbest.scoring.rewardbatch import NOT_THERE, ask_texts, readings_of
-from nbest.scoring.rewardwire import (
+from nbest.scoring.reward_api import (
     REPLIES,
     Api,
     Reading,
@@ -29,6 +28,7 @@ from nbest.scoring.rewardwire import (
     pair_body,
     text_body,
 )
+from nbest.scoring.reward_batch import NOT_THERE, ask_texts, readings_of
 from nbest.scoring.step_texts import Split, note_half_steps, steps_of
 from nbest.types import Candidate, Json, Prompt, Score
 

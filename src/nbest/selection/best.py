@@ -10,7 +10,7 @@ from nbest.context import Context
 from nbest.protocols import Scorer, Selector
 from nbest.registry import spec_of
 from nbest.scoring.judge import Judge
-from nbest.selection.baselines import First
+from nbest.selection.first import First
 from nbest.selection.pool import argmax, chosen, usable
 from nbest.types import Candidate, Prompt, Selection
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from nbest.context import Context
-from nbest.scoring.confidence import Logprob
+from nbest.scoring.logprob import Logprob
 from nbest.selection.best import Best
 from nbest.types import Candidate, Prompt, Selection
 

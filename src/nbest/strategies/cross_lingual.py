@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from nbest.context import Context
 from nbest.protocols import Sampler, Selector, ServerPath, logprobs_needed
-from nbest.sampling.draws import Hedged
+from nbest.sampling.hedged import Hedged
 from nbest.sampling.spread import resized, size
 from nbest.sampling.translated import asked_in, evidence, pivots_of
 from nbest.sampling.turn_templates import PLACE, template, with_turn

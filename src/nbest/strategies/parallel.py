@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from nbest.context import Context, was_cancelled
 from nbest.protocols import Sampler, Selector, logprobs_needed
-from nbest.sampling.draws import Hedged
+from nbest.sampling.hedged import Hedged
 from nbest.selection.mbr import Mbr
 from nbest.selection.pool import select
 from nbest.types import Prompt, Selection, replace

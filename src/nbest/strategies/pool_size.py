@@ -8,7 +8,8 @@ from typing import Any
 from nbest import registry
 from nbest.errors import InputError
 from nbest.protocols import Strategy
-from nbest.sampling.draws import Greedy, Hedged
+from nbest.sampling.greedy import Greedy
+from nbest.sampling.hedged import Hedged
 
 _HOLDERS = ("sampler", "search")
 """Fields of a strategy that may hold what decides the size of its pool."""

@@ -11,7 +11,7 @@ from nbest.context import Context
 from nbest.judging.fusion import fusion_request
 from nbest.judging.templates import TemplateLanguage
 from nbest.protocols import Sampler, Selector, ServerPath, logprobs_needed
-from nbest.sampling.draws import Iid
+from nbest.sampling.iid import Iid
 from nbest.selection.pool import select
 from nbest.selection.vote import Vote
 from nbest.text.calls import said

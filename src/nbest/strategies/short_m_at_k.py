@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from nbest.context import Context
 from nbest.protocols import Sampler
-from nbest.sampling.draws import Iid
+from nbest.sampling.iid import Iid
 from nbest.selection.pool import usable
 from nbest.selection.vote import Vote
 from nbest.types import Candidate, Prompt, Selection, replace

@@ -8,9 +8,10 @@ from nbest.context import Context
 from nbest.datasets import Item
 from nbest.engines.fake import Fake
 from nbest.errors import CapabilityError, SpecError
-from nbest.sampling.draws import Hedged, Iid
+from nbest.sampling.hedged import Hedged
+from nbest.sampling.iid import Iid
 from nbest.sampling.mixture import Mixture
-from nbest.selection.baselines import First
+from nbest.selection.first import First
 from nbest.session import Session
 from nbest.strategies.parallel import Parallel
 from nbest.types import Message, Prompt

@@ -4,7 +4,8 @@ import pytest
 
 from nbest import registry
 from nbest.errors import InputError, SpecError
-from nbest.sampling.draws import Hedged, Ladder
+from nbest.sampling.hedged import Hedged
+from nbest.sampling.ladder import Ladder
 from nbest.sampling.prompts import Prompts
 from nbest.sampling.translated import Translated
 from nbest.types import Message, Prompt

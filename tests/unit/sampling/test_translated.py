@@ -4,7 +4,9 @@ import pytest
 
 from nbest import registry
 from nbest.errors import InputError, SpecError
-from nbest.sampling.draws import Greedy, Hedged, Ladder
+from nbest.sampling.greedy import Greedy
+from nbest.sampling.hedged import Hedged
+from nbest.sampling.ladder import Ladder
 from nbest.sampling.translated import Translated
 from nbest.sampling.turn_templates import languages
 from nbest.types import Message, Prompt

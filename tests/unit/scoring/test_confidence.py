@@ -8,7 +8,8 @@ from nbest import registry
 from nbest.context import Context
 from nbest.errors import CapabilityError, SpecError
 from nbest.protocols import logprobs_needed
-from nbest.scoring.confidence import DeepConf, SelfCertainty
+from nbest.scoring.deep_conf import DeepConf
+from nbest.scoring.self_certainty import SelfCertainty
 from nbest.selection.best import Best
 from nbest.types import Candidate, Logprobs, Message, Prompt
 

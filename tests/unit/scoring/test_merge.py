@@ -9,7 +9,7 @@ from nbest.errors import EngineError
 from nbest.run import answer
 from nbest.scoring.merge import Merger
 from nbest.scoring.reward import Reward
-from nbest.scoring.rewardbatch import parts
+from nbest.scoring.reward_batch import parts
 from nbest.search.beam import Beam
 from nbest.strategies.tree import Tree
 from nbest.types import Budget, Message, Prompt

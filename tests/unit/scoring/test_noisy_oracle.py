@@ -8,7 +8,8 @@ import pytest
 from nbest import registry
 from nbest.context import Context
 from nbest.errors import CapabilityError, SpecError
-from nbest.scoring.oracle import NoisyOracle, Oracle
+from nbest.scoring.noisy_oracle import NoisyOracle
+from nbest.scoring.oracle import Oracle
 from nbest.types import Candidate, Message, Prompt, Score, replace
 
 PROMPT = Prompt(id="p", messages=(Message(role="user", content="٧ + ٥ = ؟"),), language="ar")

@@ -4,7 +4,7 @@ import pytest
 
 from nbest.context import Context
 from nbest.errors import CapabilityError
-from nbest.scoring.oracle import ReferenceOracle
+from nbest.scoring.reference_oracle import ReferenceOracle
 from nbest.types import Candidate, Message, Prompt
 from nbest.utilities.chrf import Chrf
 

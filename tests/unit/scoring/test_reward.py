@@ -13,7 +13,7 @@ from nbest.errors import (
     UnreachableError,
 )
 from nbest.scoring.reward import Reward
-from nbest.scoring.rewardwire import addresses, filled
+from nbest.scoring.reward_api import addresses, filled
 from nbest.types import Budget, Candidate, Message, Prompt
 
 PROMPT = Prompt(

@@ -9,7 +9,7 @@ from nbest.context import Context
 from nbest.engines.fake import Fake
 from nbest.errors import CapabilityError, EngineError, SpecError
 from nbest.protocols import Capabilities
-from nbest.scoring.oracle import OracleRollouts
+from nbest.scoring.oracle_rollouts import OracleRollouts
 from nbest.scoring.rollouts import Rollouts
 from nbest.types import Budget, Candidate, Completion, Usage
 

@@ -7,8 +7,8 @@ from nbest import registry
 from nbest.context import Context
 from nbest.engines.fake import Fake
 from nbest.errors import CapabilityError, EngineError, InputError, SpecError
-from nbest.selection.baselines import First
 from nbest.selection.chops import Chops
+from nbest.selection.first import First
 from nbest.selection.fuse import Fuse
 from nbest.types import Budget, Completion, Message, replace
 

@@ -8,7 +8,7 @@ from nbest.datasets import Pool
 from nbest.engines.fake import Fake
 from nbest.errors import EngineError
 from nbest.run import select
-from nbest.selection.baselines import First
+from nbest.selection.first import First
 from nbest.selection.fuse import Fuse
 from nbest.types import Budget, Completion, Message, replace
 

@@ -9,7 +9,7 @@ from nbest import registry
 from nbest.context import Context
 from nbest.engines.fake import Fake
 from nbest.errors import SpecError
-from nbest.selection.baselines import First
+from nbest.selection.first import First
 from nbest.selection.guard import Guard, is_refusal
 from nbest.types import Candidate, Message, Prompt
 

@@ -12,7 +12,7 @@ from nbest.errors import EngineError
 from nbest.judging.games import Game
 from nbest.judging.judge_calls import Reply
 from nbest.judging.verdicts import POINTS
-from nbest.selection.baselines import First
+from nbest.selection.first import First
 from nbest.selection.pairwise import JudgePairwise, bradley_terry, point_shares
 from nbest.selection.tournament import Tournament
 from nbest.types import Budget

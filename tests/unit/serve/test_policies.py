@@ -8,7 +8,7 @@ import pytest
 from nbest import registry
 from nbest.errors import InputError
 from nbest.protocols import is_open_to_clients, on_server
-from nbest.selection.baselines import First
+from nbest.selection.first import First
 from nbest.serve.policies import open_strategy
 
 REVIEWED = {

@@ -7,7 +7,7 @@ from nbest.context import Context
 from nbest.engines.fake import Fake
 from nbest.errors import CapabilityError, InputError, SpecError
 from nbest.run import answer
-from nbest.sampling.draws import Hedged
+from nbest.sampling.hedged import Hedged
 from nbest.selection.xmbr import Xmbr
 from nbest.strategies.cross_lingual import CrossLingual
 from nbest.types import Budget, Completion, Message, Prompt, Usage, replace

@@ -4,7 +4,8 @@ import pytest
 
 from nbest import registry
 from nbest.errors import InputError
-from nbest.sampling.draws import Greedy, Hedged
+from nbest.sampling.greedy import Greedy
+from nbest.sampling.hedged import Hedged
 from nbest.strategies.pool_size import pool_size, with_n
 
 

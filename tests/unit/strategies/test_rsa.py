@@ -7,8 +7,8 @@ from nbest import registry
 from nbest.engines.fake import Fake
 from nbest.errors import EngineError, SpecError
 from nbest.run import answer
-from nbest.sampling.draws import Iid
-from nbest.selection.baselines import First
+from nbest.sampling.iid import Iid
+from nbest.selection.first import First
 from nbest.strategies.rsa import Rsa
 from nbest.types import Budget, Completion, Usage
 

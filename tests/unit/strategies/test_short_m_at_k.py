@@ -7,7 +7,7 @@ from nbest import registry
 from nbest.errors import EngineError, SpecError
 from nbest.protocols import Capabilities
 from nbest.run import answer
-from nbest.sampling.draws import Iid
+from nbest.sampling.iid import Iid
 from nbest.strategies.short_m_at_k import ShortMAtK
 from nbest.types import Budget, Completion, Finish, Message, Prompt, Usage
 

@@ -11,14 +11,14 @@ from nbest.errors import CapabilityError, EngineError, EngineHttpError, EngineTi
 from nbest.protocols import Capabilities
 from nbest.report.dot import to_dot
 from nbest.run import answer
-from nbest.scoring.confidence import Logprob
+from nbest.scoring.logprob import Logprob
 from nbest.search.abmcts import Abmcts
 from nbest.search.beam import Beam
 from nbest.search.dora import Dora
 from nbest.search.dvts import Dvts
 from nbest.search.rebase import Rebase
-from nbest.selection.baselines import First
 from nbest.selection.best import Best
+from nbest.selection.first import First
 from nbest.strategies.tree import Tree
 from nbest.types import (
     Budget,

@@ -25,7 +25,7 @@ from nbest.errors import (
     UnreachableError,
 )
 from nbest.protocols import Capabilities
-from nbest.sampling.draws import Hedged
+from nbest.sampling.hedged import Hedged
 from nbest.types import (
     Budget,
     Completion,

@@ -19,8 +19,9 @@ from nbest.errors import (
     UnreachableError,
 )
 from nbest.http_client import retry_after
-from nbest.sampling.draws import Hedged, Iid
-from nbest.scoring.confidence import Logprob
+from nbest.sampling.hedged import Hedged
+from nbest.sampling.iid import Iid
+from nbest.scoring.logprob import Logprob
 from nbest.types import Completion, Message, Prompt, Request, SamplingParams
 from upstream import Upstream, error_reply
 

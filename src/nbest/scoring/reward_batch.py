@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from nbest.errors import REFUSED, EngineError, EngineHttpError, InputError
 from nbest.scoring.endpoint import Endpoint
-from nbest.scoring.rewardwire import REPLIES, Api, Reading, Reply, text_body
+from nbest.scoring.reward_api import REPLIES, Api, Reading, Reply, text_body
 from nbest.types import Json
 
 NOT_THERE = frozenset({404, 405, 501})

@@ -9,9 +9,9 @@ import pytest
 from nbest import registry
 from nbest.context import Context
 from nbest.errors import EngineError, InputError, MissingExtraError, SpecError
-from nbest.scoring.hf import HfReward
 from nbest.scoring.hf_model import HfModel, loaded
 from nbest.scoring.hf_prm import HfPrm
+from nbest.scoring.hf_reward import HfReward
 from nbest.types import Budget, Candidate, Message, Prompt
 
 PROMPT = Prompt(

@@ -1,4 +1,4 @@
-"""What every other selector is compared with."""
+"""Any candidate, without looking at it."""
 
 from __future__ import annotations
 
@@ -12,18 +12,11 @@ from nbest.types import Candidate, Prompt, Selection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class First:
-    """The first candidate: of a hedged pool, the greedy one."""
-
-    is_open_to_clients: ClassVar[bool] = True
-
-    async def __call__(self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context) -> Selection:
-        return chosen(usable(candidates)[0])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Random:
-    """Any candidate, each as likely as the others; of equal texts the first stands for all."""
+    """A baseline: any usable candidate, each as likely as the others; of equal texts the lowest id stands for all.
+
+    The choice depends on the run's seed and the prompt id.
+    """
 
     is_open_to_clients: ClassVar[bool] = True
 

@@ -12,7 +12,7 @@ from nbest.engines.openai.request import raw_text
 from nbest.protocols import ServerPath
 from nbest.scoring.endpoint import in_time
 from nbest.scoring.hf_model import Encoded, HfModel, classify, load
-from nbest.scoring.rewardwire import class_of, filled
+from nbest.scoring.reward_api import class_of, filled
 from nbest.types import Candidate, Prompt, Score
 
 

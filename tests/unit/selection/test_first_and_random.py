@@ -1,7 +1,8 @@
 from collections import Counter
 
 from nbest.context import Context
-from nbest.selection.baselines import First, Random
+from nbest.selection.first import First
+from nbest.selection.random import Random
 from nbest.types import Candidate, Message, Prompt
 
 PROMPT = Prompt(id="p", messages=(Message(role="user", content="?"),))
