@@ -1,5 +1,5 @@
-"""The verbs, all on one screen. A plug-in is a frozen keyword-only dataclass with `__call__`:
-its fields are its parameters, in specs, in TOML, on the command line and in records."""
+"""What plug-ins are, kind by kind. A plug-in is a frozen keyword-only dataclass with `__call__`: its fields
+are its parameters, in specs, in TOML, on the command line and in records. docs/plugins.md writes three."""
 
 from __future__ import annotations
 
@@ -134,6 +134,10 @@ class Scorer(Protocol):
 class Selector(Protocol):
     """Chooses from a pool. Ties go to the lowest id; failed candidates never win.
 
+    The order of the pool changes nothing. A selector that draws its choice by lot has a class attribute
+    `is_stochastic = True` and takes its randomness from `ctx.random("select")` alone, over the candidates by id: so
+    the same seed gives the same choice, in whatever order the pool comes.
+
     Raises `SelectionError` where no candidate is usable.
     """
 
@@ -150,6 +154,16 @@ class Utility(Protocol):
 
 class Search(Protocol):
     """A pure state machine over a tree of steps; it never sees a model (`search/machine.py`)."""
+
+    @property
+    def n(self) -> int:
+        """How many whole answers are wanted."""
+        ...
+
+    @property
+    def similarity(self) -> Utility | None:
+        """Compares the steps of a round with each other, for `Child.likeness`; None where the search has no use for it."""
+        ...
 
     def start(self, seed: int) -> State:
         """The state before anything was drawn: frozen and picklable."""

@@ -58,10 +58,9 @@ def score_spec(given: str | None, pool: Pool) -> str:
             f"prompt {pool.prompt.id!r} has no `answer` and no `reference`: name a recorded field or a scorer"
             f" with  --score{_fields_of(pool)}"
         )
-    name = given.partition("(")[0].partition(":")[0].strip()
-    if name in registry.TABLES["scorers"]:
+    if registry.names_plugin("scorers", given):
         return registry.spec_of(registry.parse("scorers", given))
-    if name in registry.TABLES["utilities"]:
+    if registry.names_plugin("utilities", given):
         return f"reference_oracle(utility={registry.spec_of(registry.parse('utilities', given))})"
     if any(given in c.meta for c in pool.candidates):
         return registry.spec_of(registry.load("scorers", "recorded")(field=given))

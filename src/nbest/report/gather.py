@@ -220,11 +220,9 @@ def _origin(path: Path) -> str:
 
 def _run(path: Path, outcome: Outcome, origin: str) -> Run:
     spec, sampler = outcome.strategy, ""
-    if (
-        spec.partition("(")[0] in registry.TABLES["selectors"]
-    ):  # chosen from a recorded pool: nothing was drawn
-        return Run(name=str(path), spec=spec, label=spec, sampler=origin)
     try:
+        if registry.names_plugin("selectors", spec):  # chosen from a recorded pool: nothing was drawn
+            return Run(name=str(path), spec=spec, label=spec, sampler=origin)
         strategy = registry.parse("strategies", spec)
         sampler = registry.spec_of(strategy.sampler)
         label = f"{sampler} → {registry.spec_of(strategy.selector)}"

@@ -27,7 +27,7 @@ class Dora(Rebase):
 
     is_open_to_clients: ClassVar[bool] = True
 
-    similarity: Utility = field(default_factory=Edit)
+    similarity: Utility = field(default_factory=Edit)  # pyright: ignore[reportIncompatibleMethodOverride]
     """Between the last steps of a round, 0–1."""
     spread: float = 0.01
     """T_s, in the unit of the likeness: steps that are unlike by much more are different directions."""

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Literal
 
+from nbest.protocols import Utility
 from nbest.types import Value, replace
 
 ROOT = 0
@@ -149,6 +150,11 @@ class Machine(ABC):
         for name in ("n", "rounds"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+    @property
+    def similarity(self) -> Utility | None:
+        """None: the method does not compare steps with each other."""
+        return None
 
     @property
     def most_rounds(self) -> int:

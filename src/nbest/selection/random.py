@@ -19,6 +19,7 @@ class Random:
     """
 
     is_open_to_clients: ClassVar[bool] = True
+    is_stochastic: ClassVar[bool] = True
 
     async def __call__(self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context) -> Selection:
         pool = usable(candidates)

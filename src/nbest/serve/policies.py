@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any, TypeGuard, cast, get_type_hints
+from typing import Any, TypeGuard, cast
 
 from nbest import registry
 from nbest.errors import InputError, SpecError
-from nbest.protocols import Strategy, is_open_to_clients, on_server
+from nbest.protocols import Strategy
 
 _MAX_SPEC = 1000
 
@@ -18,24 +18,21 @@ def open_strategy(spec: str, *, max_n: int) -> Strategy:
     if len(spec) > _MAX_SPEC:
         raise InputError(f"the strategy is longer than {_MAX_SPEC} characters")
     try:
-        strategy: Strategy = registry.parse("strategies", spec)
+        strategy: Strategy = registry.parse("strategies", spec, is_from_client=True)
     except (SpecError, RecursionError, MemoryError) as e:
         raise InputError(f"strategy: {e}") from None
     for plugin in _plugins(strategy):
-        cls = cast("type[Any]", type(plugin))
-        name = registry.name_of(cls)
-        if not is_open_to_clients(cls):
-            raise InputError(f"strategy: {name} is for presets only, which the server's configuration names")
-        hints = get_type_hints(cls, include_extras=True)
-        for f in dataclasses.fields(plugin):
-            value = getattr(plugin, f.name)
-            if value is not None and on_server(hints[f.name]):
-                raise InputError(f"strategy: {name}({f.name}=…) is for presets only")
-            if _is_count(value, f.name) and value > max_n and value != f.default:
-                raise InputError(
-                    f"strategy: {name}({f.name}={value}) is above this server's limit of {max_n}"
-                )
+        _check_counts(plugin, max_n)
     return strategy
+
+
+def _check_counts(plugin: Any, max_n: int) -> None:
+    """Raises `InputError` for a parameter that multiplies work beyond the server's limit."""
+    for f in dataclasses.fields(plugin):
+        value = getattr(plugin, f.name)
+        if _is_count(value, f.name) and value > max_n and value != f.default:
+            name = registry.name_of(cast("type[Any]", type(plugin)))
+            raise InputError(f"strategy: {name}({f.name}={value}) is above this server's limit of {max_n}")
 
 
 def _is_count(value: Any, field: str) -> TypeGuard[int]:

@@ -15,7 +15,7 @@ from typing import ClassVar
 from nbest.constraints import constraint_violation
 from nbest.context import Context
 from nbest.errors import CapabilityError, EngineError
-from nbest.protocols import Scorer, Search, Selector, Utility, logprobs_needed
+from nbest.protocols import Scorer, Search, Selector, logprobs_needed
 from nbest.sampling.step_draws import Boundary, Steps
 from nbest.scoring.aggregate import Reduce
 from nbest.search.beam import Beam
@@ -268,7 +268,7 @@ class _Climb:
         ctx, most = self._ctx, self._steps.max_tokens
         is_limited = ctx.samples_left is not None or ctx.tokens_left is not None
         done = [self._spent(c) for c in self._finished()]
-        n = (getattr(self._tree.search, "n", 1) if is_limited else 1) - len(done)
+        n = (self._tree.search.n if is_limited else 1) - len(done)
         if ctx.samples_left is not None:
             n = min(n, ctx.samples_left)
         if (left := ctx.tokens_left) is None or n < 1:
@@ -338,7 +338,7 @@ class _Climb:
 
     async def _likeness(self, texts: Sequence[str]) -> list[tuple[float, ...]]:
         """Rows for the search, where it has a use for them."""
-        similarity: Utility | None = getattr(self._tree.search, "similarity", None)
+        similarity = self._tree.search.similarity
         if similarity is None:
             return [()] * len(texts)
         try:

@@ -15,13 +15,19 @@ def items_of(prompts: str) -> list[Item]:
     Raises `InputError`, `SpecError`, `MissingExtraError`.
     """
     name = prompts.partition("(")[0].partition(":")[0].strip()
-    if prompts == "-" or not name.isidentifier() or Path(prompts).exists():
+    is_in_code = registry.code_name(prompts.partition("(")[0]) is not None
+    if prompts == "-" or Path(prompts).exists() or not (name.isidentifier() or is_in_code):
         return read_prompts(prompts)
-    try:
-        registry.load("tasks", name)
-    except SpecError as e:
-        raise InputError(f"{prompts}: no such file, and {e}") from None
+    if not is_in_code:
+        _check_name(prompts, name)
     items = [Item(*item) for item in registry.parse("tasks", prompts).items()]
     if not items:
         raise InputError(f"{prompts} holds no prompt")
     return items
+
+
+def _check_name(prompts: str, name: str) -> None:
+    try:
+        registry.load("tasks", name)
+    except SpecError as e:
+        raise InputError(f"{prompts}: no such file, and {e}") from None
