@@ -7,7 +7,7 @@ ROOT = Path(__file__).parents[2] / "src" / "nbest"
 LAYERS = [
     {"errors", "suggestions"},
     {"types"},
-    {"protocols"},
+    {"protocols", "worker_process"},
     {"accounting", "deadline", "text"},
     {"registry"},
     {"constraints", "records", "datasets", "http_client"},

@@ -14,9 +14,9 @@ from nbest.context import Context
 from nbest.errors import EngineProtocolError
 from nbest.protocols import ServerCommand, ServerPath, ServerUrl
 from nbest.scoring.endpoint import Endpoint, before_deadline, count_call, in_time
-from nbest.scoring.json_worker import Worker
 from nbest.scoring.per_loop import per_loop
 from nbest.types import Candidate, Prompt, Score
+from nbest.worker_process import WorkerProcess
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class CometAt:
     python: ServerCommand | None = None
     """Interpreter of an environment with `unbabel-comet`: the worker that ships is started in it."""
     command: ServerCommand | None = None
-    """Another worker: any command that speaks the protocol of nbest/scoring/comet_worker.py."""
+    """Another worker: any command that follows the protocol of nbest/scoring/comet_worker.py."""
     url: ServerUrl | None = None
     """A worker that serves HTTP (`comet_worker.py --port …`)."""
     model: ServerPath = ""
@@ -55,18 +55,31 @@ class CometAt:
             if len(scores) != len(rows):
                 raise EngineProtocolError(f"{self.url}: asked for {len(rows)} scores, got {len(scores)}")
         else:
-            command = self.command or shlex.join(
-                [
-                    str(self.python),
-                    str(files("nbest.scoring").joinpath("comet_worker.py")),
-                    "--model",
-                    self.model,
-                ]
-            )
-            worker = await per_loop(("worker", command), lambda: Worker(command))
-            scores = await before_deadline(worker.scores(rows, self.timeout_s), ctx, command)
+            scores = await self._ask_worker(rows, ctx)
         count_call(ctx)
         return scores
+
+    async def _ask_worker(self, rows: Sequence[Mapping[str, str]], ctx: Context) -> list[float]:
+        worker = await per_loop(
+            ("worker", self._command, self.timeout_s),
+            lambda: WorkerProcess(self._command, start_timeout_s=self.timeout_s),
+        )
+        call = worker.call_async({"rows": list(rows)}, timeout_s=self.timeout_s)
+        reply = await before_deadline(call, ctx, str(worker))
+        try:
+            scores = msgspec.convert(reply, _Scores).scores
+        except msgspec.ValidationError as e:
+            raise EngineProtocolError(f"{worker}: no such reply as was asked for: {e}") from None
+        if len(scores) != len(rows):
+            raise EngineProtocolError(f"{worker}: asked for {len(rows)} scores, got {len(scores)}")
+        return scores
+
+    @property
+    def _command(self) -> tuple[str, ...]:
+        if self.command is not None:
+            return tuple(shlex.split(self.command))
+        script = str(files("nbest.scoring").joinpath("comet_worker.py"))
+        return (str(self.python), script, "--model", self.model)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,8 @@
-"""The process behind `expressions`: one JSON pair of expressions per line in, `true` or `false` out."""
+r"""The process behind `expressions`: compares pairs of expressions (the protocol of `nbest.worker_process`).
+
+in   {"id": 1, "pair": ["\frac{1}{2}", "0.5"]}
+out  {"id": 1, "equal": true}
+"""
 
 from __future__ import annotations
 
@@ -8,21 +12,31 @@ from typing import Any, TextIO
 
 
 def main(lines: TextIO, out: TextIO) -> None:
-    """Answers until the input ends. Whatever goes wrong inside `math-verify` is "not equal"."""
+    """Answers until the input ends."""
     import math_verify  # type: ignore[import-not-found]  # noqa: PLC0415
 
     maths: Any = math_verify
+    _write(out, {"ready": True})
     for line in lines:
-        a, b = json.loads(line)
-        try:
-            parsed = [maths.parse(f"${x.strip('$')}$", parsing_timeout=None) for x in (a, b)]
-            is_equal = all(parsed) and any(
-                maths.verify(x, y, timeout_seconds=None) for x, y in (parsed, reversed(parsed))
-            )
-        except Exception:  # noqa: BLE001
-            is_equal = False
-        out.write(json.dumps(bool(is_equal)) + "\n")
-        out.flush()
+        request = json.loads(line)
+        _write(out, {"id": request["id"], "equal": _are_equal(maths, *request["pair"])})
+
+
+def _are_equal(maths: Any, a: str, b: str) -> bool:
+    """Whatever goes wrong inside `math-verify` is "not equal"."""
+    try:
+        x, y = (maths.parse(f"${text.strip('$')}$", parsing_timeout=None) for text in (a, b))
+        if not x or not y:
+            return False
+        # It takes the first for gold and is not symmetric.
+        return any(maths.verify(gold, other, timeout_seconds=None) for gold, other in ((x, y), (y, x)))
+    except Exception:  # noqa: BLE001
+        return False
+
+
+def _write(out: TextIO, message: dict[str, Any]) -> None:
+    out.write(json.dumps(message) + "\n")
+    out.flush()
 
 
 if __name__ == "__main__":

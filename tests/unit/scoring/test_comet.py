@@ -10,7 +10,6 @@ from nbest import registry
 from nbest.context import Context
 from nbest.errors import EngineError, EngineProtocolError, EngineTimeoutError, InputError, SpecError
 from nbest.scoring.comet_quality import CometQuality
-from nbest.scoring.json_worker import Worker
 from nbest.selection.mbr import Mbr
 from nbest.selection.xmbr import Xmbr
 from nbest.types import Budget, Candidate, Message, Prompt
@@ -212,10 +211,6 @@ async def test_the_shipped_worker_serves_http(unused_tcp_port):
     finally:
         process.kill()
         await process.wait()
-
-
-async def test_a_worker_that_was_never_used_closes():
-    await Worker("nothing").aclose()
 
 
 def test_where_it_runs_must_be_said():

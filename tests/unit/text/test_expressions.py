@@ -1,13 +1,12 @@
 """Mathematics by `math-verify`, where it is installed; spelling alone where it is not."""
 
-import subprocess
 import sys
 
 import pytest
 
 from nbest.text import equivalent, expressions, extract
+from nbest.worker_process import WorkerProcess
 
-POPEN = subprocess.Popen
 needs_math = pytest.mark.skipif(
     not expressions.is_installed(), reason="the extra `math` (math-verify) is not installed"
 )
@@ -31,33 +30,39 @@ def test_with_it_they_are_compared_as_mathematics(a, b, same):
     assert equivalent(a, b) is same
 
 
-class TestVerifier:
-    """The process behind it, played by a script."""
+@pytest.fixture
+def worker(monkeypatch):
+    """What plays the process behind it: a script that gets the requests' lines."""
+    expressions._are_equal.cache_clear()
+    monkeypatch.setattr(expressions, "is_installed", lambda: True)
+    made = []
 
-    @pytest.fixture
-    def verifier(self, monkeypatch):
-        made = expressions._Verifier()
-        yield made
-        made._end()
+    def play(script: str):
+        made.append(WorkerProcess([sys.executable, "-c", script], start_timeout_s=30))
+        monkeypatch.setattr(expressions, "_worker", lambda: made[-1])
 
-    def play(self, monkeypatch, script: str):
-        monkeypatch.setattr(
-            expressions.subprocess, "Popen", lambda _, **kw: POPEN([sys.executable, "-c", script], **kw)
-        )
+    yield play
+    expressions._are_equal.cache_clear()
+    for each in made:
+        each.close()
 
-    def test_what_it_says_counts(self, monkeypatch, verifier):
-        self.play(monkeypatch, "while True: input(); print('true', flush=True)")
-        assert verifier.ask("1", "1") is True
 
-    def test_one_that_hangs_is_ended_and_started_anew(self, monkeypatch, verifier):
-        monkeypatch.setattr(expressions, "TIMEOUT_S", 0.05)
-        self.play(monkeypatch, "import time; input(); print('true', flush=True); time.sleep(60)")
-        assert verifier.ask("1", "1") is False
-        assert verifier._process is None
-        self.play(monkeypatch, "while True: input(); print('true', flush=True)")
-        monkeypatch.setattr(expressions, "TIMEOUT_S", 5.0)
-        assert verifier.ask("1", "1") is True
+READY = "import json, time; print('{\"ready\": true}', flush=True)\n"
+ECHO = READY + "while True: print(json.dumps({'id': json.loads(input())['id'], 'equal': %s}), flush=True)"
 
-    def test_one_that_dies_is_not_equal(self, monkeypatch, verifier):
-        self.play(monkeypatch, "raise SystemExit")
-        assert verifier.ask("1", "1") is False
+
+@pytest.mark.parametrize(("value", "same"), [("True", True), ("False", False), ("'yes'", False)])
+def test_what_the_process_replies_counts(worker, value, same):
+    worker(ECHO % value)
+    assert expressions.are_equal("1", "2") is same
+
+
+def test_a_process_that_hangs_means_not_equal(worker, monkeypatch):
+    monkeypatch.setattr(expressions, "TIMEOUT_S", 0.05)
+    worker(READY + "time.sleep(60)")
+    assert expressions.are_equal("1", "2") is False
+
+
+def test_a_process_that_dies_means_not_equal(worker):
+    worker("raise SystemExit")
+    assert expressions.are_equal("1", "2") is False
