@@ -1,4 +1,4 @@
-"""Writes the pages that are made from code: docs/methods.md and docs/cli.md. `--check` only compares."""
+"""Writes the pages that are generated from code: docs/methods.md and docs/cli.md. `--check` only compares."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from pathlib import Path
 import typer
 
 from nbest import registry
-from nbest.cli import display
+from nbest.cli.display.plugin_list import SHORT_STRATEGIES, describe
 from nbest.cli.main import app
 
 DOCS = Path(__file__).parents[1] / "docs"
 PURPOSE = {
-    "strategies": "From a prompt to one answer. `--strategy`",
-    "samplers": "What to draw. `--sample`",
-    "selectors": "Which candidate wins. `--select`",
+    "strategies": "From a prompt to one answer (`--strategy`).",
+    "samplers": "Which candidates are drawn (`--sample`).",
+    "selectors": "Which candidate wins (`--select`).",
     "scorers": "How good a candidate is, for `best(…)` and `vote(weight=…)`.",
-    "searches": "Which steps of an answer to continue, for `tree(search=…)`.",
-    "utilities": "How alike two texts are, for `mbr(utility=…)`.",
-    "tasks": "Prompts with what answers are measured by: `nbest run mgsm`, `nbest eval --task`.",
-    "engines": "Where text comes from. `--engine`",
+    "searches": "Which partial answers are continued, for `tree(search=…)`.",
+    "utilities": "How similar two texts are, for `mbr(utility=…)`.",
+    "tasks": "Data sets with the way their answers are graded (`nbest run mgsm`, `nbest eval --task`).",
+    "engines": "Where text comes from (`--engine`).",
 }
 
 
@@ -42,25 +42,32 @@ def methods() -> str:
             "|---|---|---|",
         ]
         for name in registry.names(kind):
-            plugin = display.describe(kind, name)
+            plugin = describe(kind, name)
             parameters = ", ".join(f"`{k}={v}`" for k, v in plugin["parameters"].items()).replace("\n", "\\n")
             summary = plugin["summary"].replace("|", "\\|")
             lines.append(f"| `{name}` | {parameters} | {summary} |")
         for other, name in registry.OTHER_NAMES.get(kind, {}).items():
             lines.append(f"| `{other}` | | The same as `{name}`. |")
         if kind == "strategies":
-            lines += ["", display.SHORT_STRATEGIES]
+            lines += ["", SHORT_STRATEGIES]
     return "\n".join(lines) + "\n"
 
 
 def command_line() -> str:
     """Every command with its options."""
     root = typer.main.get_command(app)
-    lines = ["# Command line", "", "Generated from the code by `scripts/generate_docs.py`."]
+    lines = [
+        "# Command line",
+        "",
+        "Generated from the code by `scripts/generate_docs.py`; `nbest COMMAND --help` prints the same.",
+    ]
     for name, command in _commands(root):
-        lines += ["", f"## nbest {name}", "", (command.help or "").strip(), "", "| | |", "|---|---|"]
+        examples = [line.strip() for line in command.epilog.splitlines() if line.startswith("  ")]
+        lines += ["", f"## nbest {name}", "", (command.help or "").strip(), ""]
+        lines += ["```sh", *examples, "```", "", "| | |", "|---|---|"]
         for parameter in command.params:
-            spelled = ", ".join(parameter.opts) if parameter.param_type_name == "option" else parameter.name
+            is_option = parameter.param_type_name == "option"
+            spelled = ", ".join(parameter.opts) if is_option else parameter.name
             text = " ".join((getattr(parameter, "help", None) or "").split()).replace("|", "\\|")
             lines.append(f"| `{spelled}` | {text} |")
     return "\n".join(lines) + "\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -42,6 +41,8 @@ def ask(
     as_json: AsJson = False,
 ) -> None:
     """Answer one prompt."""
+    import asyncio
+
     from nbest.cli.display.answer_view import show_answer
     from nbest.cli.display.counts import why_no_answer
     from nbest.datasets import single

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -40,6 +39,8 @@ def compare(
 
     All sizes are subsets of the recorded pools: no model is asked.
     """
+    import asyncio
+
     from rich.progress import Progress
 
     from nbest import registry

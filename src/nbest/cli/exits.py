@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from collections.abc import Callable, Coroutine
@@ -47,6 +46,8 @@ def run_app(app: Callable[[], object]) -> None:
 
 def interruptible(work: Coroutine[Any, Any, R], out: Path) -> R:
     """Runs a coroutine that records into `out`. Ctrl-C says how to go on, and exits with 130."""
+    import asyncio  # noqa: PLC0415 (slow to import)
+
     try:
         return asyncio.run(work)
     except KeyboardInterrupt:

@@ -9,7 +9,7 @@ import typer
 
 from nbest.cli.command import command
 from nbest.cli.exits import interruptible
-from nbest.cli.options import AsJson, Cluster, Concurrency, EngineOptions, Seed, run_settings
+from nbest.cli.options import AsJson, Cluster, Concurrency, JudgeOptions, Seed, run_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 )
 def judge(
     out: Annotated[Path, typer.Option(help="Directory of verdicts; games it lacks are judged and added.")],
-    engine: EngineOptions,
+    engine: JudgeOptions,
     runs: Annotated[
         list[str] | None,
         typer.Argument(

@@ -74,6 +74,22 @@ class EngineOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class JudgeOptions(EngineOptions):
+    """Which models judge recorded candidates, where any is asked."""
+
+    engine: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--engine",
+            "-e",
+            help="The judge, verifier or fusor, such as openai:URL; again as ROLE=SPEC for another."
+            " Without it no model is asked.",
+            show_default="none",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class StrategyOptions:
     """How an answer comes about."""
 

@@ -9,7 +9,7 @@ import typer
 
 from nbest.cli.command import command
 from nbest.cli.exits import FAILED_PROMPTS, interruptible
-from nbest.cli.options import AsJson, BudgetOptions, Concurrency, EngineOptions, Pools, Seed, run_settings
+from nbest.cli.options import AsJson, BudgetOptions, Concurrency, JudgeOptions, Pools, Seed, run_settings
 
 if TYPE_CHECKING:
     from nbest.datasets import Pool
@@ -26,7 +26,7 @@ def select(
     pools: Pools,
     select: Annotated[str, typer.Option(help="Selector, such as vote.")],
     out: Annotated[Path, typer.Option(help="Run directory for the choices.")],
-    engine: EngineOptions,
+    engine: JudgeOptions,
     seed: Seed = None,
     budget: BudgetOptions = BudgetOptions(),
     concurrency: Concurrency = None,

@@ -2,77 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
-from rich.console import Console
-from rich.progress import Progress
 
-from nbest import registry
-from nbest.datasets import read_pools
 from nbest.errors import InputError
-from nbest.evaluate.compare import MEAN, Cell, Comparison, compare
-from nbest.evaluate.scores import score_spec, split_specs
+from nbest.evaluate.compare import MEAN, Cell, Comparison
 from nbest.report.table import Scale, Table, count, score_name
 
 FILE = "comparison.json"
-
-
-def command(
-    path: str,
-    select: str,
-    sizes: str | None,
-    *,
-    score: str | None,
-    baseline: str | None,
-    cluster: str | None,
-    resamples: int,
-    seed: int,
-    out: Path | None,
-    as_json: bool,
-) -> None:
-    """`nbest compare`: reads, compares under a progress bar, prints, writes."""
-    specs, ns = split_specs(select), _numbers(sizes)
-    for spec in (*specs, *([baseline] if baseline and baseline != MEAN else [])):
-        registry.parse("selectors", spec)
-    pools = list(read_pools(path))
-    if not pools:
-        raise InputError(f"{path} holds no pool")
-    scorer = registry.parse("scorers", score_spec(score, pools[0]))
-    err = Console(stderr=True)
-    with Progress(console=err, disable=not err.is_terminal, transient=True) as bar:
-        task = bar.add_task("comparing", total=len(pools))
-        comparison = asyncio.run(
-            compare(
-                pools,
-                specs,
-                scorer=scorer,
-                sizes=ns,
-                baseline=baseline,
-                cluster=cluster,
-                resamples=resamples,
-                seed=seed,
-                on_prompt=lambda: bar.advance(task),
-            )
-        )
-    if out is not None:
-        write(comparison, out)
-    if as_json:
-        sys.stdout.write(msgspec.json.encode(comparison).decode() + "\n")
-        return
-    console = Console(highlight=False, soft_wrap=True)
-    for table in tables(comparison):
-        console.print(table.terminal())
-
-
-def _numbers(text: str | None) -> list[int] | None:
-    try:
-        return None if text is None else [int(part) for part in text.split(",")]
-    except ValueError:
-        raise InputError(f"--n {text}: numbers with commas between them are wanted, such as  1,2,4") from None
 
 
 def tables(comparison: Comparison, language: str | None = None) -> list[Table]:

@@ -1,16 +1,16 @@
-"""The command line as a person meets it, in a process of its own."""
+"""The command line as a person meets it."""
 
 import importlib.util
-import io
 import json
 import socket
 import subprocess
 import sys
 
 import pytest
-from rich.console import Console
 
-from nbest.cli import display
+from commandline import nbest
+from nbest.cli.display.answer_view import show_answer
+from nbest.cli.display.run_summary import show_run
 from nbest.records import RunWriter, read_outcomes
 from nbest.types import Candidate, Message, Outcome, Prompt, Selection, Usage
 
@@ -19,16 +19,6 @@ ROWS = [
     {"id": "th", "prompt": "มีแอปเปิลกี่ผล", "language": "th", "answer": "5"},
     {"id": "zh", "prompt": "有几个苹果？", "language": "zh", "answer": "5"},
 ]
-
-
-def nbest(*arguments, stdin=None):
-    return subprocess.run(
-        [sys.executable, "-m", "nbest", *map(str, arguments)],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 @pytest.fixture
@@ -45,7 +35,7 @@ def test_ask_prints_the_answer_and_nothing_else_on_standard_output():
     assert "5 candidates" in done.stderr
 
 
-def test_steps_of_a_search_are_counted_and_shown_as_steps(tmp_path):
+def test_steps_of_a_search_are_counted_and_shown_as_steps(tmp_path, capsys):
     row = Prompt(id="th", messages=(Message(role="user", content="มีแอปเปิลกี่ผล"),))
     step = Candidate(id=0, text="สองบวกสาม\n", finish="step")
     right = Candidate(id=1, text="สองบวกสาม\nคำตอบ: 5", parents=(0,))
@@ -55,19 +45,14 @@ def test_steps_of_a_search_are_counted_and_shown_as_steps(tmp_path):
     )  # fmt: skip
     with RunWriter(tmp_path / "run", {}) as writer:
         writer.append(searched)
-    out, err = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(display, "err", Console(file=err, width=100))
-        patch.setattr(sys, "stdout", out)
-        display.answer(searched, pool=True, as_json=False)
-        display.summary(tmp_path / "run", as_json=False)
-        out.truncate(0)
-        display.summary(tmp_path / "run", as_json=True)
-    told = err.getvalue()
-    assert "0 step" in told
-    assert "\n1 candidates, 1 steps, 0 tokens" in told
-    assert "1 prompts, 1 candidates, 1 steps" in told
-    counts = json.loads(out.getvalue().strip("\0"))
+    show_answer(searched, with_pool=True, as_json=False)
+    show_run(tmp_path / "run", as_json=False)
+    shown = capsys.readouterr().err
+    show_run(tmp_path / "run", as_json=True)
+    counts = json.loads(capsys.readouterr().out)
+    assert "0 step" in shown
+    assert "\n1 candidates, 1 steps, 0 tokens" in shown
+    assert "1 prompts, 1 candidates, 1 steps" in shown
     assert (counts["candidates"], counts["steps"]) == (1, 1)
 
 
