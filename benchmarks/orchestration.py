@@ -18,7 +18,7 @@ import aiohttp
 from aiohttp import web
 
 from nbest import registry
-from nbest.run import answer, run_all
+from nbest.run import ask, run_all
 from nbest.types import Message, Prompt, Request, SamplingParams
 
 TEXT = "Tom has 3 apples and buys 4 more: 3 + 4 = 7.\nAnswer: 7"
@@ -84,7 +84,7 @@ async def measure(url, num_prompts, n, rounds, selector):
     async def through_nbest():
         outcomes = []
         await run_all(
-            rows, lambda row: answer(row.prompt, strategy, {"policy": engine}), on_outcome=outcomes.append
+            rows, lambda row: ask(row.prompt, strategy, {"policy": engine}), on_outcome=outcomes.append
         )
         assert all(len(o.candidates) == n and not o.error for o in outcomes)
 

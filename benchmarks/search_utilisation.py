@@ -27,7 +27,7 @@ from nbest import registry
 from nbest.accounting.meter import total
 from nbest.datasets import read_prompts
 from nbest.engines.layers.layer import Layer
-from nbest.run import answer, run_all
+from nbest.run import ask, run_all
 from nbest.types import Candidate, Outcome, Usage
 
 DRAWS = "temperature=0.8,max_tokens={max_tokens}"
@@ -153,9 +153,7 @@ async def measure(args, engine, items, report):
             beam.requests.clear()
             await run_all(
                 some,
-                lambda item: answer(
-                    item.prompt, strategies[name], {"policy": beam}, seed=seed, gold=item.gold
-                ),
+                lambda item: ask(item.prompt, strategies[name], {"policy": beam}, seed=seed, gold=item.gold),
                 concurrency=1 if name == "one by one" else args.concurrency,
                 on_outcome=outcomes.append,
             )

@@ -21,7 +21,7 @@ import xllamacpp
 from nbest import registry
 from nbest.accounting.meter import total
 from nbest.context import Context
-from nbest.run import answer, run_all
+from nbest.run import run_all
 from nbest.types import Message, Prompt
 
 MINI = Path(str(resources.files("nbest"))) / "data" / "nbest-mini.gguf"
@@ -99,7 +99,7 @@ def main():
     async def through_nbest(some):
         outcomes = []
         await run_all(
-            some, lambda row: answer(row.prompt, strategy, {"policy": engine}), on_outcome=outcomes.append
+            some, lambda row: ask(row.prompt, strategy, {"policy": engine}), on_outcome=outcomes.append
         )
         assert not any(c.error for o in outcomes for c in o.candidates)
         return outcomes

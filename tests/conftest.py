@@ -10,6 +10,17 @@ settings.register_profile("nbest", deadline=None)
 settings.load_profile("nbest")
 
 
+@pytest.fixture(autouse=True)
+def _programming_errors_raise(request, monkeypatch):
+    """A bug in a strategy or plug-in fails the test instead of ending up in an outcome."""
+
+    def surface(error):
+        raise error
+
+    if "internal_errors" not in request.keywords:
+        monkeypatch.setattr("nbest.run.internal_error", surface)
+
+
 def pytest_collection_modifyitems(items):
     if os.environ.get("NBEST_SERVERS") == "1":
         return

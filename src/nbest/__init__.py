@@ -2,7 +2,7 @@
 
 import nbest
 
-outcome = nbest.solve("…", engine="openai:http://localhost:8000/v1", strategy="parallel(selector=vote)")
+outcome = nbest.ask("…", engine="openai:http://localhost:8000/v1", strategy="parallel(selector=vote)")
 outcome.text
 """
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 if _TYPE_CHECKING:
     from nbest.errors import NbestError
-    from nbest.session import Session, SyncSession, asolve, solve
+    from nbest.session import Session, SyncSession, ask, ask_async
     from nbest.types import (
         Budget,
         Candidate,
@@ -43,18 +43,20 @@ __all__ = [
     "Session",
     "SyncSession",
     "Usage",
-    "asolve",
-    "solve",
+    "ask",
+    "ask_async",
 ]
 
 _HOME = {
-    **dict.fromkeys(("Session", "SyncSession", "asolve", "solve"), "nbest.session"),
+    **dict.fromkeys(("Session", "SyncSession", "ask", "ask_async"), "nbest.session"),
     "NbestError": "nbest.errors",
 }
+_OLDER_NAMES = {"solve": "ask", "asolve": "ask_async"}
 
 
 def __getattr__(name: str) -> object:
     """Public names load at first use, so that the command line starts fast."""
+    name = _OLDER_NAMES.get(name, name)
     if name not in __all__:
         raise AttributeError(f"module 'nbest' has no attribute {name!r}")
     return getattr(_import_module(_HOME.get(name, "nbest.types")), name)

@@ -6,8 +6,8 @@
     ├── RecordsError           a run directory is in use, damaged, or was made under another configuration
     ├── MissingExtraError      an optional dependency is not installed
     ├── CapabilityError        the engine or the recorded pool lacks something that the method needs
+    │   └── MissingEngineError it needs an engine that is not given
     ├── SelectionError         no candidate of the pool can be chosen
-    ├── BudgetError            nothing may be spent any more (a strategy sees it; a user sees an `Outcome`)
     └── EngineError            a model did not answer; `is_transient` tells whether trying again may help
         ├── EngineTimeoutError it did not answer in time
         ├── EngineHttpError    it answered with an error status
@@ -47,21 +47,26 @@ class CapabilityError(NbestError):
     """The engine or the recorded pool lacks something that the method needs."""
 
 
+class MissingEngineError(CapabilityError):
+    """The method needs an engine that is not given."""
+
+    def __init__(self, message: str, *, name: str | None) -> None:
+        super().__init__(message)
+        self.name = name
+        """What the engine would have to be called; None where any would do."""
+
+
 class SelectionError(NbestError):
     """No candidate of the pool can be chosen."""
 
 
-class BudgetError(NbestError):
-    """Nothing may be spent any more."""
-
-
 class EngineError(NbestError):
-    """A model did not answer."""
+    """A model did not answer, or with something that cannot be used."""
 
     is_transient = False
     """Whether the same call may succeed when tried again."""
     causes: tuple["EngineError", ...] = ()
-    """The errors of each engine, where several were asked in turn."""
+    """One per engine, where several were asked in turn (failover)."""
 
 
 class EngineTimeoutError(EngineError):
@@ -71,7 +76,7 @@ class EngineTimeoutError(EngineError):
 
 
 REFUSED = frozenset({400, 413, 422})
-"""What servers answer where a text does not suit them, such as one that is too long; another may."""
+"""Statuses by which a server refuses one text, such as one that is too long; it may take others."""
 
 
 class EngineHttpError(EngineError):

@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from typing import Any, Protocol, TypeVar
 
 from nbest import registry
-from nbest.context import Context, RequestObserver
+from nbest.context import Context
 from nbest.datasets import Pool
-from nbest.errors import BudgetError, EngineError, NbestError, RecordsError, SelectionError
+from nbest.drawing import RequestObserver
+from nbest.errors import EngineError, NbestError, RecordsError, SelectionError
 from nbest.protocols import Engine, Selector, Strategy
 from nbest.records import RunWriter
 from nbest.selection.pool import select as chosen_by
@@ -23,7 +24,11 @@ R = TypeVar("R")
 Row = TypeVar("Row", bound="HasPrompt")
 
 
-async def answer(
+INTERNAL_ERROR = "internal error"
+"""How `Outcome.error` begins where a strategy or plug-in has a programming error."""
+
+
+async def ask(
     prompt: Prompt,
     strategy: Strategy,
     engines: Mapping[str, Engine],
@@ -34,9 +39,10 @@ async def answer(
     observer: RequestObserver | None = None,
     one_call_per_draw: bool = False,
 ) -> Outcome:
-    """Carries out `strategy` on one prompt and writes down all that happened; `observer` looks on.
+    """Answers one prompt with `strategy`. What fails while it is answered is in the outcome's `error`.
 
-    `one_call_per_draw`: as in `Context`.
+    `gold`, `observer` and `one_call_per_draw` are as in `Context`. Raises `NbestError` for what the caller has
+    to mend, such as an engine that is missing.
     """
     ctx = Context(
         engines,
@@ -62,9 +68,8 @@ async def select(
 ) -> Outcome:
     """Chooses from a recorded pool as `parallel` would have: the same seed gives the same choice.
 
-    `engines` is for selectors that ask a judge; without it nothing is asked of any model. The usage is
-    what the pool cost when it was drawn, and what the choice cost now. Steps of a search do not compete
-    with whole answers.
+    `engines` is for selectors that call a judge. The usage is what the pool cost when it was drawn, and what
+    the choice cost now. Steps of a search compete only where there is no whole answer.
     """
     ctx = Context(engines or {}, seed=seed, prompt_id=pool.prompt.id, gold=pool.gold, budget=budget)
     ctx.candidates = list(pool.candidates)
@@ -76,7 +81,7 @@ async def select(
 
 
 class HasPrompt(Protocol):
-    """A row to be answered: an `Item`, a `Pool`."""
+    """A row with a prompt: an `Item` or a `Pool`."""
 
     @property
     def prompt(self) -> Prompt: ...
@@ -90,10 +95,10 @@ async def run_all(
     concurrency: int = 64,
     on_outcome: Callable[[Outcome], object] = lambda _: None,
 ) -> None:
-    """Does `work` for every item, `concurrency` at a time, none waiting for another.
+    """Awaits `work` for every item, `concurrency` at a time; a slow item holds up no other.
 
-    With `out`, items that it already holds are passed over, and each outcome is recorded as it
-    arrives. Raises `RecordsError` where an id is recorded with another prompt.
+    With `out`, items that it already holds are skipped, and each outcome is recorded as it arrives.
+    `on_outcome` is called with each. Raises `RecordsError` where an id is recorded with another prompt.
     """
     todo = items if out is None else _unrecorded(items, out)
     async for outcome in _as_done(todo, work, concurrency):
@@ -121,7 +126,7 @@ async def _as_done(
     finally:
         for task in running:
             task.cancel()
-        # Those done together with one that raised are looked at too: asyncio reports what nobody looks at.
+        # Retrieves the exceptions of all: asyncio warns of those that nobody retrieves.
         await asyncio.gather(*running, *done, return_exceptions=True)
 
 
@@ -138,16 +143,22 @@ def _unrecorded(items: Sequence[Row], out: RunWriter) -> list[Row]:
     return [i for i in items if i.prompt.id not in out.recorded]
 
 
-async def _attempt(work: Any) -> tuple[Selection | None, str | None]:
+async def _attempt(work: Awaitable[Selection]) -> tuple[Selection | None, str | None]:
+    """The selection, or why there is none. Raises `NbestError` for what the caller has to mend."""
     try:
         return await work, None
-    except (EngineError, SelectionError, BudgetError) as e:
+    except (EngineError, SelectionError) as e:
         return None, str(e)
     except NbestError:
         raise
-    except Exception as e:
-        log.exception("a strategy failed")
-        return None, f"{type(e).__name__}: {e}"
+    except Exception as e:  # noqa: BLE001 (one prompt's bug must not end a run over thousands)
+        return None, internal_error(e)
+
+
+def internal_error(error: Exception) -> str:
+    """Logs a programming error with its traceback, and gives the `Outcome.error` that says so."""
+    log.error("a programming error ended a prompt", exc_info=error)
+    return f"{INTERNAL_ERROR}: {type(error).__name__}: {error}"
 
 
 def _outcome(

@@ -17,11 +17,12 @@ from nbest.datasets import Item, single
 from nbest.errors import NbestError, SpecError
 from nbest.protocols import Engine, Strategy
 from nbest.records import RunWriter
-from nbest.run import answer, run_all
+from nbest.run import ask as ask_engines
+from nbest.run import run_all
 from nbest.types import Budget, Json, Message, Outcome, Prompt
 
 
-async def asolve(
+async def ask_async(
     prompt: str | Prompt | Iterable[Message],
     *,
     engine: str | Engine = "llamacpp",
@@ -30,17 +31,17 @@ async def asolve(
     budget: Budget | None = None,
     language: str | None = None,
 ) -> Outcome:
-    """One better answer to `prompt`: `(await asolve("…")).text`.
+    """One better answer to `prompt`: `(await ask_async("…")).text`.
 
     `engine` and `strategy` are specs or instances. For more than one prompt keep a `Session`.
-    Raises `NbestError` for what the caller can mend (a wrong spec, a missing capability); a model that
+    Raises `NbestError` for what the caller has to mend (a wrong spec, a missing capability); a model that
     fails is in `Outcome.error`.
     """
     async with Session(engine=engine, strategy=strategy, seed=seed, budget=budget) as session:
-        return await session.solve(single(prompt, language=language))
+        return await session.ask(single(prompt, language=language))
 
 
-def solve(
+def ask(
     prompt: str | Prompt | Iterable[Message],
     *,
     engine: str | Engine = "llamacpp",
@@ -49,9 +50,9 @@ def solve(
     budget: Budget | None = None,
     language: str | None = None,
 ) -> Outcome:
-    """`asolve` from plain Python, also where an event loop is already running (a notebook)."""
+    """`ask_async` from plain Python, also where an event loop is already running (a notebook)."""
     with SyncSession(engine=engine, strategy=strategy, seed=seed, budget=budget) as session:
-        return session.solve(single(prompt, language=language))
+        return session.ask(single(prompt, language=language))
 
 
 class Session:
@@ -71,7 +72,8 @@ class Session:
     ) -> None:
         given = engine if isinstance(engine, Mapping) else {"policy": engine}
         if "policy" not in given:
-            raise NbestError(f"no engine answers: name one 'policy' (named: {', '.join(sorted(given))})")
+            names = ", ".join(sorted(given))
+            raise NbestError(f"no engine is called 'policy', which answers; engines: {names}")
         self.strategy: Strategy = (
             registry.parse("strategies", strategy) if isinstance(strategy, str) else strategy
         )
@@ -83,7 +85,7 @@ class Session:
 
     @cached_property
     def config(self) -> dict[str, Json]:
-        """What decides the outcomes: a run may only be resumed under the same."""
+        """What decides the outcomes: a run is resumed under an equal one only."""
         return {
             "engine": {name: registry.spec_of(e) for name, e in sorted(self.engines.items())},
             "strategy": registry.spec_of(self.strategy),
@@ -91,14 +93,17 @@ class Session:
             "budget": msgspec.to_builtins(self.budget),
         }
 
-    async def solve(self, prompt: str | Prompt, gold: Mapping[str, Json] | None = None) -> Outcome:
-        """One outcome; never raises for a model's fault."""
-        return await answer(
+    async def ask(self, prompt: str | Prompt, gold: Mapping[str, Json] | None = None) -> Outcome:
+        """One outcome; a model that fails is in its `error`."""
+        return await ask_engines(
             single(prompt), self.strategy, self.engines, seed=self.seed, budget=self.budget, gold=gold
         )
 
+    solve = ask
+    """The older name."""
+
     async def check(self) -> None:
-        """Asks every engine what it can do. Raises `EngineError` or `InputError` before anything is spent."""
+        """Asks every engine for its capabilities. Raises `EngineError` or `InputError` before anything is spent."""
         for engine in self.engines.values():
             await engine.capabilities()
 
@@ -113,7 +118,7 @@ class Session:
         """Answers many prompts: `run_all` with this session's strategy."""
         await run_all(
             items,
-            lambda item: self.solve(item.prompt, item.gold),
+            lambda item: self.ask(item.prompt, item.gold),
             out=out,
             concurrency=concurrency,
             on_outcome=on_outcome,
@@ -132,7 +137,7 @@ class Session:
 
 
 class SyncSession:
-    """`Session` for plain Python: the same calls through one portal, no logic of its own."""
+    """`Session` for plain Python, to be used in a `with` block: the same calls on an event loop of its own."""
 
     def __init__(
         self,
@@ -146,10 +151,14 @@ class SyncSession:
         self._stack = ExitStack()
         self._portal: BlockingPortal | None = None
 
-    def solve(self, prompt: str | Prompt, gold: Mapping[str, Json] | None = None) -> Outcome:
+    def ask(self, prompt: str | Prompt, gold: Mapping[str, Json] | None = None) -> Outcome:
+        """As `Session.ask`."""
         if self._portal is None:
             raise NbestError("use the session in a  with  block")
-        return self._portal.call(self._session.solve, prompt, gold)
+        return self._portal.call(self._session.ask, prompt, gold)
+
+    solve = ask
+    """The older name."""
 
     def __enter__(self) -> Self:
         self._portal = self._stack.enter_context(start_blocking_portal())
@@ -164,15 +173,19 @@ class SyncSession:
 
 
 def engine_of(spec: str, *, model: str | None = None) -> Engine:
-    """The engine of a spec, with `model` where it is given. A server is asked again after passing errors.
+    """The engine of a spec, with `model` where it is given; an OpenAI-compatible server with `retry` around it.
 
     Raises `SpecError`.
     """
     engine = registry.parse("engines", spec)
     if model is not None:
         if "model" not in {f.name for f in dataclasses.fields(engine) if f.init}:
-            raise SpecError(f"--model means nothing to engine  {registry.spec_of(engine)}")
+            raise SpecError(f"model means nothing to engine  {registry.spec_of(engine)}")
         engine = dataclasses.replace(engine, model=model)
     if registry.spec_of(engine).startswith("openai"):
         return registry.load("engines", "retry")(engine=engine)
     return engine
+
+
+solve, asolve = ask, ask_async
+"""The older names of `ask` and `ask_async`."""

@@ -97,9 +97,9 @@ class SamplingParams(Value, frozen=True, kw_only=True):
     """None: not wanted; 0: of the drawn tokens; k: of the k likeliest tokens as well."""
 
     def __post_init__(self) -> None:
-        """Raises `ValueError`: servers disagree on what they refuse."""
+        """Raises `ValueError` for what no engine can draw with."""
         if not 0 <= self.temperature < inf:
-            raise ValueError(f"temperature must not be negative, got {self.temperature}")
+            raise ValueError(f"temperature must be a finite number of at least 0, got {self.temperature}")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p must be above 0 and at most 1, got {self.top_p}")
         if not 0 <= self.min_p <= 1:

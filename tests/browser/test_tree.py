@@ -13,7 +13,7 @@ from nbest.lab.problems import problems
 from nbest.records import RunWriter
 from nbest.registry import parse
 from nbest.report.report import write
-from nbest.run import answer
+from nbest.run import ask
 from nbest.types import Candidate, Message, Prompt
 
 LANGUAGES = ["ar", "hi", "ja", "ru", "th", "zh"]
@@ -29,7 +29,7 @@ async def searched(folder):
         for p in problems("test", 1, languages=LANGUAGES):
             turns = (Message(role="user", content=p.text),)
             prompt = Prompt(id=f"s-{p.language}", messages=turns, language=p.language)
-            found[p.language] = await answer(prompt, strategy, {"policy": engine}, gold={"answer": p.answer})
+            found[p.language] = await ask(prompt, strategy, {"policy": engine}, gold={"answer": p.answer})
             writer.append(found[p.language])
     await engine.aclose()
     return found

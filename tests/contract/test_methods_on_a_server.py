@@ -19,7 +19,7 @@ import pytest
 from nbest.context import Context
 from nbest.datasets import read_prompts
 from nbest.registry import load, parse
-from nbest.run import answer
+from nbest.run import ask
 from nbest.types import Prompt
 
 MINI = Path(str(resources.files("nbest"))) / "data" / "nbest-mini.gguf"
@@ -74,7 +74,7 @@ def outcomes(strategy, engines, wanted=None):
     async def work():
         try:
             chosen = parse("strategies", strategy)
-            return await asyncio.gather(*(answer(p, chosen, engines, seed=1) for p in wanted or prompts()))
+            return await asyncio.gather(*(ask(p, chosen, engines, seed=1) for p in wanted or prompts()))
         finally:
             for engine in engines.values():
                 await engine.aclose()

@@ -15,7 +15,7 @@ from nbest.datasets import read_prompts
 from nbest.engines.llamacpp.llamacpp import LlamaCpp
 from nbest.engines.openai.openai import OpenAI
 from nbest.registry import parse
-from nbest.run import answer
+from nbest.run import ask
 
 LANGUAGES = ["ar", "ja", "th", "en"]
 DATA = Path(str(resources.files("nbest"))) / "data"
@@ -62,7 +62,7 @@ def url():
 async def solved(engine, spec):
     strategy = parse("strategies", spec)
     items = [ITEMS[f"p0003-{language}"] for language in LANGUAGES]
-    return await asyncio.gather(*(answer(i.prompt, strategy, {"policy": engine}, gold=i.gold) for i in items))
+    return await asyncio.gather(*(ask(i.prompt, strategy, {"policy": engine}, gold=i.gold) for i in items))
 
 
 def check_steps(outcomes):
@@ -89,7 +89,7 @@ def test_the_prefix_is_read_from_the_cache(engine):
     """One prompt at a time: with more prompts than slots, llama.cpp forgets between rounds."""
     item = ITEMS["p0003-th"]
     strategy = parse("strategies", "tree(search=beam(n=4, width=4), verifier=logprob, max_tokens=300)")
-    outcome = asyncio.run(answer(item.prompt, strategy, {"policy": engine}))
+    outcome = asyncio.run(ask(item.prompt, strategy, {"policy": engine}))
     later = [c.usage for c in outcome.candidates if c.parents and c.usage.calls]
     assert sum(u.cached for u in later) > 0.5 * sum(u.prompt for u in later)
 

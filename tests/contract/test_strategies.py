@@ -8,7 +8,7 @@ import pytest
 from nbest import registry
 from nbest.accounting.meter import total
 from nbest.engines.fake import Fake
-from nbest.run import answer
+from nbest.run import ask
 from nbest.types import Budget, Message, Prompt, replace
 from specs import all_of
 
@@ -20,7 +20,7 @@ PROMPTS = [
 
 def outcome(spec, prompt, engine=None, **how):
     strategy = registry.parse("strategies", spec)
-    return asyncio.run(answer(prompt, strategy, {"policy": engine or Fake()}, **how))
+    return asyncio.run(ask(prompt, strategy, {"policy": engine or Fake()}, **how))
 
 
 @pytest.mark.parametrize("spec", all_of("strategies"))

@@ -9,7 +9,7 @@ from nbest.context import Context
 from nbest.datasets import read_prompts
 from nbest.engines.llamacpp.llamacpp import LlamaCpp
 from nbest.registry import parse
-from nbest.run import answer
+from nbest.run import ask
 from nbest.strategies.phrases import table
 from nbest.types import Candidate
 
@@ -37,7 +37,7 @@ def revised(engine):
 
     async def work():
         return await asyncio.gather(
-            *(answer(item(language).prompt, strategy, {"policy": engine}) for language in LANGUAGES)
+            *(ask(item(language).prompt, strategy, {"policy": engine}) for language in LANGUAGES)
         )
 
     return dict(zip(LANGUAGES, asyncio.run(work()), strict=True))
@@ -83,7 +83,7 @@ class TestInEveryScript:
 
 def test_the_first_to_finish_decide(engine):
     strategy = parse("strategies", "short_m_at_k(sampler=iid(n=4, max_tokens=160), m=2)")
-    outcome = asyncio.run(answer(item("ja").prompt, strategy, {"policy": engine}))
+    outcome = asyncio.run(ask(item("ja").prompt, strategy, {"policy": engine}))
     there = [c for c in outcome.candidates if c.is_usable]
     assert 2 <= len(there) <= 4
     assert all("cancelled" in c.error for c in outcome.candidates if c.error)
@@ -92,6 +92,6 @@ def test_the_first_to_finish_decide(engine):
 
 def test_a_text_that_ended_goes_on(engine):
     strategy = parse("strategies", "budget_forcing(waits=1, max_tokens=160)")
-    outcome = asyncio.run(answer(item("th").prompt, strategy, {"policy": engine}))
+    outcome = asyncio.run(ask(item("th").prompt, strategy, {"policy": engine}))
     first, second = outcome.candidates
     assert second.text.startswith(f"{first.text.rstrip()}\n{table()['th'].wait}")

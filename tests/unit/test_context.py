@@ -83,6 +83,13 @@ def test_an_engine_that_gives_fewer_is_asked_for_the_rest(honoured):
     assert engine.calls[0] == 5
 
 
+def test_an_engine_that_gives_nothing_leaves_failed_draws_that_say_so():
+    engine = Scripted(honoured=0)
+    pool, ctx = draw(engine, n=2)
+    assert [c.error for c in pool] == ["the engine returned fewer draws than asked for"] * 2
+    assert (engine.calls, ctx.stopped) == ([2], "done")
+
+
 def test_one_failing_call_costs_its_draw_only():
     pool, _ = draw(Scripted(max_n=1, fail_seeds=frozenset({12})))
     assert [c.error for c in pool] == [None, None, "seed 12 fails", None, None]
@@ -129,7 +136,7 @@ def test_a_role_without_an_engine_falls_back_to_the_policy():
 
 
 def test_an_unknown_engine_name_is_said():
-    with pytest.raises(CapabilityError, match="known: policy"):
+    with pytest.raises(CapabilityError, match="engines: policy"):
         Context({"policy": Fake()}).engine_for("policy", "other")
 
 
@@ -165,7 +172,7 @@ def test_a_quorum_cancels_the_stragglers_and_records_them():
     pool, ctx = quorum(engine, 3)
     assert [c.text for c in pool] == ["10", "", "12", "", "14"]
     assert [c.params.seed for c in pool] == [10, 11, 12, 13, 14]
-    assert [c.error for c in pool if c.error] == ["cancelled: enough other draws were there first"] * 2
+    assert [c.error for c in pool if c.error] == ["cancelled: the quorum was reached without it"] * 2
     assert engine.cancelled == 2
     assert ctx.stopped == "done"
     assert ctx.candidates == pool

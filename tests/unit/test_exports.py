@@ -11,6 +11,12 @@ def test_all_is_what_is_visible_and_sorted():
         assert getattr(nbest, name).__name__ == name
 
 
+def test_older_names_are_the_new_functions():
+    assert (nbest.solve, nbest.asolve) == (nbest.ask, nbest.ask_async)
+    assert nbest.Session.solve is nbest.Session.ask
+    assert nbest.SyncSession.solve is nbest.SyncSession.ask
+
+
 def test_an_unknown_name_is_an_attribute_error():
     assert not hasattr(nbest, "sovle")
 

@@ -24,6 +24,12 @@ def test_parameters_that_servers_disagree_on_are_refused_here(wrong):
         SamplingParams(**wrong)
 
 
+@pytest.mark.parametrize("temperature", [-1.0, float("inf"), float("nan")])
+def test_a_wrong_temperature_is_told_what_it_must_be(temperature):
+    with pytest.raises(ValueError, match=rf"a finite number of at least 0, got {temperature}"):
+        SamplingParams(temperature=temperature)
+
+
 def test_a_part_of_a_request_has_the_seeds_of_the_whole():
     request = Request(prompt=PROMPT, n=5, params=SamplingParams(seed=7))
     part = request.part(2, 3)

@@ -53,7 +53,7 @@ def ask(
     async def work() -> Outcome:
         async with settings.session() as session:
             await session.engines["policy"].capabilities()
-            return await session.solve(prompt)
+            return await session.ask(prompt)
 
     outcome = asyncio.run(work())
     show_answer(outcome, with_pool=show, as_json=as_json)

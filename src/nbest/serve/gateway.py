@@ -13,12 +13,11 @@ from typing import Any
 
 import msgspec
 
-from nbest import constraints, registry
+from nbest import constraints, registry, run
 from nbest.engines.layers import Breaker, Failover, Hedge, Limit, Retry
 from nbest.engines.openai.openai import OpenAI
 from nbest.errors import EngineError, NbestError
 from nbest.protocols import Engine, Strategy
-from nbest.run import answer
 from nbest.serve.api.bad_request import shortened
 from nbest.serve.api.gateway_request import GatewayRequest
 from nbest.serve.api.reply import Reply
@@ -175,7 +174,7 @@ class Gateway:
         if span:
             engines = span.engines(engines)
         try:
-            found = await answer(
+            found = await run.ask(
                 job.prompt,
                 job.strategy,
                 engines,

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import ClassVar
 
-from nbest.context import Context, was_cancelled
+from nbest.context import Context
+from nbest.drawing import was_cancelled
 from nbest.protocols import Sampler, Selector, logprobs_needed
 from nbest.sampling.hedged import Hedged
 from nbest.selection.mbr import Mbr
@@ -33,7 +34,7 @@ class Parallel:
         if self.quorum is not None and self.quorum < 1:
             raise ValueError(f"quorum must be at least 1, got {self.quorum}")
         if not 0 <= self.grace < inf:
-            raise ValueError(f"grace must not be negative, got {self.grace:g}")
+            raise ValueError(f"grace must be a finite number of at least 0, got {self.grace:g}")
 
     async def __call__(self, prompt: Prompt, ctx: Context) -> Selection:
         requests = self.sampler(prompt, ctx.random("sample"))

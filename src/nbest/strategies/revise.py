@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from nbest.context import Context, together
+from nbest.context import Context
+from nbest.drawing import together
 from nbest.errors import EngineError
 from nbest.protocols import Scorer, logprobs_needed
 from nbest.selection.vote import Vote

@@ -273,6 +273,8 @@ class _Climb:
             n = min(n, ctx.samples_left)
         if (left := ctx.tokens_left) is None or n < 1:
             return n, most
+        if left < 1:
+            return 0, 0
         longest = max(1, *done) if done else min(most, left)
         n = min(n, max(left // min(most, 2 * longest), int(left >= longest)))
         return n, left // max(1, n)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from nbest.engines.fake import Fake
 from nbest.errors import EngineError
-from nbest.run import answer
+from nbest.run import ask
 from nbest.scoring.merge import Merger
 from nbest.scoring.reward import Reward
 from nbest.scoring.reward_batch import parts
@@ -138,7 +138,7 @@ PROMPTS = [
 
 def solve(prompt, verifier, **how):
     tree = Tree(search=Beam(n=4, width=2), verifier=verifier)
-    return answer(prompt, tree, {"policy": Fake()}, **how)
+    return ask(prompt, tree, {"policy": Fake()}, **how)
 
 
 async def test_verifier_calls_of_different_prompts_are_merged(reward_server):

@@ -157,7 +157,7 @@ def test_a_named_engine_judges():
     judge = ScriptedJudge(prefers(len))
     ctx = Context({"policy": Fake(), "big": judge})
     assert asyncio.run(Chops(judge="big")(PROMPT, LETTERS, ctx)).winner.id == 2
-    with pytest.raises(CapabilityError, match="known: policy"):
+    with pytest.raises(CapabilityError, match="engines: policy"):
         asyncio.run(Chops(judge="big")(PROMPT, LETTERS, Context({"policy": Fake()})))
 
 

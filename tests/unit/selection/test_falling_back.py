@@ -5,7 +5,7 @@ import pytest
 from nbest import registry
 from nbest.engines.fake import Fake
 from nbest.records import RunWriter
-from nbest.run import answer
+from nbest.run import ask
 from nbest.types import Message, Prompt
 
 PROMPT = Prompt(id="p", messages=(Message(role="user", content="二加二等于几？"),))
@@ -22,7 +22,7 @@ CHOOSERS = {
 @pytest.mark.parametrize(("spec", "role"), CHOOSERS.items())
 async def test_who_cannot_choose_is_no_silent_success(tmp_path, spec, role):
     engines = {"policy": Fake(), role: Fake(error_rate=1.0)}
-    outcome = await answer(PROMPT, registry.parse("strategies", spec), engines)
+    outcome = await ask(PROMPT, registry.parse("strategies", spec), engines)
     assert (outcome.stopped, outcome.error) == ("error", None)
     assert outcome.selection
     assert "chose instead" in " ".join(outcome.notes)

@@ -168,6 +168,7 @@ async def test_a_refused_key_is_told_where_nothing_is_the_clients_to_mend(errors
     assert (got, reply["error"]["code"]) == (status, code)
 
 
+@pytest.mark.internal_errors
 async def test_a_bug_in_an_engine_costs_its_request():
     async with serving(Scripted(texts=[KeyError("secret")])) as client:
         status, _, reply = await client.post()

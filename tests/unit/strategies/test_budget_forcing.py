@@ -5,7 +5,7 @@ import pytest
 from nbest import registry
 from nbest.errors import EngineError, SpecError
 from nbest.protocols import Capabilities
-from nbest.run import answer
+from nbest.run import ask
 from nbest.strategies.budget_forcing import BudgetForcing
 from nbest.types import Completion, Message, Prompt, ToolCall, Usage
 
@@ -54,7 +54,7 @@ def cut(text):
 
 async def forced(*says, **how):
     engine = Thinker(list(says))
-    return await answer(AR, BudgetForcing(**how), {"policy": engine}), engine
+    return await ask(AR, BudgetForcing(**how), {"policy": engine}), engine
 
 
 async def test_a_text_that_ends_goes_on_after_a_word_of_its_language():
@@ -83,7 +83,7 @@ async def test_of_a_reasoning_model_the_thinking_goes_on():
 )
 async def test_what_was_heard_while_it_was_written_is_the_answer(last, text):
     listener = Listener()
-    outcome = await answer(AR, BudgetForcing(waits=1), {"policy": Thinker(["١١", *last])}, observer=listener)
+    outcome = await ask(AR, BudgetForcing(waits=1), {"policy": Thinker(["١١", *last])}, observer=listener)
     assert outcome.text == text
     assert listener.heard in {text, ""}
 

@@ -6,7 +6,7 @@ from nbest import registry
 from nbest.context import Context
 from nbest.engines.fake import Fake
 from nbest.errors import CapabilityError, InputError, SpecError
-from nbest.run import answer
+from nbest.run import ask
 from nbest.sampling.hedged import Hedged
 from nbest.selection.xmbr import Xmbr
 from nbest.strategies.cross_lingual import CrossLingual
@@ -37,7 +37,7 @@ def strategy(**how):
 
 
 async def solved(engine, prompt=ZH, budget=None, **how):
-    return await answer(prompt, strategy(**how), {"policy": engine}, budget=budget)
+    return await ask(prompt, strategy(**how), {"policy": engine}, budget=budget)
 
 
 async def test_evidence_is_drawn_for_the_translation():

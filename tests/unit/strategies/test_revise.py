@@ -7,7 +7,7 @@ from nbest import registry
 from nbest.engines.fake import Fake
 from nbest.errors import EngineError, EngineHttpError, SpecError
 from nbest.protocols import Capabilities
-from nbest.run import answer
+from nbest.run import ask
 from nbest.strategies.revise import Revise
 from nbest.types import Budget, Completion, Message, Prompt, Score, Usage, replace
 
@@ -59,7 +59,7 @@ class Table:
 async def revised(answers, budget=None, **how):
     engine = Reviser(answers)
     how = {"sequential": len(answers[0]), "parallel": len(answers)} | how
-    return await answer(JA, Revise(**how), {"policy": engine}, seed=3, budget=budget), engine
+    return await ask(JA, Revise(**how), {"policy": engine}, seed=3, budget=budget), engine
 
 
 async def test_each_answer_follows_the_attempts_before_it_in_the_prompts_language():
@@ -203,7 +203,7 @@ async def test_tokens_that_are_used_up_end_it():
 
 async def test_larger_runs_contain_smaller_ones():
     async def texts(**how):
-        return [c.text for c in (await answer(JA, Revise(**how), {"policy": Fake()})).candidates]
+        return [c.text for c in (await ask(JA, Revise(**how), {"policy": Fake()})).candidates]
 
     small, large = await texts(sequential=2, parallel=2), await texts(sequential=3, parallel=2)
     assert large[:4] == small
@@ -215,7 +215,7 @@ async def test_ones_own_turn_and_languages_without_one():
     _, engine = await revised([["1", "2"]], turn="やり直し")
     assert engine.asked[1].prompt.messages[-1].content == "やり直し"
     prompt = replace(JA, language="yo")
-    outcome = await answer(prompt, Revise(), {"policy": Fake()})
+    outcome = await ask(prompt, Revise(), {"policy": Fake()})
     assert outcome.notes == ("no words for revisions in 'yo': the English ones were used",)
 
 

@@ -6,7 +6,7 @@ from judges import PROMPT, ScriptedJudge, shown
 from nbest import registry
 from nbest.engines.fake import Fake
 from nbest.errors import EngineError, SpecError
-from nbest.run import answer
+from nbest.run import ask
 from nbest.sampling.iid import Iid
 from nbest.selection.first import First
 from nbest.strategies.rsa import Rsa
@@ -16,7 +16,7 @@ SMALL = Rsa(sampler=Iid(n=4), subset=2, steps=3, selector=First())
 
 
 def solve(engine, strategy=SMALL, **how):
-    return asyncio.run(answer(PROMPT, strategy, {"policy": engine}, **how))
+    return asyncio.run(ask(PROMPT, strategy, {"policy": engine}, **how))
 
 
 def generation(request) -> int:

@@ -5,7 +5,7 @@ import pytest
 from nbest import registry
 from nbest.errors import EngineError, SpecError
 from nbest.protocols import Capabilities
-from nbest.run import answer
+from nbest.run import ask
 from nbest.strategies.self_refine import SelfRefine
 from nbest.types import Budget, Completion, Message, Prompt, Usage
 
@@ -36,7 +36,7 @@ class Author:
 
 async def refined(answers, critiques, budget=None, **how):
     engine = Author(answers, critiques)
-    return await answer(ZH, SelfRefine(**how), {"policy": engine}, budget=budget), engine
+    return await ask(ZH, SelfRefine(**how), {"policy": engine}, budget=budget), engine
 
 
 async def test_it_rewrites_until_the_critique_is_satisfied():

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from judges import shown
 from nbest import registry
 from nbest.protocols import Capabilities
-from nbest.run import answer
+from nbest.run import ask
 from nbest.strategies.revise import Revise
 from nbest.types import Completion, Message, Prompt, Score, ToolCall, Usage
 
@@ -45,7 +45,7 @@ class Reader:
 
 async def called(strategy):
     engine = Caller()
-    return await answer(HI, strategy, {"policy": engine}), engine
+    return await ask(HI, strategy, {"policy": engine}), engine
 
 
 async def test_an_attempt_is_in_the_conversation():

@@ -10,7 +10,7 @@ from nbest.engines.fake import Fake
 from nbest.errors import CapabilityError, EngineError, EngineHttpError, EngineTimeoutError, SpecError
 from nbest.protocols import Capabilities
 from nbest.report.dot import to_dot
-from nbest.run import answer
+from nbest.run import ask
 from nbest.scoring.logprob import Logprob
 from nbest.search.abmcts import Abmcts
 from nbest.search.beam import Beam
@@ -84,7 +84,7 @@ class Counting:
 
 
 def solve(engine, strategy, **how):
-    return asyncio.run(answer(PROMPT, strategy, {"policy": engine}, **how))
+    return asyncio.run(ask(PROMPT, strategy, {"policy": engine}, **how))
 
 
 def test_steps_end_at_the_line_and_the_line_end_is_in_the_prefix_of_the_next():
@@ -394,7 +394,7 @@ class TestATokenBudget:
 
     def test_is_measured_by_the_clients_max_tokens_where_these_are_fewer(self):
         engine, prompt = Scripted(), replace(PROMPT, overrides=Overrides(max_tokens=20))
-        asyncio.run(answer(prompt, self.tree, {"policy": engine}, budget=Budget(tokens=150)))
+        asyncio.run(ask(prompt, self.tree, {"policy": engine}, budget=Budget(tokens=150)))
         assert (engine.requests[0].n, engine.requests[0].params.max_tokens) == (8, (150 - 20) // 8)
 
     def test_says_where_it_cut_a_step(self):
@@ -446,7 +446,7 @@ class Clock:
 class TestNearTheDeadline:
     def searched(self, monkeypatch, engine):
         clock = Clock()
-        for module in ("context", "strategies.tree"):
+        for module in ("budget", "strategies.tree"):
             monkeypatch.setattr(f"nbest.{module}.time", clock)
 
         async def slow(prompt, candidates, ctx):
@@ -517,7 +517,7 @@ class TestAVerifierThatFails:
 def test_what_the_client_stops_at_ends_the_answer_across_steps_too():
     prompt = replace(PROMPT, overrides=Overrides(stop=("\nขั้น",)))
     tree = Tree(search=Beam(n=2, width=2), verifier=Counting())
-    outcome = asyncio.run(answer(prompt, tree, {"policy": Scripted()}))
+    outcome = asyncio.run(ask(prompt, tree, {"policy": Scripted()}))
     assert outcome.text == "ตัวเลข: ๓ (1)"
     assert [c.finish for c in outcome.candidates] == ["step"] * 2 + ["stop"] * 2
 
@@ -539,13 +539,13 @@ class TestAClientsSchema:
     tree = Tree(search=Beam(n=2, width=2), verifier=Counting(unscored=True), selector=First())
 
     def test_answers_that_it_does_not_fit_are_set_aside(self):
-        outcome = asyncio.run(answer(self.prompt, self.tree, {"policy": InJson()}))
+        outcome = asyncio.run(ask(self.prompt, self.tree, {"policy": InJson()}))
         assert outcome.text == '{\n"答": 42}'
         assert [c.error is None for c in outcome.candidates] == [True, True, False, True]
         assert "does not fit response_format" in outcome.candidates[2].error
 
     def test_a_step_is_no_answer_to_it(self):
-        outcome = asyncio.run(answer(self.prompt, self.tree, {"policy": InJson(ends=("[]", "no"))}))
+        outcome = asyncio.run(ask(self.prompt, self.tree, {"policy": InJson(ends=("[]", "no"))}))
         assert outcome.selection is None
         assert "does not fit response_format" in outcome.error
 
@@ -613,7 +613,7 @@ def test_the_clients_max_tokens_is_that_of_steps_and_rest_together():
     engine = Scripted(lines=("…",) * 50)
     prompt = replace(PROMPT, overrides=Overrides(max_tokens=12))
     tree = Tree(search=Beam(n=2, width=1, rounds=2), verifier=Counting())
-    asyncio.run(answer(prompt, tree, {"policy": engine}))
+    asyncio.run(ask(prompt, tree, {"policy": engine}))
     assert [(r.n, r.params.max_tokens) for r in engine.requests] == [(2, 12), (1, 7), (1, 7), (1, 2)]
 
 

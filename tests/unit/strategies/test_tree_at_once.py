@@ -7,7 +7,7 @@ import pytest
 
 from nbest.engines.layers import Limit
 from nbest.protocols import Capabilities
-from nbest.run import answer
+from nbest.run import ask
 from nbest.search.beam import Beam
 from nbest.strategies.tree import Tree
 from nbest.types import Budget, Completion, Message, Prompt, Score, Usage
@@ -69,7 +69,7 @@ class Values:
 
 
 def solve(prompt, engine, tree, **how):
-    return answer(prompt, tree, {"policy": engine}, **how)
+    return ask(prompt, tree, {"policy": engine}, **how)
 
 
 @pytest.mark.parametrize("what", ["engine", "verifier"])

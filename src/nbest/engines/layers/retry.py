@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import ClassVar, TypeVar
 
-from nbest.deadline import seconds_left
+from nbest.budget import seconds_left
 from nbest.engines.layers.layer import EmittedGuard, Layer
 from nbest.errors import EngineError, EngineHttpError, UnavailableError
 from nbest.protocols import OnDelta

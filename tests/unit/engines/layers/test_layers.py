@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbest import registry
+from nbest.budget import deadline, seconds_left
 from nbest.context import Context
-from nbest.deadline import deadline, seconds_left
 from nbest.engines.fake import Fake
 from nbest.engines.layers import Cache, Failover, Limit, Retry
 from nbest.engines.openai.openai import OpenAI

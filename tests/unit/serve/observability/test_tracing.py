@@ -8,7 +8,7 @@ import pytest
 
 from nbest.engines.fake import Fake
 from nbest.errors import EngineHttpError, MissingExtraError
-from nbest.run import answer
+from nbest.run import ask
 from nbest.serve.observability import tracing as module
 from nbest.serve.observability.tracing import Tracing, tracing
 from nbest.strategies.parallel import Parallel
@@ -42,7 +42,7 @@ def spans(traces, exporter):
 async def test_a_request_and_its_calls_are_one_trace(exporter):
     traces = Tracing(exporter)
     span = traces.start("/v1/chat/completions", {"traceparent": PARENT})
-    outcome = await answer(PROMPT, Parallel(), span.engines({"policy": Fake()}))
+    outcome = await ask(PROMPT, Parallel(), span.engines({"policy": Fake()}))
     span.end(status=200, key="ana", model="m", strategy="parallel", outcome=outcome)
     *calls, request = spans(traces, exporter)
     assert span.trace_id == "0af7651916cd43dd8448eb211c80319c"

@@ -1,0 +1,136 @@
+"""What one prompt may cost: what of its budget is granted, what is left, and the deadline that calls see."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from math import inf
+from typing import Literal, NamedTuple
+
+from nbest.types import Budget, Completion, Request, replace
+
+_deadline_at: ContextVar[float] = ContextVar("_deadline_at", default=inf)
+"""On the clock of `time.monotonic`."""
+
+
+@asynccontextmanager
+async def deadline(seconds: float | None) -> AsyncGenerator[None]:
+    """`asyncio.timeout(seconds)`, which `seconds_left` sees inside the block; None is no deadline.
+
+    Raises `TimeoutError` at the deadline.
+    """
+    if seconds is None:
+        yield
+        return
+
+    token = _deadline_at.set(min(_deadline_at.get(), time.monotonic() + seconds))
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    finally:
+        _deadline_at.reset(token)
+
+
+def seconds_left() -> float:
+    """Seconds until the innermost `deadline` around the caller; infinite without one."""
+    return _deadline_at.get() - time.monotonic()
+
+
+class Grant(NamedTuple):
+    """What the budget allows of one request."""
+
+    request: Request | None
+    """The request with the draws and `max_tokens` that are granted; None where nothing is."""
+    stopped: Literal["budget", "deadline"] | None = None
+    """What cut the request; None where it is granted whole."""
+    is_cut_by_reservations: bool = False
+    """Whether tokens that are reserved, and may yet come back, cut it."""
+
+
+class BudgetLedger:
+    """The budget of one prompt. Draws are reserved at `max_tokens` before they begin; what they leave comes back."""
+
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
+        self._num_samples = 0
+        """Granted."""
+        self._num_tokens = 0
+        """Drawn, or reserved for draws under way."""
+        self._started = time.monotonic()
+
+    @property
+    def samples_left(self) -> int | None:
+        """Draws that the budget still allows; None without a limit."""
+        if self.budget.samples is None:
+            return None
+        return self.budget.samples - self._num_samples
+
+    @property
+    def tokens_left(self) -> int | None:
+        """Tokens that the budget still allows, draws under way counted at `max_tokens`; None without a limit."""
+        if self.budget.tokens is None:
+            return None
+        return self.budget.tokens - self._num_tokens
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds until the deadline, at least 0; None without one."""
+        if self.budget.seconds is None:
+            return None
+        return max(0.0, self.budget.seconds - (time.monotonic() - self._started))
+
+    def can_grant(self, requests: Sequence[Request]) -> bool:
+        """Whether the budget has room for all of `requests`, every draw at its `max_tokens`."""
+        num_samples = sum(r.n for r in requests)
+        num_tokens = sum(r.n * r.params.max_tokens for r in requests)
+
+        samples_left, tokens_left = self.samples_left, self.tokens_left
+        if samples_left is not None and num_samples > samples_left:
+            return False
+        if tokens_left is not None and num_tokens > tokens_left:
+            return False
+        return self.seconds_left != 0
+
+    def grant(self, request: Request) -> Grant:
+        """Reserves as much of `request` as the budget allows: fewer draws first, then a shorter one."""
+        n, max_tokens = request.n, request.params.max_tokens
+        if (samples_left := self.samples_left) is not None:
+            n = min(n, samples_left)
+
+        is_cut_by_reservations = False
+        if (tokens_left := self.tokens_left) is not None and n > 0:
+            is_cut_by_reservations = tokens_left < n * max_tokens
+            n = min(n, max(1, tokens_left // max_tokens))
+            max_tokens = min(max_tokens, tokens_left)
+
+        is_whole = (n, max_tokens) == (request.n, request.params.max_tokens)
+        stopped = None if is_whole else "budget"
+        if n < 1 or max_tokens < 1:
+            return Grant(None, stopped, is_cut_by_reservations)
+        if self.seconds_left == 0:
+            return Grant(None, "deadline", is_cut_by_reservations)
+
+        self._num_samples += n
+        self._num_tokens += n * max_tokens
+        if not is_whole:
+            request = replace(request, n=n, params=replace(request.params, max_tokens=max_tokens))
+        return Grant(request, stopped, is_cut_by_reservations)
+
+    def settle(self, request: Request, completions: Sequence[Completion]) -> None:
+        """Gives back what `completions` leave of the tokens that were reserved for them."""
+        num_unused = sum(request.params.max_tokens - c.usage.completion for c in completions)
+        self._num_tokens -= max(0, num_unused)
+
+    @contextmanager
+    def held_back(self, samples: int, tokens: int) -> Generator[None]:
+        """Inside the block the budget is smaller by so much, for every grant of this prompt."""
+        self._num_samples += samples
+        self._num_tokens += tokens
+        try:
+            yield
+        finally:
+            self._num_samples -= samples
+            self._num_tokens -= tokens

@@ -1,0 +1,72 @@
+"""Grants, reservations and the deadline that calls see."""
+
+import asyncio
+
+import pytest
+
+from nbest.budget import BudgetLedger, deadline, seconds_left
+from nbest.types import Budget, Completion, Message, Prompt, Request, SamplingParams, Usage
+
+PROMPT = Prompt(id="p", messages=(Message(role="user", content="ถาม"),))
+
+
+def request(n, max_tokens=10):
+    return Request(prompt=PROMPT, n=n, params=SamplingParams(seed=1, max_tokens=max_tokens))
+
+
+@pytest.mark.parametrize(
+    ("budget", "num_granted", "max_tokens", "stopped"),
+    [
+        (Budget(), 3, 10, None),
+        (Budget(samples=3, tokens=30), 3, 10, None),
+        (Budget(samples=2), 2, 10, "budget"),
+        (Budget(tokens=29), 2, 10, "budget"),
+        (Budget(tokens=7), 1, 7, "budget"),
+    ],
+)
+def test_fewer_draws_are_granted_first_then_a_shorter_one(budget, num_granted, max_tokens, stopped):
+    granted = BudgetLedger(budget).grant(request(3))
+    assert (granted.request.n, granted.request.params.max_tokens) == (num_granted, max_tokens)
+    assert granted.stopped == stopped
+
+
+@pytest.mark.parametrize(
+    ("budget", "stopped"),
+    [(Budget(samples=0), "budget"), (Budget(tokens=0), "budget"), (Budget(seconds=0), "deadline")],
+)
+def test_nothing_is_granted_of_an_empty_budget(budget, stopped):
+    granted = BudgetLedger(budget).grant(request(3))
+    assert (granted.request, granted.stopped) == (None, stopped)
+
+
+def test_a_request_that_is_granted_whole_is_the_same_object():
+    wanted = request(3)
+    assert BudgetLedger(Budget(samples=3, tokens=30)).grant(wanted).request is wanted
+
+
+def test_what_draws_leave_of_their_reservation_comes_back():
+    ledger = BudgetLedger(Budget(samples=5, tokens=30))
+    wanted = ledger.grant(request(2)).request
+    assert (ledger.samples_left, ledger.tokens_left) == (3, 10)
+    ledger.settle(wanted, [Completion(text="ab", usage=Usage(completion=n)) for n in (2, 10)])
+    assert (ledger.samples_left, ledger.tokens_left) == (3, 18)
+
+
+def test_a_server_that_draws_more_than_it_was_granted_gives_nothing_back():
+    ledger = BudgetLedger(Budget(tokens=30))
+    ledger.settle(ledger.grant(request(1)).request, [Completion(text="…", usage=Usage(completion=99))])
+    assert ledger.tokens_left == 20
+
+
+async def test_the_nearest_deadline_is_seen_inside_and_forgotten_outside():
+    assert seconds_left() == float("inf")
+    async with deadline(60):
+        async with deadline(90):
+            assert 50 < seconds_left() <= 60
+        async with deadline(None):
+            assert 50 < seconds_left() <= 60
+    assert seconds_left() == float("inf")
+    with pytest.raises(TimeoutError):
+        async with deadline(0.01):
+            await asyncio.sleep(60)
+    assert seconds_left() == float("inf")
