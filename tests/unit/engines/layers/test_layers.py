@@ -22,6 +22,7 @@ from nbest.errors import (
     EngineProtocolError,
     EngineTimeoutError,
     InputError,
+    SpecError,
     UnreachableError,
 )
 from nbest.protocols import Capabilities
@@ -180,7 +181,7 @@ def test_short_specs():
     ],
 )
 def test_parameters_that_make_no_sense(spec):
-    with pytest.raises(registry.SpecError):
+    with pytest.raises(SpecError):
         registry.parse("engines", spec)
 
 
