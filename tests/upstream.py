@@ -29,6 +29,8 @@ class Upstream:
     """chat, legacy, absent."""
     refuses: dict[str, str] = field(default_factory=dict)
     """Field → style of the refusal: pydantic, openai, renamed, text."""
+    takes_only: dict[str, Any] = field(default_factory=dict)
+    """Field → the one value that is no 400, in OpenAI's words."""
     continues: str = "flags"
     """flags (like vLLM), trailing, never: how a prefix is continued."""
     is_echoing: bool = False
@@ -193,6 +195,10 @@ class Upstream:
         for name, style in self.refuses.items():
             if name in body:
                 return _refuse(name, style)
+        for name, value in self.takes_only.items():
+            if body.get(name, value) != value:
+                said = f"Unsupported value: '{name}' does not support {body[name]} with this model."
+                return error_reply(400, f"{said} Only the default ({value}) value is supported.", name)
         n = body.get("n", 1)
         if n > 1 and self.n == "refused":
             return error_reply(400, "Only one completion choice is allowed")

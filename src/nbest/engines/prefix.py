@@ -1,4 +1,4 @@
-"""A text said while it is written."""
+"""Emitting the deltas of one completion."""
 
 from __future__ import annotations
 
@@ -7,34 +7,45 @@ from nbest.types import Completion, Delta, ReasoningDelta
 
 
 class PrefixStripper:
-    """Passes pieces of a text on, without the prefix that the server may repeat first."""
+    """Passes deltas on to `on_delta`, without the prefix that a server may repeat (`echo`) before the text."""
 
     def __init__(self, on_delta: OnDelta, *, echo: str = "") -> None:
-        self._on_text = on_delta
+        self._on_delta = on_delta
         self._echo = echo
         """What may yet be repeated."""
         self._held = ""
-        self._num_said = 0
-        self._has_thought = False
+        """Text so far, while it may be the echo."""
+        self._num_emitted = 0
+        """Characters of the text."""
+        self._has_emitted_reasoning = False
 
-    def __call__(self, piece: Delta) -> None:
-        if not isinstance(piece, str):
-            self._has_thought = self._has_thought or isinstance(piece, ReasoningDelta)
-            self._on_text(piece)
+    def __call__(self, delta: Delta) -> None:
+        if isinstance(delta, str):
+            self._emit_text(self._without_echo(delta))
             return
-        if self._echo:
-            self._held += piece
-            if len(self._held) < len(self._echo) and self._echo.startswith(self._held):
-                return
-            piece, self._echo = self._held.removeprefix(self._echo), ""
-        if piece:
-            self._num_said += len(piece)
-            self._on_text(piece)
+        if isinstance(delta, ReasoningDelta):
+            self._has_emitted_reasoning = True
+        self._on_delta(delta)
 
-    def say_the_rest(self, drawn: Completion) -> None:
-        """Says what of the whole was not said: all of it, where it came in one piece."""
-        if drawn.reasoning and not (self._has_thought or self._num_said):
+    def emit_rest(self, drawn: Completion) -> None:
+        """Emits what was not emitted of the completion's reasoning and text: all where it came in one reply."""
+        is_untouched = not (self._has_emitted_reasoning or self._num_emitted)
+        if drawn.reasoning and is_untouched:
             self(ReasoningDelta(text=drawn.reasoning))
-        if rest := drawn.text[self._num_said :]:
-            self._num_said = len(drawn.text)
-            self._on_text(rest)
+        self._emit_text(drawn.text[self._num_emitted :])
+
+    def _without_echo(self, delta: str) -> str:
+        """What can be emitted of the text so far."""
+        if not self._echo:
+            return delta
+        self._held += delta
+        may_be_echo = len(self._held) < len(self._echo) and self._echo.startswith(self._held)
+        if may_be_echo:
+            return ""
+        text, self._echo = self._held.removeprefix(self._echo), ""
+        return text
+
+    def _emit_text(self, text: str) -> None:
+        if text:
+            self._num_emitted += len(text)
+            self._on_delta(text)

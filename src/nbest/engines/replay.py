@@ -44,7 +44,7 @@ class Replay:
         seed = request.params.seed
         drawn = [self._take(request, None if seed is None else seed + i) for i in range(request.n)]
         if on_delta and request.n == 1:
-            PrefixStripper(on_delta).say_the_rest(drawn[0])
+            PrefixStripper(on_delta).emit_rest(drawn[0])
         return drawn
 
     async def logprobs(self, prompt: Prompt, text: str) -> Logprobs:

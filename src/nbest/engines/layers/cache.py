@@ -87,7 +87,7 @@ class Cache(Layer):
     ) -> list[Completion]:
         found = self._live.find(keys)
         if on_delta and request.n == 1 and found[0]:
-            PrefixStripper(on_delta).say_the_rest(found[0])
+            PrefixStripper(on_delta).emit_rest(found[0])
         for start, n in list(_gaps(found)):
             try:
                 drawn = list(await self.engine.generate(request.part(start, n), on_delta))[:n]

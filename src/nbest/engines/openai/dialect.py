@@ -1,69 +1,33 @@
 """What one OpenAI-compatible server understands: known by its name for itself, else learnt by asking.
 
 Servers disagree: `n` is ignored, capped or refused; extra fields are a 422; a trailing assistant
-message is continued with or without flags, echoed, or answered anew. Nothing is forgotten.
+message is continued with or without flags, echoed, or answered anew. Nothing learnt is forgotten.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Any
 
-import msgspec
-
+from nbest.engines.openai.reasoning import REASONING_FIELDS
+from nbest.engines.openai.refusals import OPTIONAL
 from nbest.engines.openai.request import chat_body, own_fields, text_body
-from nbest.engines.openai.response import THOUGHTS
-from nbest.http_client import error_text
+from nbest.engines.openai.server_rules import OTHER, RULES, ServerRules
 from nbest.protocols import Capabilities
 from nbest.types import Json, Request
 
 log = logging.getLogger("nbest.engines.openai.openai")
 
-SERVERS = {"vllm": "vllm", "sglang": "sglang", "llamacpp": "llamacpp", "llama.cpp": "llamacpp"}
-"""What servers call themselves in GET /models (`owned_by`)."""
-
-OPTIONAL = {
-    "n": "draws are asked for one by one",
-    "min_p": "texts are drawn without min_p",
-    "top_k": "texts are drawn without top_k",
-    "repetition_penalty": "the model's own repetition penalty holds",
-    "seed": "draws cannot be repeated",
-    "logprobs": "there are no log-probabilities",
-    "top_logprobs": "alternatives of tokens are missing",
-    "continue_final_message": "a prefix is sent as a trailing assistant message",
-    "add_generation_prompt": "a prefix is sent as a trailing assistant message",
-    "temperature": "it is left out where it is 1",
-    "top_p": "it is left out where it is 1",
-    "max_tokens": "max_completion_tokens is sent instead",
-    "stream": "texts come in one piece",
-    "stream_options": "a stream does not say what it cost",
-}
-"""Fields that can be done without, and what that means."""
-
-_NEUTRAL: Mapping[str, Mapping[str, Json]] = {
-    "vllm": {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0},
-    "sglang": {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0},
-    "llamacpp": {"top_k": 0, "min_p": 0.0, "samplers": ["temperature", "min_p", "top_k", "top_p"]},
-}
-"""By server: what must be said to draw from the model's own distribution. vLLM and SGLang take what is
-left out from the model's generation_config, llama.cpp from its own defaults (top_k 40, min_p 0.05), and it would cut before it applies temperature."""
-
 _PENALTIES = frozenset({"presence_penalty", "frequency_penalty", "repeat_penalty"})
-_CONTINUE = {"continue_final_message": True, "add_generation_prompt": False}
-_N_REFUSED = re.compile(
-    r"['\"`]n['\"`]|\bn\s*(?:[><=≤≥]|must|should|cannot|is\b|greater|larger|parameter)|n_cmpl|n_parallel"
-    r"|only one (?:completion )?choice|parameter:? n\b",
-    re.IGNORECASE,
-)
-_STREAM_REFUSED = re.compile(r"['\"`]stream['\"`]|\bstream(?:ing)?\W+(?:\w+\W+)?not\b", re.IGNORECASE)
-_AT_MOST = re.compile(
-    r"(?:<=|≤|at most|less than or equal to|between 1 and|maximum(?: of| is|:)?|max allowed:?|up to"
-    r"|n_parallel \(|slots \()\s*(\d+)",
-    re.IGNORECASE,
-)
+_GO_TOGETHER: Mapping[str, tuple[str, ...]] = {
+    "logprobs": ("top_logprobs",),
+    "stream": ("stream_options",),
+    "continue_final_message": ("add_generation_prompt",),
+    "add_generation_prompt": ("continue_final_message",),
+}
+"""A refused field → others that mean nothing without it."""
 
 
 @dataclass(slots=True)
@@ -71,29 +35,36 @@ class Dialect:
     """What is known about one server and model."""
 
     server: str | None = None
-    """"vllm", "sglang", "llamacpp", or None for any other."""
+    """A key of `RULES`, or None for any other server."""
     max_n: int | None = None
     max_logprobs: int | None = None
     has_logprobs: bool = True
     refused: set[str] = field(default_factory=set[str])
     continues: bool | None = None
-    """Whether an assistant prefix is continued; None: not asked yet."""
+    """Whether an assistant prefix is continued; None: not tried yet."""
     echoes: bool | None = None
-    """Whether the reply repeats the prefix; None: not asked yet."""
-    thoughts: str | None = None
-    """What the server calls them in its replies, and wants them back as; "": it takes none; None: it said none yet."""
+    """Whether the reply repeats the prefix; None: not tried yet."""
+    reasoning_field: str | None = None
+    """The one of `REASONING_FIELDS` that the server sends, and takes in earlier turns; "": it takes none;
+    None: it has sent none yet."""
+
+    @classmethod
+    def of_server(cls, server: str | None) -> Dialect:
+        """What is known of a kind of server before anything was tried."""
+        rules = RULES.get(server or "", OTHER)
+        return cls(server=server, continues=rules.continues, echoes=rules.echoes)
+
+    @property
+    def rules(self) -> ServerRules:
+        return RULES.get(self.server or "", OTHER)
 
     @property
     def streams_pools(self) -> bool:
-        """Whether several draws are asked for as a stream.
-
-        llama.cpp's server draws to the end for a client that has left a call of several in one piece, and
-        counts the tokens of the first alone; a stream it leaves at once, and counts each.
-        """
-        return self.server == "llamacpp"
+        """Whether calls for several draws are streamed."""
+        return self.rules.streams_pools
 
     def capabilities(self) -> Capabilities:
-        """As far as known; what was not asked yet counts as there."""
+        """As far as known; what was not tried yet counts as there."""
         return Capabilities(
             max_n=self.max_n,
             logprobs=self.has_logprobs,
@@ -101,58 +72,57 @@ class Dialect:
             prefix=self.continues is not False,
             min_p="min_p" not in self.refused,
             seed="seed" not in self.refused,
-            scores_text=self.server == "vllm",
-            names_stop=self.server in {"vllm", "sglang"},
+            scores_text=self.rules.scores_text,
+            names_stop=self.rules.names_stop,
         )
 
     def body(
         self, request: Request, model: str, *, is_chat: bool, is_streamed: bool = False
     ) -> dict[str, Json]:
-        """What to send for `request`, without what this server refuses; what the client said stays."""
+        """What to send for `request`, without what this server refuses; a client's own fields stay."""
+        own = set(own_fields(request))
         body = chat_body(request, model) if is_chat else text_body(request, model)
-        own = own_fields(request).keys()
-        for key, value in _NEUTRAL.get(self.server or "", {}).items():
-            body.setdefault(key, value)
-        if self.server == "llamacpp" and own & _PENALTIES and "samplers" not in own:
-            body["samplers"] = ["penalties", *body["samplers"]]  # penalties count only where they are named
-        if is_chat and request.prefix and self.server != "llamacpp":
-            body |= _CONTINUE
-        wanted = request.params.logprobs
-        if self.server == "llamacpp" and wanted is not None:  # 0 alternatives turn log-probs off there
-            body["logprobs"] = True if is_chat else max(1, wanted)
-            if is_chat:
-                body["top_logprobs"] = max(1, wanted)
-        if self.max_logprobs is not None and num_alternatives(body) > self.max_logprobs:
-            body = capped(body, self.max_logprobs)
+        body = {**self.rules.neutral, **body}
+        if self.rules.names_penalties and own & _PENALTIES and "samplers" not in own:
+            body["samplers"] = ["penalties", *body["samplers"]]
+        if is_chat and request.prefix:
+            body |= self.rules.continue_flags
+        body = self._with_logprobs(body, request.params.logprobs, is_chat=is_chat)
         if is_chat:
-            body = self.with_thoughts(body)
+            body = self.with_reasoning_field(body)
         if is_streamed and "stream" not in self.refused:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         return without(body, self.refused - own)
 
-    def with_thoughts(self, body: Mapping[str, Json]) -> dict[str, Json]:
-        """`body` with what was thought before earlier turns under the server's own name for it."""
-        if self.thoughts is None:
+    def _with_logprobs(self, body: dict[str, Json], wanted: int | None, *, is_chat: bool) -> dict[str, Json]:
+        """`body` with at least as many alternatives as the server needs, and no more than it takes."""
+        if wanted is not None and wanted < self.rules.min_logprobs:
+            name = "top_logprobs" if is_chat else "logprobs"
+            body = {**body, name: self.rules.min_logprobs}
+        if self.max_logprobs is not None and num_alternatives(body) > self.max_logprobs:
+            body = capped(body, self.max_logprobs)
+        return body
+
+    def with_reasoning_field(self, body: Mapping[str, Json]) -> dict[str, Json]:
+        """`body` with the reasoning of earlier turns under the server's own name for it, if it takes any."""
+        if self.reasoning_field is None:
             return dict(body)
         turns: list[dict[str, Json]] = []
         for turn in body["messages"]:
-            said = {k: v for k, v in turn.items() if k not in THOUGHTS}
-            thought = next((turn[k] for k in THOUGHTS if k in turn), None)
-            turns.append(said if thought is None or not self.thoughts else {**said, self.thoughts: thought})
+            reasoning = [turn[name] for name in REASONING_FIELDS if name in turn]
+            renamed = {name: value for name, value in turn.items() if name not in REASONING_FIELDS}
+            if reasoning and self.reasoning_field:
+                renamed[self.reasoning_field] = reasoning[0]
+            turns.append(renamed)
         return {**body, "messages": turns}
 
-    def learn_thoughts_refused(self, raw: bytes, body: Mapping[str, Json]) -> bool:
-        """Whether an error reply objects to thoughts of earlier turns: they get their other name, and then none."""
-        names = {k for turn in body.get("messages", ()) for k in THOUGHTS if k in turn}
-        said = error_text(raw)
-        refused = {k for k in names if re.search(rf"\b{k}\b", said)}
-        if refused:
-            is_first = self.thoughts is None and refused == {THOUGHTS[0]}
-            self.thoughts = THOUGHTS[1] if is_first else ""
-        return bool(refused)
+    def learn_reasoning_refused(self, names: AbstractSet[str]) -> None:
+        """Remembers refused names of reasoning in earlier turns: the other one is tried, and then none."""
+        is_first = self.reasoning_field is None and names == {REASONING_FIELDS[0]}
+        self.reasoning_field = REASONING_FIELDS[1] if is_first else ""
 
-    def learn_refused(self, fields: set[str], host: str) -> None:
-        """Remembers fields that the server works without, and says so once for each."""
+    def learn_refused(self, fields: AbstractSet[str], host: str) -> None:
+        """Remembers fields that the server works without, with one warning for each."""
         for name in sorted(fields - self.refused):
             self.refused.add(name)
             if name == "logprobs":
@@ -172,71 +142,23 @@ class Dialect:
             log.warning("%s ignores logprobs: there are no log-probabilities", host)
 
 
-def without(body: Mapping[str, Json], refused: set[str]) -> dict[str, Json]:
-    """`body` without refused fields, where it means the same or nothing better is possible."""
-    kept = {k: v for k, v in body.items() if k not in refused or (k in {"temperature", "top_p"} and v != 1)}
+def without(body: Mapping[str, Json], refused: AbstractSet[str]) -> dict[str, Json]:
+    """`body` without refused fields and those that mean nothing without them."""
+    left_out = {*refused, *(name for refused_one in refused for name in _GO_TOGETHER.get(refused_one, ()))}
+    rest = {name: value for name, value in body.items() if name not in left_out}
     if "max_tokens" in refused and "max_tokens" in body:
-        kept.pop("max_tokens", None)
-        kept["max_completion_tokens"] = body["max_tokens"]
-    if "logprobs" in refused:
-        kept.pop("top_logprobs", None)
-    if "stream" in refused:
-        kept.pop("stream_options", None)
-    if "continue_final_message" in refused or "add_generation_prompt" in refused:
-        kept.pop("continue_final_message", None)
-        kept.pop("add_generation_prompt", None)
-    return kept
+        rest["max_completion_tokens"] = body["max_tokens"]
+    return rest
 
 
 def num_alternatives(body: Mapping[str, Json]) -> int:
     """How many log-probabilities per place `body` asks for."""
-    return body.get("top_logprobs", 0 if body.get("logprobs") is True else body.get("logprobs") or 0)
+    wanted = body.get("logprobs")
+    is_chat = isinstance(wanted, bool)
+    return body.get("top_logprobs", 0) if is_chat else wanted or 0
 
 
 def capped(body: Mapping[str, Json], most: int) -> dict[str, Json]:
     """`body` with at most that many alternatives per place."""
-    return {**body, "top_logprobs" if body["logprobs"] is True else "logprobs": most}
-
-
-def refusals(raw: bytes, body: Mapping[str, Json]) -> tuple[set[str], int | None]:
-    """The optional fields of `body` that an error reply objects to, and the limit that it names.
-
-    `error.param` and FastAPI's `loc` count first; else the names are looked for in the message.
-    """
-    sent = {k for k in OPTIONAL if k in body}
-    said = error_text(raw)
-    limit = int(m[1]) if (m := _AT_MOST.search(said)) else None
-    found = _pointed_at(raw) & sent
-    if not found:
-        found = {k for k in sent - {"n", "max_tokens", "stream"} if re.search(rf"\b{k}\b", said)}
-        if "n" in sent and _N_REFUSED.search(said):
-            found.add("n")
-        if "stream" in sent and not found and _STREAM_REFUSED.search(said):
-            found.add("stream")
-    if "max_tokens" in sent and "max_completion_tokens" in said and "support" in said:
-        found.add("max_tokens")
-    else:
-        found.discard("max_tokens")  # too long a text is no refusal of the field
-    return {k for k in found if k not in {"temperature", "top_p"} or body[k] == 1}, limit
-
-
-def _pointed_at(raw: bytes) -> set[str]:
-    try:
-        said: Any = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return set()
-    match said:
-        case {"error": {"param": str(name)}}:
-            return {name}
-        case {"detail": [*problems]}:
-            return {p["loc"][-1] for p in problems if _has_field(p)}
-        case _:
-            return set()
-
-
-def _has_field(problem: Any) -> bool:
-    match problem:
-        case {"loc": [*_, str()]}:
-            return True
-        case _:
-            return False
+    name = "top_logprobs" if body["logprobs"] is True else "logprobs"
+    return {**body, name: most}

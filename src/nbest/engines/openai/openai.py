@@ -12,16 +12,14 @@ from typing import ClassVar
 import msgspec
 
 from nbest.engines.openai.dialect import Dialect
+from nbest.engines.openai.reply_logprobs import echoed_logprobs, prompt_logprobs
 from nbest.engines.openai.request import raw_text
-from nbest.engines.openai.response import (
-    completions,
-    echoed_logprobs,
-    prompt_logprobs,
-    prompt_tokens,
-    thoughts_name,
-)
+from nbest.engines.openai.response import completions, field_of_reasoning, has_logprobs
 from nbest.engines.openai.server import Mode, OpenAIServer
-from nbest.engines.openai.stream import Chunks
+from nbest.engines.openai.server_reply import ServerReply, parse_reply
+from nbest.engines.openai.stream import CompletionStream
+from nbest.engines.openai.tool_calls import call_ids
+from nbest.engines.openai.usage import token_counts
 from nbest.engines.prefix import PrefixStripper
 from nbest.errors import CapabilityError, EngineError
 from nbest.http_client import HttpClient
@@ -31,11 +29,12 @@ from nbest.types import Completion, Json, Logprobs, Prompt, Request, SamplingPar
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenAI:
-    """A server that speaks the OpenAI protocol; what it cannot do is learnt once and worked around.
+    """An OpenAI-compatible server. What it cannot do is learnt once and worked around.
 
     `openai:http://localhost:8000/v1`, or `openai(url="…", model="…", key_env="MY_KEY")`. Refused fields
-    (min_p, seed, …) are left out with one warning, unless a client has sent them; draws beyond what `n` gives come from more calls.
-    An instance belongs to one event loop at a time; `aclose` it before another loop uses it.
+    (min_p, seed, temperature, …) are left out with one warning, unless a client of the gateway set them;
+    draws beyond what `n` gives come from more calls. An instance belongs to one event loop at a time; call
+    `aclose` before another loop uses it.
     """
 
     is_open_to_clients: ClassVar[bool] = False
@@ -66,13 +65,17 @@ class OpenAI:
     def name(self) -> str:
         """`openai/MODEL@HOST`, and a digest of `mode` and `extra` where they are set.
 
-        Without the model before a server that chooses it was asked; a path is shown by its last part.
+        Without the model until a server that chooses it was asked; a path is shown by its last part.
         """
         model = self._server.model or ""
-        shown = f"/{PurePath(model).stem if model.startswith('/') else model}" if model else ""
-        own = [self.mode, self.extra] if self.extra or self.mode != "chat" else None
-        digest = f"+{hashlib.sha256(msgspec.json.encode(own, order='sorted')).hexdigest()[:8]}" if own else ""
-        return f"openai{shown}@{self._server.host}{digest}"
+        if model.startswith("/"):
+            model = PurePath(model).stem
+        name = f"openai/{model}" if model else "openai"
+        name = f"{name}@{self._server.host}"
+        if not self.extra and self.mode == "chat":
+            return name
+        settings = msgspec.json.encode([self.mode, self.extra], order="sorted")
+        return f"{name}+{hashlib.sha256(settings).hexdigest()[:8]}"
 
     async def capabilities(self) -> Capabilities:
         """Asks the server for its models once, however many callers there are.
@@ -89,7 +92,8 @@ class OpenAI:
     async def generate(self, request: Request, on_delta: OnDelta | None = None) -> Sequence[Completion]:
         """`request.n` completions in order, or fewer from a server that has just shown that it ignores n.
 
-        Raises `EngineError`, and `CapabilityError` for a prefix that the server does not continue.
+        One draw is streamed to `on_delta`. Raises `EngineError`, and `CapabilityError` for a prefix that
+        the server does not continue.
         """
         if request.prefix and not await self._server.can_continue():
             raise CapabilityError(
@@ -99,10 +103,10 @@ class OpenAI:
         dialect = await self._server.dialect()
         if on_delta is None or request.n > 1:
             return await self._draw(request, dialect)
-        voice = PrefixStripper(on_delta, echo=request.prefix if dialect.echoes else "")
-        drawn = await self._draw(request, dialect, voice)
+        stripper = PrefixStripper(on_delta, echo=request.prefix if dialect.echoes else "")
+        drawn = await self._draw(request, dialect, stripper)
         if drawn[0].finish != "refused":  # its text is no answer
-            voice.say_the_rest(drawn[0])
+            stripper.emit_rest(drawn[0])
         return drawn
 
     async def logprobs(self, prompt: Prompt, text: str) -> Logprobs:
@@ -114,7 +118,8 @@ class OpenAI:
             raise CapabilityError(
                 f"{self._server.host} does not score given texts: use vLLM or the llamacpp engine"
             )
-        found = await (self._score_chat if self.mode == "chat" else self._score_text)(prompt, text)
+        score = self._score_chat if self.mode == "chat" else self._score_text
+        found = await score(prompt, text)
         if found is None:
             raise CapabilityError(f"{self._server.host} returned no log-probabilities of the prompt")
         return found
@@ -126,26 +131,39 @@ class OpenAI:
     async def _draw(
         self, request: Request, dialect: Dialect, on_delta: OnDelta | None = None
     ) -> list[Completion]:
+        """One call, or several where a call gives fewer draws than `request.n`."""
         if dialect.max_n is not None and request.n > dialect.max_n:
             return await self._draw_parts(request, dialect.max_n, dialect)
-        is_streamed = on_delta is not None or (request.n > 1 and dialect.streams_pools)
-        chunks = Chunks(on_delta, n=request.n) if is_streamed else None
-        raw = await self._server.send(request, chunks)
-        if raw is None:
+        reply = await self._reply(request, dialect, on_delta)
+        if reply is None:
             return await self._draw(request, dialect)
-        if chunks and not raw:
-            drawn = chunks.completions(request.params)
-        else:
-            drawn = completions(raw, request.params)[: request.n]
-        if dialect.thoughts is None and any(d.reasoning for d in drawn):
-            dialect.thoughts = chunks.thoughts_name if chunks and not raw else thoughts_name(raw)
-        if len(drawn) < request.n:
-            dialect.learn_max_n(len(drawn), self._server.host)
-        if request.params.logprobs is not None and not any(c.logprobs for c in drawn):
-            dialect.learn_no_logprobs(self._server.host)
+
+        drawn = completions(reply, request.params, used_ids=call_ids(request.prompt))[: request.n]
+        self._learn(request, dialect, reply, num_drawn=len(drawn))
         if request.prefix and dialect.echoes:
             drawn = [replace(c, text=c.text.removeprefix(request.prefix)) for c in drawn]
         return drawn
+
+    async def _reply(
+        self, request: Request, dialect: Dialect, on_delta: OnDelta | None
+    ) -> ServerReply | None:
+        """The reply to one call, streamed or whole; None where `n` was refused (and `max_n` is known now)."""
+        stream: CompletionStream | None = None
+        if on_delta is not None or (request.n > 1 and dialect.streams_pools):
+            stream = CompletionStream(on_delta, n=request.n, used_ids=call_ids(request.prompt))
+        raw = await self._server.send(request, stream)
+        if raw is None:
+            return None
+        return stream.reply() if stream and not raw else parse_reply(raw)
+
+    def _learn(self, request: Request, dialect: Dialect, reply: ServerReply, *, num_drawn: int) -> None:
+        """What a good reply shows of the server."""
+        if dialect.reasoning_field is None:
+            dialect.reasoning_field = field_of_reasoning(reply)
+        if num_drawn < request.n:
+            dialect.learn_max_n(num_drawn, self._server.host)
+        if request.params.logprobs is not None and not has_logprobs(reply):
+            dialect.learn_no_logprobs(self._server.host)
 
     async def _draw_parts(self, request: Request, size: int, dialect: Dialect) -> list[Completion]:
         """Calls of `size` draws each, at once. Raises only where every one fails."""
@@ -155,10 +173,13 @@ class OpenAI:
         unexpected = [f for f in failures if not isinstance(f, EngineError)]
         if unexpected or len(failures) == len(results):
             raise (unexpected or failures)[0]
+
         drawn: list[Completion] = []
-        for asked, result in zip(parts, results, strict=True):
-            is_failed = isinstance(result, BaseException)
-            drawn += [Completion.failed(str(result))] * asked.n if is_failed else result
+        for part, result in zip(parts, results, strict=True):
+            if isinstance(result, BaseException):
+                drawn += [Completion.failed(str(result))] * part.n
+            else:
+                drawn += result
         return drawn
 
     async def _draw_all(self, request: Request, dialect: Dialect) -> list[Completion]:
@@ -169,22 +190,23 @@ class OpenAI:
         return drawn
 
     async def _score_chat(self, prompt: Prompt, text: str) -> Logprobs | None:
+        """From vLLM's `prompt_logprobs`; a second call counts the tokens before `text`."""
         params = SamplingParams(temperature=0.0, max_tokens=1)
-        bare, full = [
-            await self._server.body(Request(prompt=prompt, prefix=p, params=params)) for p in ("", text)
-        ]
+        without_text = await self._server.body(Request(prompt=prompt, params=params))
+        with_text = await self._server.body(Request(prompt=prompt, prefix=text, params=params))
         raws = await asyncio.gather(
-            self._server.post(bare, prompt), self._server.post({**full, "prompt_logprobs": 0}, prompt)
+            self._server.post(without_text, prompt),
+            self._server.post({**with_text, "prompt_logprobs": 0}, prompt),
         )
-        num_before, found = prompt_tokens(raws[0]), prompt_logprobs(raws[1])
-        if num_before is None or found is None:
+        num_before = token_counts(parse_reply(raws[0]).usage).prompt
+        if num_before is None:
             return None
-        start = num_before - 1  # the first token of a prompt has no log-probability
-        return Logprobs(tokens=found.tokens[start:], values=found.values[start:])
+        return prompt_logprobs(parse_reply(raws[1]), start=num_before)
 
     async def _score_text(self, prompt: Prompt, text: str) -> Logprobs | None:
+        """From the echo of /completions."""
         params = SamplingParams(temperature=0.0, max_tokens=1, logprobs=0)
         body = await self._server.body(Request(prompt=prompt, prefix=text, params=params))
         start = len(raw_text(prompt))
         raw = await self._server.post({**body, "echo": True}, prompt)
-        return echoed_logprobs(raw, start, start + len(text))
+        return echoed_logprobs(parse_reply(raw), start, start + len(text))

@@ -1,4 +1,4 @@
-"""One OpenAI-compatible server as an engine meets it: asked once what it is, then talked to in its dialect."""
+"""One OpenAI-compatible server behind an engine: its connections, its model, and what was learnt of it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from typing import Any, Literal
 
 import msgspec
 
-from nbest.engines.openai.dialect import SERVERS, Dialect, capped, num_alternatives, refusals, without
+from nbest.engines.openai.dialect import Dialect, capped, num_alternatives, without
+from nbest.engines.openai.refusals import Refusal, refusal
 from nbest.engines.openai.request import own_fields
-from nbest.engines.openai.response import completions, models, prompt_tokens
-from nbest.engines.openai.stream import Chunks
+from nbest.engines.openai.response import completions
+from nbest.engines.openai.server_reply import ServerReply, models, parse_reply
+from nbest.engines.openai.server_rules import OWNERS
+from nbest.engines.openai.stream import CompletionStream
+from nbest.engines.openai.usage import token_counts
 from nbest.errors import EngineError, EngineHttpError, EngineProtocolError, InputError
 from nbest.http_client import HttpClient, UpstreamStatusError
 from nbest.suggestions import did_you_mean, listed
@@ -28,16 +32,16 @@ Mode = Literal["chat", "completions"]
 
 
 class Once:
-    """One run of an async function for all who ask meanwhile; a failure reaches all, and is forgotten."""
+    """One run of an async function for all who call meanwhile. A failure reaches all, and the next call runs it again."""
 
     def __init__(self) -> None:
         self._task: asyncio.Task[Dialect] | None = None
 
-    async def __call__(self, ask: Callable[[], Coroutine[Any, Any, Dialect]]) -> Dialect:
+    async def __call__(self, run: Callable[[], Coroutine[Any, Any, Dialect]]) -> Dialect:
         if self._task is None or self._task.done() or self._task.get_loop() is not asyncio.get_running_loop():
-            self._task = asyncio.create_task(ask())
+            self._task = asyncio.create_task(run())
             self._task.add_done_callback(lambda t: t.cancelled() or t.exception())
-        return await asyncio.shield(self._task)  # who is cancelled does not take the answer from the others
+        return await asyncio.shield(self._task)  # a caller that is cancelled leaves it to the others
 
     def cancel(self) -> None:
         if self._task is not None and not self._task.get_loop().is_closed():
@@ -53,8 +57,8 @@ class OpenAIServer:
     mode: Mode
     extra: Mapping[str, Json]
     _dialect: Dialect | None = None
-    _met: Once = field(default_factory=Once)
-    _tried: Once = field(default_factory=Once)
+    _meeting: Once = field(default_factory=Once)
+    _trying: Once = field(default_factory=Once)
 
     @property
     def host(self) -> str:
@@ -62,7 +66,7 @@ class OpenAIServer:
 
     async def dialect(self) -> Dialect:
         """Asks the server for its models, once. Raises `InputError` for a model that is not served."""
-        return self._dialect or await self._met(self._meet)
+        return self._dialect or await self._meeting(self._meet)
 
     async def served(self) -> list[str]:
         """Models that the server lists now. Raises `EngineError`."""
@@ -74,65 +78,82 @@ class OpenAIServer:
         if self.mode == "completions":
             return True
         if dialect.continues is None or dialect.echoes is None:
-            await self._tried(self._try_continuation)
+            await self._trying(self._try_continuation)
         return dialect.continues is True
 
-    async def send(self, request: Request, chunks: Chunks | None = None) -> bytes | None:
+    async def send(self, request: Request, stream: CompletionStream | None = None) -> bytes | None:
         """The reply, with refused fields left out; None where n was refused (and `max_n` is known now).
 
-        With `chunks` it is asked for as a stream, which they take; then the reply is b"".
+        With `stream` a streamed reply is requested, which it takes; then the result is b"".
         """
-        dialect, body = await self.dialect(), await self.body(request, is_streamed=chunks is not None)
+        dialect = await self.dialect()
+        body = await self.body(request, is_streamed=stream is not None)
         own = {*self.extra, *own_fields(request)}
-        dropped: set[str] = set()
+        left_out: set[str] = set()
         while True:
             try:
-                raw = await self.post(body, request.prompt, chunks)
+                raw = await self.post(body, request.prompt, stream)
             except UpstreamStatusError as e:
                 if e.status not in _CLIENT_FAULTS:
                     raise
-                if dialect.learn_thoughts_refused(e.body, body):
-                    body = dialect.with_thoughts(body)
-                    continue
-                found, limit = refusals(e.body, body)
-                found -= own
-                if "n" in found:
-                    dialect.learn_max_n(limit if limit and limit < request.n else 1, self.host)
+                refused = refusal(e.body, body)
+                refused = refused._replace(fields=refused.fields - own)
+                if "n" in refused.fields:
+                    self._learn_max_n(dialect, refused, request.n)
                     return None
-                if found & {"logprobs", "top_logprobs"} and limit and limit < num_alternatives(body):
-                    dialect.max_logprobs = limit
-                    body = capped(body, limit)
-                    continue
-                if not found:
+                changed = self._adapted(body, refused, dialect)
+                if changed is None:
                     raise
-                dropped |= found
-                body = without(body, found)
+                left_out |= refused.fields & (body.keys() - changed.keys())
+                body = changed
             else:
-                dialect.learn_refused(dropped, self.host)
+                dialect.learn_refused(left_out, self.host)
                 return raw
+
+    def _learn_max_n(self, dialect: Dialect, refused: Refusal, n: int) -> None:
+        is_useful = refused.limit is not None and 0 < refused.limit < n
+        dialect.learn_max_n(refused.limit if is_useful and refused.limit else 1, self.host)
+
+    def _adapted(
+        self, body: Mapping[str, Json], refused: Refusal, dialect: Dialect
+    ) -> dict[str, Json] | None:
+        """`body` as the server may take it; None where it objects to something that cannot be left out."""
+        if refused.reasoning:
+            dialect.learn_reasoning_refused(refused.reasoning)
+            return dialect.with_reasoning_field(body)
+        has_limit = refused.limit is not None and 0 < refused.limit < num_alternatives(body)
+        if has_limit and refused.fields & {"logprobs", "top_logprobs"}:
+            dialect.max_logprobs = refused.limit
+            return capped(body, refused.limit or 0)
+        return without(body, refused.fields) if refused.fields else None
 
     async def body(self, request: Request, *, is_streamed: bool = False) -> dict[str, Json]:
         """What to send for `request`, in the server's dialect, with the user's own fields on top."""
         dialect = await self.dialect()
-        said = dialect.body(request, self.model or "", is_chat=self.mode == "chat", is_streamed=is_streamed)
-        return {**said, **self.extra}
+        is_chat = self.mode == "chat"
+        body = dialect.body(request, self.model or "", is_chat=is_chat, is_streamed=is_streamed)
+        return {**body, **self.extra}
 
-    async def post(self, body: Mapping[str, Json], prompt: Prompt, chunks: Chunks | None = None) -> bytes:
-        """The reply to `body`, as `HttpClient.post` gives it. Raises `EngineError` for half a surrogate pair, which JSON cannot say."""
+    async def post(
+        self, body: Mapping[str, Json], prompt: Prompt, stream: CompletionStream | None = None
+    ) -> bytes:
+        """The reply to `body`, as `HttpClient.post` gives it.
+
+        Raises `EngineError`, also for a lone half of a surrogate pair, which JSON cannot hold.
+        """
         try:
             encoded = msgspec.json.encode(body)
         except UnicodeEncodeError:
             raise EngineError(
                 f"prompt {prompt.id!r} is not valid Unicode (it holds half a surrogate pair)"
             ) from None
-        return await self.http.post(
-            "/chat/completions" if self.mode == "chat" else "/completions", encoded, chunks
-        )
+        path = "/chat/completions" if self.mode == "chat" else "/completions"
+        return await self.http.post(path, encoded, stream)
 
     async def aclose(self) -> None:
         """Closes the connections; what was learnt stays."""
-        self._met.cancel()
-        self._tried.cancel()
+        self._meeting.cancel()
+        self._trying.cancel()
         await self.http.aclose()
 
     async def _meet(self) -> Dialect:
@@ -148,32 +169,36 @@ class OpenAIServer:
         except EngineProtocolError as e:
             raise EngineProtocolError(f"{url}/models: {e}; is url the API's base (…/v1)?") from None
         self.model = _choose(self.model, served, url)
-        server = SERVERS.get((served[self.model] or "").lower())
-        self._dialect = Dialect(
-            server=server,
-            continues=True if server else None,
-            echoes=False if server in {"vllm", "sglang"} else None,
-        )
+        owner = (served[self.model] or "").lower()
+        self._dialect = Dialect.of_server(OWNERS.get(owner))
         return self._dialect
 
     async def _try_continuation(self) -> Dialect:
         """By prompt lengths, which need no able model: a turn that is closed and followed by a new
         header is longer than its text; and by whether a reply of one token begins with the prefix."""
         dialect = await self.dialect()
-        prefixes = [_PROBE] if dialect.continues else [_PROBE, "", f"{_PROBE}\n{_PROBE}"]
-        ask = Prompt(id="nbest-probe", messages=(Message(role="user", content="Colours and numbers?"),))
+        prompt = Prompt(id="nbest-probe", messages=(Message(role="user", content="Colours and numbers?"),))
         params = SamplingParams(temperature=0.0, max_tokens=1)
-        raws = [
-            await self.send(Request(prompt=ask, prefix=p, params=params)) or b""  # n is 1: never refused
-            for p in prefixes
-        ]
-        dialect.echoes = completions(raws[0], params)[0].text.startswith(_PROBE)
+
+        async def reply_to(prefix: str) -> ServerReply:
+            raw = await self.send(Request(prompt=prompt, prefix=prefix, params=params))
+            return parse_reply(raw or b"")  # n is 1, which is never refused
+
+        one = await reply_to(_PROBE)
+        dialect.echoes = completions(one, params)[0].text.startswith(_PROBE)
         if dialect.continues is None:
-            one, none, two = (prompt_tokens(raw) for raw in raws)
-            dialect.continues = False
-            if none is not None and one is not None and two is not None:
-                dialect.continues = one - none < two - one
+            none = await reply_to("")
+            two = await reply_to(f"{_PROBE}\n{_PROBE}")
+            nums = [token_counts(reply.usage).prompt for reply in (none, one, two)]
+            dialect.continues = _grows_by_its_text(*nums)
         return dialect
+
+
+def _grows_by_its_text(none: int | None, one: int | None, two: int | None) -> bool:
+    """Whether a prompt with a prefix is longer by less than a second text of the same length makes it."""
+    if none is None or one is None or two is None:
+        return False
+    return one - none < two - one
 
 
 def _choose(model: str | None, served: Mapping[str, Any], url: str) -> str:

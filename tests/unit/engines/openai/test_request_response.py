@@ -4,8 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbest.engines.openai.dialect import Dialect
+from nbest.engines.openai.reply_logprobs import prompt_logprobs
 from nbest.engines.openai.request import chat_body, text_body
-from nbest.engines.openai.response import completions, models, prompt_logprobs, split
+from nbest.engines.openai.response import completions
+from nbest.engines.openai.server_reply import models, parse_reply
+from nbest.engines.openai.usage import split
 from nbest.errors import EngineProtocolError
 from nbest.http_client import error_text
 from nbest.types import Message, Prompt, Request, SamplingParams, Usage
@@ -69,7 +72,7 @@ def test_a_text_body_is_the_raw_prompt_and_the_prefix():
 
 def test_choices_come_in_order_of_index():
     raw = reply(chat("b", index=1), chat("a", index=0))
-    assert [c.text for c in completions(raw, PLAIN)] == ["a", "b"]
+    assert [c.text for c in completions(parse_reply(raw), PLAIN)] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -86,7 +89,7 @@ def test_choices_come_in_order_of_index():
     ],
 )
 def test_finish_reasons(reason, finish):
-    (completion,) = completions(reply(chat("a", finish_reason=reason)), PLAIN)
+    (completion,) = completions(parse_reply(reply(chat("a", finish_reason=reason))), PLAIN)
     assert completion.finish == finish
     assert (completion.error is None) == (finish in {"stop", "length"})
 
@@ -95,7 +98,7 @@ def test_finish_reasons(reason, finish):
 def test_a_refusal_is_a_failed_draw_in_the_models_words(content):
     message = {"role": "assistant", "content": content, "refusal": "Не могу помочь."}
     raw = reply({"index": 0, "message": message, "finish_reason": "stop"})
-    (completion,) = completions(raw, PLAIN)
+    (completion,) = completions(parse_reply(raw), PLAIN)
     assert (completion.text, completion.finish) == ("Не могу помочь.", "refused")
     assert completion.error == "the model refused: Не могу помочь."
 
@@ -106,7 +109,7 @@ def test_log_probs_in_the_shape_of_chat():
         {"token": "c", "logprob": 0, "top_logprobs": []},
     ]
     raw = reply(chat("ac", logprobs={"content": rows, "refusal": None}))
-    (completion,) = completions(raw, SamplingParams(logprobs=1))
+    (completion,) = completions(parse_reply(raw), SamplingParams(logprobs=1))
     assert completion.logprobs is not None
     assert completion.logprobs.tokens == ("a", "c")
     assert completion.logprobs.values == (-0.1, 0.0)
@@ -116,26 +119,26 @@ def test_log_probs_in_the_shape_of_chat():
 def test_log_probs_in_the_shape_of_completions():
     found = {"tokens": ["a", "c"], "token_logprobs": [-0.1, 0], "top_logprobs": [{"b": -2}, None]}
     raw = reply({"index": 0, "text": "ac", "finish_reason": "stop", "logprobs": found})
-    (completion,) = completions(raw, SamplingParams(logprobs=1))
+    (completion,) = completions(parse_reply(raw), SamplingParams(logprobs=1))
     assert completion.logprobs is not None
     assert (completion.text, completion.logprobs.values) == ("ac", (-0.1, 0.0))
     assert completion.logprobs.top == ({"b": -2.0}, {})
 
 
 def test_log_probs_that_nobody_asked_for_are_left_out():
-    (completion,) = completions(reply(chat("a", logprobs=content("a"))), PLAIN)
+    (completion,) = completions(parse_reply(reply(chat("a", logprobs=content("a")))), PLAIN)
     assert completion.logprobs is None
 
 
 @pytest.mark.parametrize("found", [None, {}, {"content": None}, {"tokens": None}])
 def test_log_probs_that_are_not_there_are_none(found):
-    (completion,) = completions(reply(chat("a", logprobs=found)), WITH_LOGPROBS)
+    (completion,) = completions(parse_reply(reply(chat("a", logprobs=found))), WITH_LOGPROBS)
     assert completion.logprobs is None
 
 
 def test_the_prompt_is_charged_to_the_first_and_the_call_counts_once():
     usage = {"prompt_tokens": 9, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 4}}
-    first, second = completions(reply(chat("aaaa"), chat("a", index=1), usage=usage), PLAIN)
+    first, second = completions(parse_reply(reply(chat("aaaa"), chat("a", index=1), usage=usage)), PLAIN)
     assert first.usage == Usage(prompt=9, cached=4, completion=4, calls=1)
     assert second.usage == Usage(completion=1)
 
@@ -145,28 +148,30 @@ def test_log_probs_reveal_how_many_tokens_each_choice_has():
         chat("a b c", logprobs=content("a", "b", "c")),
         chat("long-but-one", index=1, logprobs=content("x")),
     )
-    drawn = completions(reply(*choices, usage={"completion_tokens": 4}), PLAIN)
+    drawn = completions(parse_reply(reply(*choices, usage={"completion_tokens": 4})), PLAIN)
     assert [c.usage.completion for c in drawn] == [3, 1]
 
 
 def test_a_text_that_was_cut_has_all_its_tokens():
     choices = chat("a", finish_reason="length"), chat("bcd", index=1), chat("b", index=2)
     params = SamplingParams(max_tokens=10)
-    drawn = completions(reply(*choices, usage={"completion_tokens": 16}), params)
+    drawn = completions(parse_reply(reply(*choices, usage={"completion_tokens": 16})), params)
     assert [c.usage.completion for c in drawn] == [10, 4, 2]
-    drawn = completions(reply(*choices, usage={"completion_tokens": 8}), params)  # cut by the context
+    drawn = completions(
+        parse_reply(reply(*choices, usage={"completion_tokens": 8})), params
+    )  # cut by the context
     assert sum(c.usage.completion for c in drawn) == 8
 
 
 def test_a_server_that_counts_one_choice_only_is_corrected_by_log_probs():
     choices = chat("a b c", logprobs=content("a", "b", "c")), chat("x", index=1, logprobs=content("x"))
-    drawn = completions(reply(*choices, usage={"completion_tokens": 3}), WITH_LOGPROBS)
+    drawn = completions(parse_reply(reply(*choices, usage={"completion_tokens": 3})), WITH_LOGPROBS)
     assert [c.usage.completion for c in drawn] == [3, 1]
 
 
 @pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": None, "completion_tokens": None}])
 def test_tokens_are_estimated_only_where_the_server_counts_none(usage):
-    (completion,) = completions(reply(chat("a" * 9), usage=usage), PLAIN)
+    (completion,) = completions(parse_reply(reply(chat("a" * 9), usage=usage)), PLAIN)
     assert completion.usage == Usage(completion=3, calls=1)
 
 
@@ -180,24 +185,26 @@ def test_a_split_sums_up_and_is_fair(total, weights):
 
 
 def test_content_in_parts_is_one_text():
-    (completion,) = completions(reply(chat([{"type": "text", "text": "a"}, {"text": "b"}])), PLAIN)
+    (completion,) = completions(
+        parse_reply(reply(chat([{"type": "text", "text": "a"}, {"text": "b"}]))), PLAIN
+    )
     assert completion.text == "ab"
 
 
 def test_an_empty_text_is_a_text():
-    (completion,) = completions(reply(chat("")), PLAIN)
+    (completion,) = completions(parse_reply(reply(chat(""))), PLAIN)
     assert (completion.text, completion.error) == ("", None)
 
 
 def test_reasoning_that_took_every_token_fails_and_is_charged():
     raw = reply(chat(None, finish_reason="length"), usage={"prompt_tokens": 1, "completion_tokens": 8})
-    (completion,) = completions(raw, PLAIN)
+    (completion,) = completions(parse_reply(raw), PLAIN)
     assert "max_tokens" in (completion.error or "")
     assert completion.usage == Usage(prompt=1, completion=8, calls=1)
 
 
 def test_one_choice_without_text_costs_only_itself():
-    good, bad = completions(reply(chat("a"), chat(None, index=1)), PLAIN)
+    good, bad = completions(parse_reply(reply(chat("a"), chat(None, index=1))), PLAIN)
     assert (good.error, bad.finish) == (None, "error")
 
 
@@ -218,12 +225,6 @@ GARBAGE = [
     b'{"choices": [{"message": "hi"}]}',
     b'{"choices": [{"message": {"content": 7}}]}',
     b'{"choices": [{"message": {"content": null}, "finish_reason": "stop"}]}',
-    b'{"choices": [{"text": "a", "index": "x"}]}',
-    b'{"choices": [{"text": "a"}], "usage": {"completion_tokens": -3}}',
-    b'{"choices": [{"text": "a"}], "usage": 3}',
-    b'{"choices": [{"text": "a", "logprobs": {"tokens": ["a"], "token_logprobs": []}}]}',
-    b'{"choices": [{"text": "a", "logprobs": {"content": [{"token": "a", "logprob": NaN}]}}]}',
-    b'{"choices": [{"text": "a", "logprobs": {"content": [{"token": "a"}]}}]}',
     b'{"error": {"message": "overloaded"}}',
     b'{"object": "error", "error": "bad", "choices": 3}',
     b'{"choices": ' + b"[" * 100_000,
@@ -233,7 +234,7 @@ GARBAGE = [
 @pytest.mark.parametrize("raw", GARBAGE, ids=range(len(GARBAGE)))
 def test_garbage_is_a_protocol_error_of_one_line(raw):
     with pytest.raises(EngineProtocolError) as caught:
-        completions(raw, WITH_LOGPROBS)
+        completions(parse_reply(raw), WITH_LOGPROBS)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 500
 
@@ -258,9 +259,9 @@ JSON = st.recursive(
 def test_any_json_gives_completions_or_a_protocol_error(value):
     raw = msgspec.json.encode(value)
     for read in (
-        lambda: completions(raw, WITH_LOGPROBS),
+        lambda: completions(parse_reply(raw), WITH_LOGPROBS),
         lambda: models(raw),
-        lambda: prompt_logprobs(raw),
+        lambda: prompt_logprobs(parse_reply(raw), start=1),
     ):
         try:
             read()
@@ -311,9 +312,11 @@ def test_models_say_who_owns_them():
 def test_the_stop_string_that_ended_a_text_is_read_where_a_server_names_it(said, stopped_by):
     choice = {"message": {"content": "๑"}, "finish_reason": "stop", **said}
     raw = msgspec.json.encode({"choices": [choice]})
-    assert completions(raw, SamplingParams())[0].stopped_by == stopped_by
+    assert completions(parse_reply(raw), SamplingParams())[0].stopped_by == stopped_by
 
 
 def test_servers_that_name_the_stop_string_are_known_by_their_name():
-    can = {server: Dialect(server=server).capabilities().names_stop for server in ("vllm", "llamacpp", None)}
+    can = {
+        server: Dialect.of_server(server).capabilities().names_stop for server in ("vllm", "llamacpp", None)
+    }
     assert can == {"vllm": True, "llamacpp": False, None: False}

@@ -3,7 +3,8 @@ import json
 import pytest
 
 from nbest.engines.openai.response import completions
-from nbest.engines.openai.stream import Chunks
+from nbest.engines.openai.server_reply import parse_reply
+from nbest.engines.openai.stream import CompletionStream
 from nbest.errors import EngineHttpError, EngineProtocolError
 from nbest.types import SamplingParams, ToolCall, ToolCallDelta
 
@@ -11,14 +12,14 @@ PARAMS = SamplingParams(max_tokens=16)
 
 
 def stream(*chunks, done=True):
-    heard = []
-    reply = Chunks(heard.append)
+    emitted = []
+    reply = CompletionStream(emitted.append)
     for chunk in chunks:
         reply.feed(f"data: {json.dumps(chunk, ensure_ascii=False)}\n\n".encode())
     if done:
         reply.feed(b"data: [DONE]\n\n")
     reply.close()
-    return heard, reply.completions(PARAMS)[0]
+    return emitted, completions(reply.reply(), PARAMS)[0]
 
 
 def delta(finish=None, index=0, **said):
@@ -57,14 +58,14 @@ def test_calls_without_an_index_or_an_id_are_whole_and_told_apart():
 
 @pytest.mark.parametrize("names", [("f", "f"), ("f", "г")])
 def test_whole_calls_under_one_index_are_told_apart(names):
-    heard, drawn = stream(
+    emitted, drawn = stream(
         call(0, "a", names[0], '{"x": 1}'), call(0, "b", names[1], '{"x": 2}'), delta("tool_calls")
     )
     assert [(c.id, c.name, c.arguments) for c in drawn.tool_calls] == [
         ("a", names[0], '{"x": 1}'),
         ("b", names[1], '{"x": 2}'),
     ]
-    assert heard == [ToolCallDelta(index=0, id="a", name=names[0], arguments='{"x": 1}')]
+    assert emitted == [ToolCallDelta(index=0, id="a", name=names[0], arguments='{"x": 1}')]
 
 
 def test_calls_under_one_index_without_arguments():
@@ -94,8 +95,8 @@ def test_a_call_without_arguments_has_none():
 
 
 def test_text_and_a_call():
-    heard, drawn = stream(delta(content="Смотрю. "), call(0, "a", "f", "{}"), END)
-    assert (heard[:1], drawn.text, len(drawn.tool_calls)) == (["Смотрю. "], "Смотрю. ", 1)
+    emitted, drawn = stream(delta(content="Смотрю. "), call(0, "a", "f", "{}"), END)
+    assert (emitted[:1], drawn.text, len(drawn.tool_calls)) == (["Смотрю. "], "Смотрю. ", 1)
 
 
 @pytest.mark.parametrize("is_streamed", [True, False])
@@ -106,7 +107,7 @@ def test_the_older_function_call(is_streamed):
     else:
         message = {"content": None, "function_call": {"name": "f", "arguments": '{"x": 1}'}}
         raw = json.dumps({"choices": [{"message": message, "finish_reason": "function_call"}]}).encode()
-        (drawn,) = completions(raw, PARAMS)
+        (drawn,) = completions(parse_reply(raw), PARAMS)
     assert [(c.name, c.arguments) for c in drawn.tool_calls] == [("f", '{"x": 1}')]
     assert drawn.finish == "stop"
 
@@ -125,8 +126,8 @@ def test_the_older_function_call(is_streamed):
 def test_malformed_calls_are_a_failed_completion(calls):
     message = {"content": None, "tool_calls": calls}
     raw = json.dumps({"choices": [{"message": message, "finish_reason": "tool_calls"}]}).encode()
-    (drawn,) = completions(raw, PARAMS)
-    assert drawn.error.startswith("a malformed call of a tool")
+    (drawn,) = completions(parse_reply(raw), PARAMS)
+    assert drawn.error.startswith("a malformed tool call")
     assert drawn.tool_calls == ()
 
 
@@ -134,8 +135,8 @@ def test_a_call_that_was_cut_says_what_to_do():
     call = {"id": "c", "function": {"name": "天気", "arguments": '{"都市": "東'}}
     message = {"content": None, "tool_calls": [call]}
     raw = json.dumps({"choices": [{"message": message, "finish_reason": "length"}]}).encode()
-    (drawn,) = completions(raw, PARAMS)
-    assert drawn.error == "a call of a tool was cut: raise max_tokens"
+    (drawn,) = completions(parse_reply(raw), PARAMS)
+    assert drawn.error == "a tool call was truncated: raise max_tokens"
 
 
 def test_an_empty_text_is_a_text():
@@ -157,36 +158,42 @@ def test_thoughts_of_any_shape_alone_are_none(thought):
 
 @pytest.mark.parametrize(
     ("said", "num"),
-    [({"reasoning_tokens": 5}, 5), ({"reasoning_tokens": -1}, 0), ({"reasoning_tokens": "5"}, 0), ([], 0)],
+    [
+        ({"reasoning_tokens": 5}, 5),
+        ({"reasoning_tokens": -1}, 0),
+        ({"reasoning_tokens": "5"}, 5),
+        ({"reasoning_tokens": "five"}, 0),
+        ([], 0),
+    ],
 )
 def test_a_count_of_thoughts_that_makes_no_sense_costs_nothing(said, num):
     usage = {"prompt_tokens": 1, "completion_tokens": 9, "completion_tokens_details": said}
     _, streamed = stream(delta(content="4"), END, {"choices": [], "usage": usage})
     reply = {"choices": [{"message": {"content": "4"}, "finish_reason": "stop"}], "usage": usage}
-    (whole,) = completions(json.dumps(reply).encode(), PARAMS)
+    (whole,) = completions(parse_reply(json.dumps(reply).encode()), PARAMS)
     assert [(d.text, d.usage.reasoning) for d in (streamed, whole)] == [("4", num)] * 2
 
 
 def test_thoughts_of_several_choices_are_counted_together():
-    reply = Chunks(n=2)
+    reply = CompletionStream(n=2)
     for i in range(2):
         usage = {"completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 5}}
         for chunk in (delta(index=i, content="4"), delta("stop", index=i), {"choices": [], "usage": usage}):
             reply.feed(f"data: {json.dumps(chunk)}\n\n".encode())
     reply.feed(b"data: [DONE]\n\n")
     reply.close()
-    assert sum(d.usage.reasoning for d in reply.completions(PARAMS)) == 10
+    assert sum(d.usage.reasoning for d in completions(reply.reply(), PARAMS)) == 10
 
 
-def test_calls_are_heard_as_they_come():
-    heard, drawn = stream(
+def test_calls_are_emitted_as_they_come():
+    emitted, drawn = stream(
         delta(content="да"),
         call(0, "a", "f", ""),
         call(0, None, None, '{"x"'),
         call(0, None, None, ":1}"),
         END,
     )
-    assert heard == [
+    assert emitted == [
         "да",
         ToolCallDelta(index=0, id="a", name="f"),
         ToolCallDelta(index=0, arguments='{"x"'),
@@ -205,33 +212,33 @@ def test_calls_are_heard_as_they_come():
     ],
 )
 def test_calls_that_do_not_say_where_they_belong_are_told_at_the_end(chunk):
-    heard, drawn = stream(chunk, call(0, "b", "f", ""), END)
-    assert heard == []
+    emitted, drawn = stream(chunk, call(0, "b", "f", ""), END)
+    assert emitted == []
     assert drawn.tool_calls
 
 
 def test_a_refusal_in_pieces():
     chunks = [delta(refusal="I "), delta(refusal="cannot"), delta("content_filter")]
-    heard, drawn = stream(*chunks)
-    assert (heard, drawn.text, drawn.finish) == ([], "I cannot", "refused")
+    emitted, drawn = stream(*chunks)
+    assert (emitted, drawn.text, drawn.finish) == ([], "I cannot", "refused")
 
 
-def test_a_content_filter_fails_what_was_heard():
-    heard, drawn = stream(delta(content="да"), delta("content_filter"))
-    assert (heard, drawn.text, drawn.finish) == (["да"], "да", "filtered")
+def test_a_content_filter_fails_what_was_emitted():
+    emitted, drawn = stream(delta(content="да"), delta("content_filter"))
+    assert (emitted, drawn.text, drawn.finish) == (["да"], "да", "filtered")
 
 
 def test_content_in_parts():
     parts = [{"type": "thinking", "thinking": []}, {"type": "text", "text": "हाँ"}]
-    heard, drawn = stream(delta(content=parts), END)
-    assert heard == ["हाँ"] == [drawn.text]
+    emitted, drawn = stream(delta(content=parts), END)
+    assert emitted == ["हाँ"] == [drawn.text]
 
 
 def test_other_choices_and_chunks_without_any_are_passed_over():
-    heard, drawn = stream(
+    emitted, drawn = stream(
         {"choices": [], "usage": None}, delta(content="да"), delta(index=1, content="нет"), END
     )
-    assert heard == ["да"] == [drawn.text]
+    assert emitted == ["да"] == [drawn.text]
 
 
 def test_the_last_usage_counts():

@@ -8,7 +8,7 @@ import pytest
 from nbest import http_client as upstream_module
 from nbest.engines.layers import Retry
 from nbest.engines.openai.openai import OpenAI
-from nbest.engines.openai.response import THOUGHTS
+from nbest.engines.openai.reasoning import REASONING_FIELDS
 from nbest.errors import (
     CapabilityError,
     EngineHttpError,
@@ -199,7 +199,9 @@ async def test_thoughts_go_back_under_the_name_that_the_server_has_for_them(
         assert upstream.bodies[-1]["messages"][1] == {"role": "assistant", "content": "三", name: "考えた"}
 
 
-@pytest.mark.parametrize(("refused", "sent"), [(("reasoning_content",), {"reasoning": "хм"}), (THOUGHTS, {})])
+@pytest.mark.parametrize(
+    ("refused", "sent"), [(("reasoning_content",), {"reasoning": "хм"}), (REASONING_FIELDS, {})]
+)
 async def test_thoughts_that_a_server_refuses_get_their_other_name_and_then_none(
     upstream, engine, refused, sent
 ):
@@ -347,7 +349,7 @@ async def test_a_stream_that_falls_silent_is_given_up(upstream, engine, monkeypa
     monkeypatch.setattr(upstream_module, "IDLE_S", 0.05)
     upstream.fault = "mid_hang"
     started = time.monotonic()
-    with pytest.raises(EngineTimeoutError, match="silent"):
+    with pytest.raises(EngineTimeoutError, match="sent nothing"):
         await engine.generate(ask(), lambda _: None)
     assert time.monotonic() - started < 2
 
@@ -397,7 +399,7 @@ async def test_calls_of_tools_are_a_good_completion(upstream, engine, is_streame
 async def test_a_malformed_call_is_a_failed_completion(upstream, engine, is_streamed, call):
     upstream.calls = ({"arguments": "{}"} | call,)
     (drawn,) = await engine.generate(ask(), (lambda _: None) if is_streamed else None)
-    assert "malformed call" in drawn.error
+    assert "malformed tool call" in drawn.error
     assert (drawn.finish, drawn.tool_calls) == ("error", ())
     assert drawn.usage.prompt > 0
 

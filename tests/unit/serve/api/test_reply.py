@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbest.engines.openai.response import completions
+from nbest.engines.openai.server_reply import parse_reply
 from nbest.http_client import error_text
 from nbest.serve.api.chat_reply import chat_reply
 from nbest.serve.api.chat_stream import ChatWriter
@@ -33,7 +34,7 @@ def test_what_a_gateway_sends_an_engine_reads():
     usage = Usage(prompt=5, cached=2, completion=3)
     for sent in (chat_reply, completion_reply):
         raw = msgspec.json.encode(sent(reply(*drawn, usage=usage)))
-        again = completions(raw, SamplingParams(logprobs=0))
+        again = completions(parse_reply(raw), SamplingParams(logprobs=0))
         assert [(c.text, c.finish) for c in again] == [("ab", "stop"), ("ج", "length")]
         assert [c.logprobs for c in again] == [drawn[0].logprobs, None]
         assert sum((c.usage for c in again), Usage()) == Usage(prompt=5, cached=2, completion=3, calls=1)
