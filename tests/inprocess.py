@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from aiohttp import ClientSession, web
 
 from nbest.protocols import Capabilities
-from nbest.serve.app import Service
+from nbest.serve.app import make_app
 from nbest.serve.gateway import Gateway
+from nbest.serve.service import Service
 from nbest.settings.gateway import Serve, ServeSettings
 from nbest.types import Completion, ReasoningDelta, Usage
 
@@ -96,18 +97,20 @@ class Client:
 
 
 @contextlib.asynccontextmanager
-async def serving(engine=None, *, serve=None, visits=None, **settings):
+async def serving(engine=None, *, serve=None, contexts=None, **settings):
     how = {"sample": "iid(n=3)", "select": "vote", **settings}
     gateway = Gateway(ServeSettings(engine="fake", serve=serve or Serve(), **how))
     if engine is not None:
-        gateway.engines["policy"] = engine
+        gateway.upstreams.engines["policy"] = engine
     await gateway.start()
-    gateway.models = ("fake",)
+    gateway.upstreams.models = ("fake",)
     service = Service(gateway)
     service.is_ready = True
-    if visits is not None:
-        service.tell(visits.append)
-    runner = web.AppRunner(service.app(), handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
+    if contexts is not None:
+        service.add_sink(contexts.append)
+    runner = web.AppRunner(
+        make_app(service), handler_cancellation=True, access_log=None, shutdown_timeout=0.1
+    )
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     host, port = runner.addresses[0][:2]

@@ -12,9 +12,10 @@ from aiohttp import ClientSession, web
 
 from nbest.errors import EngineTimeoutError
 from nbest.records import read_outcomes
-from nbest.serve.app import Service
+from nbest.serve.app import make_app
 from nbest.serve.gateway import Gateway
-from nbest.serve.observability.sinks import ObservabilityHub
+from nbest.serve.observability.hub import ObservabilityHub
+from nbest.serve.service import Service
 from nbest.settings.gateway import Serve, ServeSettings
 from upstream import Upstream
 
@@ -130,9 +131,9 @@ class Got:
 class Client:
     """Of one gateway in this process."""
 
-    def __init__(self, session, base, service, telling, record):
+    def __init__(self, session, base, service, hub, record):
         self.session, self.base, self.service = session, base, service
-        self.telling, self.record = telling, record
+        self.hub, self.record = hub, record
 
     async def ask(self, *, stream=False, headers=None, **body):
         started = time.monotonic()
@@ -168,7 +169,7 @@ class Client:
 
     async def recorded(self):
         """Outcomes on disk; nothing more is recorded."""
-        await asyncio.to_thread(self.telling.close)
+        await asyncio.to_thread(self.hub.close)
         return await asyncio.to_thread(self._read)
 
     def _read(self):
@@ -218,17 +219,17 @@ async def serving(engine, strategy, *, serve=None, record=None, **settings):
         await _started(gateway)
         service = Service(gateway)
         service.is_ready = True
-        telling = ObservabilityHub(service, config=gateway.config)
+        hub = ObservabilityHub(service, config=gateway.config)
         runner = web.AppRunner(
-            service.app(), handler_cancellation=True, access_log=None, shutdown_timeout=0.1
+            make_app(service), handler_cancellation=True, access_log=None, shutdown_timeout=0.1
         )
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         host, port = runner.addresses[0][:2]
         try:
             async with ClientSession() as session:
-                yield Client(session, f"http://{host}:{port}", service, telling, record)
+                yield Client(session, f"http://{host}:{port}", service, hub, record)
         finally:
             await runner.cleanup()
             await gateway.aclose()
-            await asyncio.to_thread(telling.close)
+            await asyncio.to_thread(hub.close)

@@ -11,9 +11,10 @@ from gateway.misbehaving import ASK, RIGHT, Misbehaving, serving
 from gateway.upstream import running
 from nbest.engines.layers import Breaker, Failover
 from nbest.serve import streaming
-from nbest.serve.app import Service
-from nbest.serve.gateway import Gateway, within
-from nbest.serve.observability.sinks import breaker_states
+from nbest.serve.engine_tree import within
+from nbest.serve.gateway import Gateway
+from nbest.serve.observability.hub import breaker_states
+from nbest.serve.service import Service
 from nbest.settings.gateway import Serve, ServeSettings
 from nbest.text.language import identify
 
@@ -187,7 +188,7 @@ async def test_a_gateway_starts_with_the_upstream_that_is_there():
     async with Misbehaving() as there:
         both = ", ".join(engine_of(u, attempts=1) for u in (gone, there))
         async with serving(f"failover(engines=({both}))", VOTE) as client:
-            assert client.service.gateway.models == ("m",)
+            assert client.service.gateway.upstreams.models == ("m",)
             assert await client.healthy()
 
 
@@ -288,13 +289,13 @@ async def test_a_server_that_does_not_say_what_it_serves_is_asked_again(monkeypa
 def test_every_server_has_a_breaker_around_what_asks_again(layer):
     inner = "openai(url='http://a/v1', model='m')"
     for spec in (f"{layer}(engine={inner})", f"{layer}(engine=retry(engine={inner}))"):
-        engine = Gateway(ServeSettings(engine=spec)).engines["policy"]
+        engine = Gateway(ServeSettings(engine=spec)).upstreams.engines["policy"]
         assert isinstance(engine, Breaker)
         assert not isinstance(engine.engine, Breaker)
-        kept = Gateway(ServeSettings(engine=f"breaker(engine={spec})")).engines["policy"]
+        kept = Gateway(ServeSettings(engine=f"breaker(engine={spec})")).upstreams.engines["policy"]
         assert not isinstance(kept.engine, Breaker)
     assert not isinstance(
-        Gateway(ServeSettings(engine=f"failover(engines=({inner},))")).engines["policy"], Breaker
+        Gateway(ServeSettings(engine=f"failover(engines=({inner},))")).upstreams.engines["policy"], Breaker
     )
 
 
@@ -309,24 +310,24 @@ def test_a_breaker_is_seen_wherever_it_stands(spec):
     a, b = (f"openai(url='http://{host}/v1', model='m')" for host in "ab")
     gateway = Gateway(ServeSettings(engine=spec.format(a=a, b=b)))
     service = Service(gateway)
-    breakers = [e for e in within(gateway.engines["policy"]) if isinstance(e, Breaker)]
+    breakers = [e for e in within(gateway.upstreams.engines["policy"]) if isinstance(e, Breaker)]
     for i, breaker in enumerate(breakers):
-        assert not gateway.is_given_up
+        assert not gateway.upstreams.is_given_up
         assert breaker_states(service)[breaker.name] == 0.0
         for _ in range(breaker.failures):
             breaker._circuit._learn_ill()
         assert breaker_states(service)[breaker.name] == 1.0
-        assert gateway.is_given_up == (i == len(breakers) - 1)
+        assert gateway.upstreams.is_given_up == (i == len(breakers) - 1)
 
 
 def test_a_failover_is_given_up_while_all_that_it_asks_are():
     a, b = (f"openai(url='http://{host}/v1', model='m')" for host in "ab")
     gateway = Gateway(ServeSettings(engine=f"failover(engines=[{a}, {b}])"))
-    [failover] = [e for e in within(gateway.engines["policy"]) if isinstance(e, Failover)]
+    [failover] = [e for e in within(gateway.upstreams.engines["policy"]) if isinstance(e, Failover)]
     for circuit in failover._circuits:
-        assert not gateway.is_given_up
+        assert not gateway.upstreams.is_given_up
         circuit._learn_ill()
-    assert gateway.is_given_up
+    assert gateway.upstreams.is_given_up
 
 
 # ── hedged re-issue ─────────────────────────────────────────────────────────────────────────────────

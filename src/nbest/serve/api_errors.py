@@ -1,8 +1,9 @@
-"""Requests that get no answer, and what the client is told."""
+"""Requests that get no answer: the status and the error that the client receives."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Sequence
 
 from nbest.errors import EngineError, EngineHttpError, EngineTimeoutError, UnavailableError
 from nbest.serve.api.reply import error_reply
@@ -11,8 +12,8 @@ from nbest.types import Json, Outcome
 _CLIENT_FAULTS = frozenset({400, 404, 413, 422})
 """Statuses with which an upstream server says that the request is at fault."""
 _NO_KEY = 401
-"""The client has no part in it, and is not told about the gateway's key."""
 _TOO_MANY = 429
+_LONGEST_WAIT_S = 600.0
 
 
 class ApiError(Exception):
@@ -35,53 +36,71 @@ class ApiError(Exception):
         self.code = code
         self.retry_after_s = retry_after_s
         self.outcome: Outcome | None = None
-        """What was done all the same."""
+        """What was drawn and spent nevertheless."""
 
     @property
     def body(self) -> dict[str, Json]:
+        """The reply's JSON."""
         return error_reply(str(self), kind=self.kind, param=self.param, code=self.code)
+
+
+def server_error(status: int, message: str, code: str | None = None, wait_s: float | None = None) -> ApiError:
+    """An error that is no fault of the request; `wait_s` is when to send it again."""
+    return ApiError(status, message, kind="server_error", code=code, retry_after_s=wait_s)
+
+
+def retry_after(seconds: float) -> float:
+    """Seconds for the header Retry-After: whole ones, from 1 to 600."""
+    return float(min(max(1, math.ceil(seconds)), _LONGEST_WAIT_S))
 
 
 def of_outcome(outcome: Outcome, errors: Iterable[EngineError]) -> ApiError:
     """Why there is no answer. `errors` are those of the calls, in the order they came.
 
-    A fault of the request, as the upstream server sees it, is the client's to mend (400); a server that is
-    too busy is 429 with its own Retry-After; one that is given up on for now is 503, with when it is tried
-    again; nothing in time is 504; everything else is 502.
+    400 for a fault of the request, as the upstream server sees it; 429 for a server that is too busy, with
+    its own Retry-After; 503 for one that is given up on for now, with when it is tried again; 504 for
+    nothing in time; 502 for everything else.
     """
-    refusal = _refusal(outcome, list(_each(errors)))
-    refusal.outcome = outcome
-    return refusal
+    each = list(_each(errors))
+    error = _of_calls(each) or _of_end(outcome, each)
+    error.outcome = outcome
+    return error
 
 
-def _refusal(outcome: Outcome, errors: list[EngineError]) -> ApiError:
+def _of_calls(errors: Sequence[EngineError]) -> ApiError | None:
+    """What a server's own error says, the most telling one first; None where none of them decides."""
+    answered = [e for e in errors if isinstance(e, EngineHttpError)]
+    faults = [e for e in answered if e.status in _CLIENT_FAULTS]
+    if faults:
+        return ApiError(400, str(faults[0]))
+
+    busy = [e for e in answered if e.status == _TOO_MANY]
+    if busy:
+        return server_error(429, str(busy[0]), "upstream_busy", busy[0].retry_after_s or 1.0)
+
+    given_up = [e for e in errors if isinstance(e, UnavailableError)]
+    if given_up:
+        wait_s = min(e.retry_after_s for e in given_up) or 1.0
+        return server_error(503, str(given_up[0]), "upstream_unavailable", wait_s)
+
+    if any(e.status == _NO_KEY for e in answered):
+        message = (
+            "the model's server refuses the gateway's own key: whoever runs the gateway has to see to it"
+        )
+        return server_error(502, message, "upstream_key")
+    return None
+
+
+def _of_end(outcome: Outcome, errors: Sequence[EngineError]) -> ApiError:
     message = outcome.error or "no answer was drawn"
-    http = [e for e in errors if isinstance(e, EngineHttpError)]
-    if fault := next((e for e in http if e.status in _CLIENT_FAULTS), None):
-        return ApiError(400, str(fault))
-    if busy := next((e for e in http if e.status == _TOO_MANY), None):
-        wait = busy.retry_after_s or 1.0
-        return ApiError(429, str(busy), kind="server_error", code="upstream_busy", retry_after_s=wait)
-    if given_up := [e for e in errors if isinstance(e, UnavailableError)]:
-        wait = min(e.retry_after_s for e in given_up) or 1.0
-        return ApiError(
-            503, str(given_up[0]), kind="server_error", code="upstream_unavailable", retry_after_s=wait
-        )
-    if any(e.status == _NO_KEY for e in http):
-        return ApiError(
-            502,
-            "the model's server refuses the gateway's own key: whoever runs the gateway has to see to it",
-            kind="server_error",
-            code="upstream_key",
-        )
     if outcome.stopped == "deadline" or any(isinstance(e, EngineTimeoutError) for e in errors):
-        return ApiError(504, f"nothing was there in time: {message}", kind="server_error", code="deadline")
+        return server_error(504, f"nothing was there in time: {message}", "deadline")
     if outcome.stopped == "budget":
         return ApiError(400, f"the budget allows no answer: {message}", code="budget")
-    return ApiError(502, message, kind="server_error", code="upstream_error")
+    return server_error(502, message, "upstream_error")
 
 
 def _each(errors: Iterable[EngineError]) -> Iterator[EngineError]:
-    """Those of every engine that was asked in turn."""
+    """The errors themselves, those of several engines that were called in turn one by one."""
     for e in errors:
         yield from _each(e.causes) if e.causes else (e,)

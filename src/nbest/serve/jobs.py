@@ -1,123 +1,121 @@
-"""What a client is told: its answer, and how it came about."""
+"""A request as work to do: the prompt, the strategy with its pool, the budget."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import time
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 
-from nbest.accounting import costs
-from nbest.accounting.costs import ModelSize, Price
-from nbest.accounting.meter import total
+import msgspec
+
+from nbest import constraints
+from nbest.errors import NbestError
 from nbest.protocols import Strategy
 from nbest.serve.api.gateway_request import GatewayRequest
-from nbest.serve.api.reply import Choice, Reply
-from nbest.serve.observer import candidate_shown
-from nbest.types import Budget, Candidate, Json, Outcome, Prompt, Selection, Usage
-
-T = TypeVar("T")
+from nbest.serve.api_errors import ApiError
+from nbest.serve.strategy_choice import StrategyChoice
+from nbest.settings.gateway import Key, ServeSettings
+from nbest.strategies.pool_size import pool_size, with_n
+from nbest.types import Budget, Prompt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A request, understood."""
+    """A request, checked, with all that answers it."""
 
-    ask: GatewayRequest
+    request: GatewayRequest
     id: str
     model: str
     """The upstream's name for it."""
     prompt: Prompt
     strategy: Strategy
     label: str
-    """A preset's name, or the strategy's registry name: what metrics may be told apart by."""
+    """As in `StrategyChoice`."""
+    is_clients_strategy: bool
     seed: int
     budget: Budget
     created: int
+    """Unix time, in seconds."""
 
 
-def reply_of(
-    job: Job, outcome: Outcome, *, sizes: Mapping[str, ModelSize], prices: Mapping[str, Price]
-) -> Reply:
-    """The reply to a job with an answer; FLOPs and money where every role that was used has a size, a price."""
-    assert outcome.selection
-    has_logprobs = job.ask.overrides.logprobs is not None
-    return Reply(
-        id=job.id,
-        model=job.ask.model,
-        created=job.created,
-        choices=tuple(_choice(c, has_logprobs=has_logprobs) for c in ranked(outcome)[: job.ask.n]),
-        usage=total(outcome.usage),
-        nbest={**_told(job, outcome, outcome.selection), **_cost(outcome.usage, sizes, prices)},
-        echo=job.ask.echo,
+def make_job(
+    request: GatewayRequest, choice: StrategyChoice, *, request_id: str, key: Key, settings: ServeSettings
+) -> Job:
+    """The job of a request. Raises `ApiError` before anything is spent."""
+    strategy = _with_pool_of(request, choice.strategy)
+    prompt = _prompt(request, request_id)
+    _check_pool(strategy, _largest_pool(key, settings))
+    return Job(
+        request=request,
+        id=request_id,
+        model=choice.model,
+        prompt=prompt,
+        strategy=strategy,
+        label=choice.label,
+        is_clients_strategy=choice.is_clients,
+        seed=settings.seed if request.seed is None else request.seed,
+        budget=_budget(request, settings),
+        created=int(time.time()),
     )
 
 
-def ranked(outcome: Outcome) -> list[Candidate]:
-    """Answers, best first: the winner, then the others by score, by weight, by id."""
-    selection = outcome.selection
-    assert selection
-    scores, weights, winner = selection.scores, selection.weights, selection.winner
-    others = [c for c in outcome.candidates if c.is_usable and c.finish != "step" and c.id != winner.id]
-    others.sort(key=lambda c: (-scores.get(c.id, float("-inf")), -weights.get(c.id, 0.0), c.id))
-    return [winner, *others]
+def _with_pool_of(request: GatewayRequest, strategy: Strategy) -> Strategy:
+    """The strategy with the pool that was asked for, or one that is large enough for `n` answers.
+
+    A strategy whose pool has no single size (`revise`) gives as many answers as it has.
+    """
+    wanted = max(request.n, request.nbest.n or 0)
+    size = pool_size(strategy)
+    is_too_small = size is not None and wanted > size
+    if not (request.nbest.n or is_too_small):
+        return strategy
+    try:
+        return with_n(strategy, wanted)
+    except NbestError as e:
+        raise ApiError(400, str(e), param="n") from None
 
 
-def _choice(candidate: Candidate, *, has_logprobs: bool) -> Choice:
-    if candidate.finish == "refused":
-        return Choice(text="", refusal=candidate.text, reasoning=candidate.reasoning)
-    if candidate.finish == "filtered":
-        return Choice(text=candidate.text, finish="content_filter", reasoning=candidate.reasoning)
-    is_cut = candidate.finish in {"length", "step"}  # the best step, where a search finished no answer
-    return Choice(
-        text=candidate.text,
-        finish="length" if is_cut else "tool_calls" if candidate.tool_calls else "stop",
-        tool_calls=candidate.tool_calls,
-        logprobs=candidate.logprobs if has_logprobs else None,
-        reasoning=candidate.reasoning,
+def _largest_pool(key: Key, settings: ServeSettings) -> int:
+    return min(settings.serve.max_n, key.max_n or settings.serve.max_n)
+
+
+def _check_pool(strategy: Strategy, most: int) -> None:
+    size = pool_size(strategy)
+    if size is not None and size > most:
+        raise ApiError(400, f"n: a pool of {size} is above the limit of {most}", param="n")
+
+
+def _prompt(request: GatewayRequest, request_id: str) -> Prompt:
+    """With a seed, the prompt's id depends on the request alone, so that the same request has the same draws."""
+    prompt = Prompt(
+        id=request_id if request.seed is None else f"seeded-{_digest(request)}",
+        messages=request.messages,
+        language=request.nbest.language,
+        task=request.nbest.task,
+        overrides=request.overrides,
+    )
+    try:
+        constraints.check(prompt)
+    except NbestError as e:
+        raise ApiError(400, str(e), param=str(e).partition(" ")[0]) from None
+    return prompt
+
+
+def _digest(request: GatewayRequest) -> str:
+    return hashlib.sha256(msgspec.json.encode((request.messages, request.overrides))).hexdigest()[:24]
+
+
+def _budget(request: GatewayRequest, settings: ServeSettings) -> Budget:
+    """The least of what the server, its configuration and the client allow."""
+    serve, ours, theirs = settings.serve, settings.budget, request.nbest.budget or Budget()
+    deadline = request.nbest.deadline or serve.default_deadline
+    return Budget(
+        samples=_least(ours.samples, theirs.samples),
+        tokens=_least(ours.tokens, theirs.tokens, serve.token_limit),
+        seconds=_least(ours.seconds, theirs.seconds, deadline, serve.max_deadline),
     )
 
 
-def _told(job: Job, outcome: Outcome, selection: Selection) -> dict[str, Json]:
-    told: dict[str, Json] = {
-        "strategy": outcome.strategy,
-        "num_candidates": sum(c.finish != "step" for c in outcome.candidates),
-        "num_failed": sum(c.error is not None for c in outcome.candidates),
-        "chosen": selection.winner.id,
-        "scores": {str(i): s for i, s in selection.scores.items()},
-        "weights": {str(i): w for i, w in selection.weights.items()},
-        "stopped": outcome.stopped,
-        "seconds": outcome.seconds,
-        "usage_by_role": {role: _counts(u) for role, u in outcome.usage.items()},
-        "notes": outcome.notes,
-        "temperatures": sorted({c.params.temperature for c in outcome.candidates if c.params}),
-    }
-    if job.ask.nbest.candidates:
-        told["rationale"] = selection.rationale
-        told["details"] = selection.details
-        told["candidates"] = [
-            candidate_shown(c, score=selection.scores.get(c.id), weight=selection.weights.get(c.id))
-            for c in outcome.candidates
-        ]
-    return told
-
-
-def _cost(
-    usage: Mapping[str, Usage], sizes: Mapping[str, ModelSize], prices: Mapping[str, Price]
-) -> dict[str, Json]:
-    told: dict[str, Json] = {}
-    if (size_by_role := _of(sizes, usage)) is not None:
-        told["flops"] = sum(costs.inference_flops(u, size_by_role[r]) for r, u in usage.items())
-    if (price_by_role := _of(prices, usage)) is not None:
-        told["cost"] = sum(costs.money(u, price_by_role[r]) for r, u in usage.items())
-    return told
-
-
-def _of(table: Mapping[str, T], roles: Mapping[str, Usage]) -> dict[str, T] | None:
-    """Each role's own, else the policy's; None where one has neither."""
-    found = {role: own for role in roles if (own := table.get(role, table.get("policy"))) is not None}
-    return found if found and len(found) == len(roles) else None
-
-
-def _counts(usage: Usage) -> dict[str, Json]:
-    """With zeros, which records leave out."""
-    return {name: getattr(usage, name) for name in Usage.__struct_fields__}
+def _least(*limits: float | None) -> Any:
+    return min((x for x in limits if x is not None), default=None)

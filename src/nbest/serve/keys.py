@@ -1,4 +1,4 @@
-"""Keys of clients: the configuration knows their hashes alone."""
+"""Keys of clients; the configuration holds their hashes alone."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from nbest.serve.api_errors import ApiError
 from nbest.settings.gateway import MAX_NAME, Key
 
 ANYONE: Final = Key(name="anyone", sha256="0" * 64)
-"""Who asks a gateway without keys."""
+"""The key of every request to a gateway without keys."""
 
 _SCHEME = "bearer "
 _OTHER_HEADERS = ("api-key", "x-api-key")
 
 
 def new_key(name: str) -> tuple[str, str]:
-    """A new key, to be shown once, and the lines of TOML that let it in. The key has 256 random bits.
+    """A new key, to be shown once, and the TOML table that admits it. The key has 256 random bits.
 
     Raises `InputError` for a name that the configuration would not take.
     """
@@ -38,28 +38,29 @@ def hash_of(key: str) -> str:
 
 
 class Keys:
-    """Who a request comes from. No key is kept, nor repeated in an error."""
+    """The keys of a configuration. No key itself is kept, nor repeated in an error."""
 
     def __init__(self, keys: Sequence[Key]) -> None:
         self._keys = tuple(keys)
 
     def who(self, headers: Mapping[str, str]) -> Key:
-        """By `Authorization: Bearer`, `api-key` or `x-api-key`; `headers` take names in lower case.
+        """The key of a request: `Authorization: Bearer`, `api-key` or `x-api-key`.
 
-        Every key is compared, in constant time, whichever fits. Raises `ApiError` (401).
+        `headers` are looked up by names in lower case. Every key is compared, in constant time, whichever
+        fits. Raises `ApiError` (401).
         """
         if not self._keys:
             return ANYONE
         given = _given(headers)
         if given is None:
-            raise _refusal("no API key was sent: send the header  Authorization: Bearer KEY")
+            raise _unauthorized("no API key was sent: send the header  Authorization: Bearer KEY")
         digest = hash_of(given)
         found: Key | None = None
         for key in self._keys:
             if hmac.compare_digest(key.sha256, digest):
                 found = key
         if found is None:
-            raise _refusal(
+            raise _unauthorized(
                 "this gateway does not know the API key that was sent: ask whoever runs it for one"
             )
         return found
@@ -69,8 +70,9 @@ def _given(headers: Mapping[str, str]) -> str | None:
     bearer = headers.get("authorization", "")
     if bearer[: len(_SCHEME)].lower() == _SCHEME:
         return bearer[len(_SCHEME) :].strip() or None
-    return next((key for name in _OTHER_HEADERS if (key := headers.get(name, "").strip())), None)
+    others = (headers.get(name, "").strip() for name in _OTHER_HEADERS)
+    return next(filter(None, others), None)
 
 
-def _refusal(message: str) -> ApiError:
+def _unauthorized(message: str) -> ApiError:
     return ApiError(401, message, code="invalid_api_key")

@@ -1,153 +1,112 @@
-"""What is seen of a request while it is answered: for streams, for errors, for metrics."""
+"""What happens while one request is answered: for its stream, for errors, for metrics and limits."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 from nbest.accounting.tokens import BYTES_PER_TOKEN
 from nbest.errors import EngineError
-from nbest.text.language import likely_language
-from nbest.types import (
-    Candidate,
-    Completion,
-    Delta,
-    Finish,
-    Json,
-    ReasoningDelta,
-    Request,
-    SamplingParams,
-    ToolCall,
-    ToolCallDelta,
-)
+from nbest.serve.candidate_json import completion_json
+from nbest.types import Completion, Delta, Json, ReasoningDelta, Request, ToolCallDelta
 
+EventKind = Literal["event", "failure", "delta"]
 StreamEvent = Delta | Mapping[str, Json]
-Tell = Callable[[str, StreamEvent], object]
-"""Hears ("event", what happened), ("failure", a candidate that is none) and ("text", a piece of the answer)."""
+OnStreamEvent = Callable[[EventKind, StreamEvent], object]
+"""Takes ("event", what happened), ("failure", a candidate that failed) and ("delta", a part of the answer)."""
 
 
 class GatewayObserver:
-    """Keeps the errors and times of one request, and tells what happens to whoever listens."""
+    """A `RequestObserver` that keeps one request's errors, times and tokens, and passes events to its stream."""
 
     def __init__(
-        self, tell: Tell | None = None, *, wants_deltas: bool = False, wants_candidates: bool = False
+        self,
+        on_event: OnStreamEvent | None = None,
+        *,
+        wants_deltas: bool = False,
+        wants_candidates: bool = False,
     ) -> None:
         self.wants_deltas = wants_deltas
         self._wants_candidates = wants_candidates
-        self._num_counted = 0
-        self._num_bytes = 0
-        """Heard of a text whose call has not come back."""
+        self._on_event = on_event
         self.errors: list[EngineError] = []
+        """Of the calls, in the order they came."""
         self.first_s: float | None = None
-        """Until the first text was drawn."""
+        """Seconds until the first completion."""
         self.choice_s: float | None = None
-        """From the last candidate to the choice."""
+        """Seconds from the last candidate to the choice."""
         self.has_emitted = False
-        """Whether somebody heard a part of the answer, which can only be continued."""
-        self._drawn_s: float | None = None
-        self._tell = tell
-        self._num_drawn = 0
+        """Whether a part of the answer was streamed, which can only be continued."""
+        self._num_counted = 0
+        """Tokens of the calls that came back."""
+        self._num_bytes = 0
+        """Streamed by a call that has not come back."""
+        self._num_candidates = 0
+        self._last_candidate_s: float | None = None
         self._started = time.monotonic()
 
     @property
     def num_tokens(self) -> int:
-        """Read and drawn so far, over all calls; of a text that was heard and broken off, by its length."""
-        return self._num_counted - (-self._num_bytes // BYTES_PER_TOKEN)
+        """Input and output tokens so far, over all calls; of a call that was broken off, by its text's length."""
+        return self._num_counted + _tokens_of(self._num_bytes)
 
     def on_completions(self, request: Request, completions: Sequence[Completion]) -> None:
         now = time.monotonic() - self._started
         if self.first_s is None:
             self.first_s = now
-        if spent := sum(c.usage.prompt + c.usage.completion for c in completions):
-            self._num_counted += spent
+
+        num_spent = sum(c.usage.prompt + c.usage.completion for c in completions)
+        if num_spent:
+            self._num_counted += num_spent
             self._num_bytes = 0
+
         if request.role == "policy":
-            self._drawn_s = now
-            self._num_drawn += len(completions)
-        if self._tell is None:
-            return
-        if request.role != "policy":
-            self._tell("event", {"event": "call", "role": request.role, "drawn": self._num_drawn})
-            return
-        first = self._num_drawn - len(completions)
-        for i, completion in enumerate(completions):
-            event: dict[str, Json] = {"event": "candidate", "drawn": first + i + 1, "role": "policy"}
-            if self._wants_candidates:
-                event["candidate"] = {**_completion(request.part(i, 1), completion), "id": None}
-            self._tell("event" if completion.error is None else "failure", event)
+            self._last_candidate_s = now
+            self._num_candidates += len(completions)
+        if self._on_event is not None:
+            self._pass_on(request, completions, self._on_event)
 
     def on_error(self, request: Request, error: EngineError) -> None:
         self.errors.append(error)
-        self._num_counted, self._num_bytes = self.num_tokens, 0  # nobody will say what was heard of it
+        # Nothing more will be known of what this call has streamed.
+        self._num_counted, self._num_bytes = self.num_tokens, 0
 
-    def chose(self) -> None:
-        """The answer is there."""
-        if self._drawn_s is not None:
-            self.choice_s = time.monotonic() - self._started - self._drawn_s
+    def on_chosen(self) -> None:
+        """There is an answer."""
+        if self._last_candidate_s is not None:
+            self.choice_s = time.monotonic() - self._started - self._last_candidate_s
 
-    def on_delta(self, piece: Delta) -> None:
-        if not isinstance(piece, ReasoningDelta):
+    def on_delta(self, delta: Delta) -> None:
+        if not isinstance(delta, ReasoningDelta):
             self.has_emitted = True
-        text = piece.name + piece.arguments if isinstance(piece, ToolCallDelta) else _text(piece)
-        self._num_bytes += len(text.encode(errors="replace"))
-        if self._tell is not None:
-            self._tell("text", piece)
+        self._num_bytes += len(_text_of(delta).encode(errors="replace"))
+        if self._on_event is not None:
+            self._on_event("delta", delta)
+
+    def _pass_on(self, request: Request, completions: Sequence[Completion], on_event: OnStreamEvent) -> None:
+        if request.role != "policy":
+            on_event("event", {"event": "call", "role": request.role, "drawn": self._num_candidates})
+            return
+
+        num_before = self._num_candidates - len(completions)
+        for i, completion in enumerate(completions):
+            event: dict[str, Json] = {"event": "candidate", "drawn": num_before + i + 1, "role": "policy"}
+            if self._wants_candidates:
+                event["candidate"] = completion_json(request.part(i, 1), completion)
+            on_event("event" if completion.error is None else "failure", event)
 
 
-def _text(piece: str | ReasoningDelta) -> str:
-    return piece if isinstance(piece, str) else piece.text
+def _text_of(delta: Delta) -> str:
+    match delta:
+        case ToolCallDelta():
+            return delta.name + delta.arguments
+        case ReasoningDelta():
+            return delta.text
+        case _:
+            return delta
 
 
-def candidate_shown(candidate: Candidate, *, score: float | None, weight: float | None) -> dict[str, Json]:
-    """A candidate as replies and events have it."""
-    return {
-        "id": candidate.id,
-        "text": candidate.text,
-        "finish": candidate.finish,
-        "language": likely_language(candidate.text),
-        "error": candidate.error,
-        "engine": candidate.engine,
-        "params": params_shown(candidate.params) if candidate.params else {},
-        "usage": {"completion": candidate.usage.completion},
-        "tool_calls": [_call(c) for c in candidate.tool_calls],
-        "reasoning": candidate.reasoning,
-        "parents": candidate.parents,
-        "score": score,
-        "weight": weight,
-    }
-
-
-def params_shown(params: SamplingParams) -> dict[str, Json]:
-    """How a text was drawn: temperature and length, and what differs from the model's own distribution."""
-    default = SamplingParams()
-    return {
-        name: value
-        for name in ("temperature", "top_p", "top_k", "min_p", "max_tokens", "seed")
-        if (value := getattr(params, name)) != getattr(default, name) or name in {"temperature", "max_tokens"}
-    }
-
-
-def _completion(request: Request, c: Completion) -> dict[str, Json]:
-    return {
-        "text": request.prefix + c.text,
-        "finish": _finish(request, c),
-        "language": likely_language(c.text),
-        "error": c.error,
-        "engine": c.engine,
-        "params": params_shown(request.params),
-        "usage": {"completion": c.usage.completion},
-        "tool_calls": [_call(call) for call in c.tool_calls],
-        "reasoning": c.reasoning,
-    }
-
-
-def _finish(request: Request, c: Completion) -> Finish:
-    """As a search will read it (`Steps.read`), as far as one call tells: a part may be the answer's last."""
-    said = request.prompt.overrides
-    ends = {*request.params.stop} - {*(said.stop if said else ())}
-    goes_on = c.stopped_by in ends or (c.finish == "length" and bool(c.text))
-    return "step" if request.is_part and c.error is None and goes_on else c.finish
-
-
-def _call(call: ToolCall) -> dict[str, Json]:
-    return {"id": call.id, "name": call.name, "arguments": call.arguments}
+def _tokens_of(num_bytes: int) -> int:
+    """An estimate, rounded up."""
+    return -(-num_bytes // BYTES_PER_TOKEN)

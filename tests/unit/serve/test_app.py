@@ -152,7 +152,7 @@ async def test_the_model_name_or_the_body_chooses_the_strategy():
 async def test_names_of_models_may_hold_an_at():
     presets = {"careful": "parallel(sampler=iid(n=7), selector=vote)", "001": "parallel(sampler=iid(n=5))"}
     async with serving(Scripted(), presets=presets) as client:
-        client.service.gateway.models = ("text-bison", "text-bison@001", "文本@北京")
+        client.service.gateway.upstreams.models = ("text-bison", "text-bison@001", "文本@北京")
         for name, n in (
             ("text-bison@001", 3),
             ("text-bison@001@careful", 7),

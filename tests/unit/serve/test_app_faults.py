@@ -106,11 +106,11 @@ async def test_a_stream_begins_before_its_first_candidate_where_that_takes_long(
 
 
 async def test_what_failed_is_told_to_who_listens():
-    visits = []
-    async with serving(Scripted(texts=[EngineHttpError("boom", status=500)]), visits=visits) as client:
+    contexts = []
+    async with serving(Scripted(texts=[EngineHttpError("boom", status=500)]), contexts=contexts) as client:
         await client.post()
         await client.post(stream=True)
-    assert [(v.outcome.stopped, len(v.outcome.candidates)) for v in visits] == [("error", 3)] * 2
+    assert [(v.outcome.stopped, len(v.outcome.candidates)) for v in contexts] == [("error", 3)] * 2
 
 
 async def test_waiting_for_a_place_is_part_of_the_deadline():
@@ -134,13 +134,13 @@ async def test_waiting_for_a_place_is_part_of_the_deadline():
     ],
 )
 async def test_why_nothing_was_drawn_is_told_by_the_status(error, status):
-    visits = []
-    async with serving(Scripted(texts=[error]), visits=visits) as client:
+    contexts = []
+    async with serving(Scripted(texts=[error]), contexts=contexts) as client:
         got, headers, reply = await client.post()
     assert got == status
     assert str(error) in reply["error"]["message"]
     assert headers.get("Retry-After") == ("7" if status == 429 else None)
-    assert [v.status for v in visits] == [status]
+    assert [v.status for v in contexts] == [status]
 
 
 async def test_a_client_is_not_told_about_the_gateways_own_key():

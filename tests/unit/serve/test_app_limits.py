@@ -17,8 +17,8 @@ from nbest.settings.gateway import Key, Serve, ServeSettings
 
 async def test_a_client_that_leaves_cancels_the_work():
     engine = Scripted(delay_s=30)
-    visits = []
-    async with serving(engine, visits=visits) as client:
+    contexts = []
+    async with serving(engine, contexts=contexts) as client:
         for stream in (False, True):
             task = asyncio.ensure_future((client.stream if stream else client.post)())
             while len(engine.seen) < 1 + stream:  # noqa: ASYNC110
@@ -29,14 +29,14 @@ async def test_a_client_that_leaves_cancels_the_work():
                     await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)
         assert client.service.admission.num_at_work == 0
-    assert [v.status for v in visits] == [499, 499]
+    assert [v.status for v in contexts] == [499, 499]
 
 
 async def test_a_client_that_reads_no_more_gives_its_place_back(monkeypatch):
     monkeypatch.setattr(streaming, "STALLED_S", 0.2)
-    engine, visits = Scripted(texts=["あ" * 4_000_000]), []
+    engine, contexts = Scripted(texts=["あ" * 4_000_000]), []
     async with serving(
-        engine, serve=Serve(concurrency=1), sample="greedy", select="first", visits=visits
+        engine, serve=Serve(concurrency=1), sample="greedy", select="first", contexts=contexts
     ) as client:
         address = client.base.removeprefix("http://").split(":")
         _, writer = await asyncio.open_connection(*address, limit=1024)
@@ -49,7 +49,7 @@ async def test_a_client_that_reads_no_more_gives_its_place_back(monkeypatch):
             await asyncio.sleep(0.01)
         engine.texts = ["4"]
         assert (await client.post())[0] == 200
-        assert visits[0].status == 499
+        assert contexts[0].status == 499
         writer.transport.abort()
 
 
@@ -110,8 +110,8 @@ async def test_a_client_that_leaves_the_queue_of_streams_leaves_no_place_taken(m
 
 async def test_who_is_not_done_when_a_drain_ends_is_told(monkeypatch):
     monkeypatch.setattr(streaming, "QUIET_S", 0.01)
-    engine, visits = Scripted(delay_s=60), []
-    async with serving(engine, visits=visits) as client:
+    engine, contexts = Scripted(delay_s=60), []
+    async with serving(engine, contexts=contexts) as client:
         asked = [asyncio.ensure_future(a) for a in (client.post(), client.stream())]
         while client.service.admission.num_at_work < 2 or len(engine.seen) < 2:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -121,7 +121,7 @@ async def test_who_is_not_done_when_a_drain_ends_is_told(monkeypatch):
         assert (status, reply["error"]["code"], headers["Retry-After"]) == (503, "stopping", "1")
         assert "stopping" in chunks[-1]["error"]["message"]
         assert engine.cancelled == 2
-    assert [v.status for v in visits] == [503, 503]
+    assert [v.status for v in contexts] == [503, 503]
 
 
 async def test_beyond_the_queue_clients_are_told_to_come_back():
@@ -176,8 +176,8 @@ async def test_without_keys_other_names_of_this_machine_are_refused():
 
 
 async def test_a_body_that_is_not_encoded_as_it_says_is_the_clients_fault():
-    visits = []
-    async with serving(Scripted(), visits=visits) as client:
+    contexts = []
+    async with serving(Scripted(), contexts=contexts) as client:
         reader, writer = await asyncio.open_connection(*client.base.removeprefix("http://").split(":"))
         head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         writer.write(f"{head}Content-Encoding: gzip\r\nContent-Length: 4\r\n\r\n".encode())
@@ -185,7 +185,7 @@ async def test_a_body_that_is_not_encoded_as_it_says_is_the_clients_fault():
         writer.write(b"{}{}")
         assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
         writer.close()
-        assert [v.status for v in visits] == [400]
+        assert [v.status for v in contexts] == [400]
         assert (await client.post())[0] == 200
 
 
@@ -241,9 +241,9 @@ async def test_a_reloaded_configuration_leaves_requests_under_way_alone():
         await slow.asked.wait()
         old = client.service.gateway
         new = Gateway(ServeSettings(engine="fake", sample="greedy", select="first"))
-        new.engines["policy"] = Scripted(texts=["new"])
+        new.upstreams.engines["policy"] = Scripted(texts=["new"])
         await new.start()
-        new.models = ("fake",)
+        new.upstreams.models = ("fake",)
         client.service.use(new)
         retired = asyncio.ensure_future(old.retire())
         assert (await client.post())[2]["choices"][0]["message"]["content"] == "new"
@@ -273,7 +273,7 @@ async def test_who_is_told_of_a_request_hears_of_it_behind_the_reply():
         return time.monotonic()
 
     async with serving(Scripted()) as client:
-        client.service.tell(listen)
+        client.service.add_sink(listen)
         replied = await asyncio.to_thread(ask, client.base)
     assert over
     assert replied < over[0]

@@ -7,9 +7,9 @@ import pytest
 
 from nbest.serve import start as serve_start
 from nbest.serve.api_errors import ApiError
-from nbest.serve.app import Service
 from nbest.serve.gateway import Gateway
 from nbest.serve.keys import new_key
+from nbest.serve.service import Service
 from nbest.serve.start import _Server
 from nbest.settings.gateway import read
 

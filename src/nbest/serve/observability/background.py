@@ -1,4 +1,4 @@
-"""Work that must not hold up a request: what is written to disks and pipes."""
+"""Work that must not delay a request: writing to disks and pipes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class Background(Generic[T]):
-    """One thread that does `work` on what it is offered, in order; when too much waits, the new is dropped."""
+    """One thread that does `work` on the items that it is offered, in order; a full queue drops the new item."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class Background(Generic[T]):
         at_end: Callable[[], object] = lambda: None,
     ) -> None:
         self.num_dropped = 0
-        """Not taken, because `size` were waiting or the end had come."""
+        """Not taken, because `size` items were waiting or `close` was called."""
         self.num_failed = 0
         """Taken, but `work` raised."""
         self._work = work
@@ -46,8 +46,10 @@ class Background(Generic[T]):
         return self._waiting.qsize()
 
     def offer(self, item: T, *, patience_s: float = 0.0) -> bool:
-        """Whether it was taken. Blocks for a place, but only while there is progress: where none comes within
-        `patience_s`, nobody waits again before something was done."""
+        """Whether the item was taken. Blocks for a place for at most `patience_s`.
+
+        Where no place came in that time, later calls do not block before some work was done.
+        """
         if self._is_full and patience_s and not self._is_stuck:
             ends = time.monotonic() + patience_s
             while self._is_full and time.monotonic() < ends:
@@ -64,7 +66,7 @@ class Background(Generic[T]):
         return self._waiting.qsize() >= self._size
 
     def close(self, seconds: float = 5.0) -> bool:
-        """Takes nothing more and does what waits; whether it was all done within `seconds`. Blocks."""
+        """Takes no more items and does what waits; whether it was all done within `seconds`. Blocks."""
         if not self._closed.is_set():
             self._closed.set()
             self._waiting.put(None)

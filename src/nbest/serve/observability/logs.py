@@ -1,4 +1,4 @@
-"""Logs: a JSON object a line. What people wrote, and what models answered, stays out unless asked for."""
+"""Logs: one JSON object a line, without prompts and answers unless they are asked for."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ import msgspec
 
 from nbest.errors import EngineHttpError
 from nbest.serve.observability.background import Background
-from nbest.types import Json, Outcome
+from nbest.types import Json, Outcome, Usage
 
 _QUEUE = 10_000
-_OF_HEADERS = frozenset({"aiohttp.server"})
-"""Whose errors repeat a malformed request's head, where keys stand."""
+_QUOTING_HEADERS = frozenset({"aiohttp.server"})
+"""Loggers whose errors quote the head of a malformed request, where keys stand."""
 _encode = msgspec.json.Encoder().encode
 
 
 class Logs:
-    """Writes lines to `stream` (standard error) from a thread: a reader that stalls loses lines, no requests.
+    """Writes lines to `stream` (standard error) from a thread: a reader that stalls costs lines, no requests.
 
-    With `prompts`, lines also hold prompts, answers and messages of errors, which may repeat them.
+    With `prompts`, lines also hold prompts, answers and messages of errors, which may quote them.
     """
 
     def __init__(self, stream: IO[str] | None = None, *, prompts: bool = False) -> None:
@@ -40,7 +40,7 @@ class Logs:
 
     def request(
         self,
-        id_: str,
+        request_id: str,
         *,
         key: str,
         endpoint: str,
@@ -52,14 +52,14 @@ class Logs:
         error: BaseException | None = None,
         upstream_errors: Iterable[BaseException] = (),
         fields: Mapping[str, Json] = {},
-        ended: float | None = None,
+        ended_at: float | None = None,
     ) -> None:
-        """The one line of a request that ended at that Unix time, or now. `fields` are written as they are: they must hold no prompt."""
+        """Logs a request that ended at that Unix time, or now. `fields` are written as they are: they must hold no prompt."""
         line: dict[str, Any] = {
-            "time": _now(ended),
+            "time": _timestamp(ended_at),
             "level": "info" if status < 500 else "error",  # noqa: PLR2004
             "event": "request",
-            "id": id_,
+            "id": request_id,
             "key": key,
             "endpoint": endpoint,
             "model": model,
@@ -68,28 +68,18 @@ class Logs:
             "seconds": round(seconds, 6),
         }
         if outcome is not None:
-            line["tokens"] = {
-                role: {"prompt": u.prompt, "cached": u.cached, "completion": u.completion, "calls": u.calls}
-                for role, u in outcome.usage.items()
-            }
-            line["candidates"] = len(outcome.candidates)
-            line["failed"] = sum(not c.is_usable for c in outcome.candidates)
-            line["stopped"] = outcome.stopped
+            line |= _counts(outcome)
         if error is not None:
             line["error"] = getattr(error, "code", None) or getattr(error, "kind", None) or _kind(error)
-        if kinds := Counter(map(_kind, upstream_errors)):
+        kinds = Counter(map(_kind, upstream_errors))
+        if kinds:
             line["upstream_errors"] = kinds
         if self._prompts:
-            if error is not None:
-                line["message"] = str(error)
-            if outcome is not None:
-                line["prompt"] = outcome.prompt.messages
-                line["answer"] = outcome.text
-                line["messages"] = [m for m in (outcome.error, *(c.error for c in outcome.candidates)) if m]
+            line |= _texts(outcome, error)
         self._background.offer({**line, **fields})
 
     def handler(self) -> logging.Handler:
-        """For `logging`: what libraries and other parts say, as lines of the same kind."""
+        """A handler for `logging`, so that messages of libraries and other modules become lines of the same form."""
         return _Handler(self._background, prompts=self._prompts)
 
     def close(self, seconds: float = 2.0) -> bool:
@@ -109,21 +99,54 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         line: dict[str, Any] = {
-            "time": _now(record.created),
+            "time": _timestamp(record.created),
             "level": record.levelname.lower(),
             "event": "log",
             "logger": record.name,
             "message": record.getMessage(),
         }
-        if record.exc_info and (error := record.exc_info[1]):
-            # The words of an exception may be a prompt's; where it was raised never is.
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            # An exception's message may quote a prompt; the place where it was raised never does.
             line["error"] = _kind(error)
             line["at"] = [
                 f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)
             ]
-            if self._prompts and record.name not in _OF_HEADERS:
+            if self._prompts and record.name not in _QUOTING_HEADERS:
                 line["error_message"] = str(error)
         self._background.offer(line)
+
+
+def _counts(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "tokens": {role: _tokens(usage) for role, usage in outcome.usage.items()},
+        "candidates": len(outcome.candidates),
+        "failed": sum(not c.is_usable for c in outcome.candidates),
+        "stopped": outcome.stopped,
+    }
+
+
+def _tokens(usage: Usage) -> dict[str, int]:
+    """Tokens and calls; `cached` is a part of `input`."""
+    return {
+        "input": usage.prompt,
+        "cached": usage.cached,
+        "output": usage.completion,
+        "calls": usage.calls,
+    }
+
+
+def _texts(outcome: Outcome | None, error: BaseException | None) -> dict[str, Any]:
+    """What people wrote and models answered."""
+    texts: dict[str, Any] = {}
+    if error is not None:
+        texts["message"] = str(error)
+    if outcome is not None:
+        errors = (outcome.error, *(c.error for c in outcome.candidates))
+        texts["prompt"] = outcome.prompt.messages
+        texts["answer"] = outcome.text
+        texts["messages"] = [message for message in errors if message]
+    return texts
 
 
 def _kind(error: BaseException) -> str:
@@ -131,6 +154,7 @@ def _kind(error: BaseException) -> str:
     return f"{name} {error.status}" if isinstance(error, EngineHttpError) else name
 
 
-def _now(at: float | None = None) -> str:
-    now = datetime.now(UTC) if at is None else datetime.fromtimestamp(at, UTC)
-    return now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _timestamp(at: float | None) -> str:
+    """ISO 8601 of a Unix time, or of now."""
+    time = datetime.now(UTC) if at is None else datetime.fromtimestamp(at, UTC)
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")

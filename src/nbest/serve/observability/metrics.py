@@ -1,4 +1,4 @@
-"""Numbers for Prometheus. Labels come from fixed lists: no client can make new series."""
+"""Metrics for Prometheus. Labels come from fixed lists: no client can make new series."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ class Metrics:
         self._registry.register(self._readings)
         prometheus.disable_created_metrics()  # a second time series for each, which nobody reads
 
-        def counter(name: str, says: str, *labels: str) -> Callable[..., prometheus.Counter]:
-            return cache(prometheus.Counter(name, says, labels, registry=self._registry).labels)
+        def counter(name: str, help_text: str, *labels: str) -> Callable[..., prometheus.Counter]:
+            return cache(prometheus.Counter(name, help_text, labels, registry=self._registry).labels)
 
-        def histogram(name: str, says: str, *labels: str) -> Callable[..., prometheus.Histogram]:
-            family = prometheus.Histogram(name, says, labels, registry=self._registry, buckets=_SECONDS)
+        def histogram(name: str, help_text: str, *labels: str) -> Callable[..., prometheus.Histogram]:
+            family = prometheus.Histogram(name, help_text, labels, registry=self._registry, buckets=_SECONDS)
             return cache(family.labels)
 
         self._requests = counter("nbest_requests_total", "Replies.", "endpoint", "status", "key")
         self._candidates = counter("nbest_candidates_total", "Candidates drawn, and not drawn.", "state")
         self._tokens = counter(
-            "nbest_tokens_total", "Tokens; cached ones are among those of prompts.", "role", "kind"
+            "nbest_tokens_total", "Tokens; cached ones are among the input tokens.", "role", "kind"
         )
         self._stopped = counter("nbest_stopped_total", "Answers by why they ended.", "why")
         self._decisions = counter("nbest_decisions_total", "Answers by how.", "strategy", "language")
@@ -59,7 +59,7 @@ class Metrics:
         self._strategies.update(names)
 
     def replied(self, *, endpoint: str, status: int, key: str) -> None:
-        """Counts every reply, refusals included. `key` is a name of the configuration."""
+        """Counts every reply, errors included. `key` is a name of the configuration."""
         shown = endpoint if endpoint in self._endpoints else "other"
         self._requests(shown, str(status), key).inc()
 
@@ -79,9 +79,9 @@ class Metrics:
         self._candidates("ok").inc(len(outcome.candidates) - failed)
         self._candidates("failed").inc(failed)
         for role, usage in outcome.usage.items():
-            self._tokens(role, "prompt").inc(usage.prompt)
+            self._tokens(role, "input").inc(usage.prompt)
             self._tokens(role, "cached").inc(usage.cached)
-            self._tokens(role, "completion").inc(usage.completion)
+            self._tokens(role, "output").inc(usage.completion)
         self._stopped(outcome.stopped).inc()
         self._decisions(name, _language(language)).inc()
         self._seconds(name).observe(seconds)
@@ -90,17 +90,17 @@ class Metrics:
         if choice_s is not None:
             self._choice_s(name).observe(choice_s)
 
-    def follow(
+    def add_reading(
         self,
         name: str,
-        says: str,
-        read: Callable[[], Reading],
+        help_text: str,
+        current: Callable[[], Reading],
         *,
         kind: Literal["gauge", "counter"] = "gauge",
         label: str | None = None,
     ) -> None:
-        """Reads a number that somebody else keeps whenever it is asked for; with `label`, one for each of its values."""
-        self._readings.sources[name] = (says, read, kind, label)
+        """Adds a metric whose value `current` gives; with `label`, the values by that label."""
+        self._readings.sources[name] = (help_text, current, kind, label)
 
     def exposition(self) -> bytes:
         """Everything, in Prometheus' text format 0.0.4."""
@@ -115,25 +115,30 @@ class Metrics:
 
 
 class _Readings(Collector):
-    """Numbers that are kept elsewhere."""
+    """Metrics whose values are kept elsewhere."""
 
     def __init__(self) -> None:
         self.sources: dict[str, tuple[str, Callable[[], Reading], str, str | None]] = {}
 
     def collect(self) -> Iterable[metrics_core.Metric]:
-        for name, (says, read, kind, label) in self.sources.items():
-            value = read()
+        for name, (help_text, current, kind, label) in self.sources.items():
             labels = [label] if label else []
-            family = (
-                metrics_core.GaugeMetricFamily(name, says, labels=labels)
-                if kind == "gauge"
-                else metrics_core.CounterMetricFamily(name, says, labels=labels)
-            )
-            for which, number in value.items() if isinstance(value, Mapping) else [("", value)]:
-                family.add_metric([which] if label else [], number)
+            if kind == "gauge":
+                family = metrics_core.GaugeMetricFamily(name, help_text, labels=labels)
+            else:
+                family = metrics_core.CounterMetricFamily(name, help_text, labels=labels)
+
+            value = current()
+            if isinstance(value, Mapping):
+                for which, number in value.items():
+                    family.add_metric([which], number)
+            else:
+                family.add_metric([], value)
             yield family
 
 
 def _language(code: str | None) -> str:
     known = _TAG_END.split(code or "", maxsplit=1)[0].lower()
-    return "unknown" if not known else known if known in LANGUAGES else "other"
+    if not known:
+        return "unknown"
+    return known if known in LANGUAGES else "other"

@@ -1,4 +1,4 @@
-"""Traffic on disk: a sample of outcomes, in run directories that every other command reads."""
+"""A sample of outcomes on disk, in run directories that every other command reads."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """OpenTelemetry traces: a span of each request, and one below it of each call of an engine.
 
 Attributes are those of the semantic conventions for generative AI, where there is one; none holds a
-prompt, an answer or the words of an error.
+prompt, an answer or the message of an error.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SERVER_FAULT = 500
 
 
 class Tracing:
-    """Makes spans, and sends them off from a thread of its own.
+    """Makes spans, and sends them from a thread of its own.
 
     The variables of the OpenTelemetry SDK decide where to, how many, and what the service is called.
     Raises `MissingExtraError` without the extra `otel`.
@@ -69,14 +69,14 @@ class Tracing:
         return RequestSpan(self._tracer, self._api, span)
 
     def close(self, seconds: float = 5.0) -> None:
-        """Sends off what waits, for at most `seconds`: nobody may be there to take it. Blocks."""
+        """Sends what waits, for at most `seconds`, since the collector may be down. Blocks."""
         thread = threading.Thread(target=self._provider.shutdown, daemon=True)
         thread.start()
         thread.join(seconds)
 
 
 def tracing() -> Tracing | None:
-    """As the environment asks for it: None without `OTEL_EXPORTER_OTLP_ENDPOINT`, or without the extra."""
+    """What the environment asks for: None without `OTEL_EXPORTER_OTLP_ENDPOINT`, or without the extra."""
     if not any(map(os.environ.get, _ENDPOINTS)) or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return None
     try:
@@ -118,22 +118,22 @@ class RequestSpan:
         error: BaseException | None = None,
     ) -> None:
         """The request is over; `strategy` is a preset's or registry's name."""
-        said = {
+        attributes = {
             "http.response.status_code": status,
             "nbest.key": key,
             "gen_ai.request.model": model,
             "nbest.strategy": strategy,
         }
         if outcome is not None:
-            said |= _tokens(meter.total(outcome.usage))
-            said["nbest.candidates"] = len(outcome.candidates)
-            said["nbest.candidates.failed"] = sum(not c.is_usable for c in outcome.candidates)
-            said["nbest.stopped"] = outcome.stopped
+            attributes |= _tokens(meter.total(outcome.usage))
+            attributes["nbest.candidates"] = len(outcome.candidates)
+            attributes["nbest.candidates.failed"] = sum(not c.is_usable for c in outcome.candidates)
+            attributes["nbest.stopped"] = outcome.stopped
         if error is not None:
-            said["error.type"] = getattr(error, "code", None) or _kind(error)
+            attributes["error.type"] = getattr(error, "code", None) or _kind(error)
         if status >= _SERVER_FAULT:
             self._span.set_status(self._api.StatusCode.ERROR)
-        self._span.set_attributes({k: v for k, v in said.items() if v is not None})
+        self._span.set_attributes({k: v for k, v in attributes.items() if v is not None})
         self._span.end()
 
 
@@ -146,35 +146,35 @@ class Traced(Layer):
     parent: Any
 
     async def generate(self, request: Request, on_delta: OnDelta | None = None) -> Sequence[Completion]:
-        asked = _asked(self.engine.name, request)
+        attributes = _call_attributes(self.engine.name, request)
         span = self.tracer.start_span(
-            f"chat {asked['gen_ai.request.model']}",
+            f"chat {attributes['gen_ai.request.model']}",
             context=self.parent,
             kind=self.api.SpanKind.CLIENT,
-            attributes=asked,
+            attributes=attributes,
         )
         try:
-            drawn = await self.engine.generate(request, on_delta)
+            completions = await self.engine.generate(request, on_delta)
         except CancelledError:
-            span.set_attribute("error.type", "cancelled")  # on purpose: enough others were there
+            span.set_attribute("error.type", "cancelled")  # on purpose: the quorum was there
             raise
         except BaseException as e:
             span.set_attribute("error.type", _kind(e))
             span.set_status(self.api.StatusCode.ERROR)
             raise
         else:
-            span.set_attributes(_tokens(sum((c.usage for c in drawn), Usage())))
-            span.set_attribute("gen_ai.response.finish_reasons", [c.finish for c in drawn])
-            return drawn
+            span.set_attributes(_tokens(sum((c.usage for c in completions), Usage())))
+            span.set_attribute("gen_ai.response.finish_reasons", [c.finish for c in completions])
+            return completions
         finally:
             span.end()
 
 
-def _asked(engine: str, request: Request) -> dict[str, str | int | float]:
+def _call_attributes(engine: str, request: Request) -> dict[str, str | int | float]:
     named = _ENGINE.fullmatch(engine)
     provider, model, host = named.groups() if named else (None, engine, None)
     params = request.params
-    said: dict[str, str | int | float | None] = {
+    attributes: dict[str, str | int | float | None] = {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": provider,
         "gen_ai.request.model": model,
@@ -186,7 +186,7 @@ def _asked(engine: str, request: Request) -> dict[str, str | int | float]:
         "gen_ai.request.seed": params.seed,
         "nbest.role": request.role,
     }
-    return {k: v for k, v in said.items() if v is not None}
+    return {k: v for k, v in attributes.items() if v is not None}
 
 
 def _tokens(usage: Usage) -> dict[str, int]:

@@ -6,10 +6,11 @@ import sys
 import pytest
 
 from nbest.errors import EngineHttpError, EngineTimeoutError
-from nbest.serve.app import RequestContext, Service
 from nbest.serve.gateway import Gateway
+from nbest.serve.observability.hub import ObservabilityHub
 from nbest.serve.observability.logs import Logs
-from nbest.serve.observability.sinks import ObservabilityHub
+from nbest.serve.request_context import RequestContext
+from nbest.serve.service import Service
 from nbest.settings.gateway import ServeSettings
 from nbest.types import Candidate, Message, Outcome, Prompt, Selection, Usage
 
@@ -69,7 +70,7 @@ def test_a_request_is_one_line_without_what_was_said():
         "strategy": "parallel",
         "status": 502,
         "seconds": 1.234568,
-        "tokens": {"policy": {"prompt": 5, "cached": 0, "completion": 7, "calls": 2}},
+        "tokens": {"policy": {"input": 5, "cached": 0, "output": 7, "calls": 2}},
         "candidates": 2,
         "failed": 1,
         "stopped": "done",
@@ -151,10 +152,10 @@ def test_a_malformed_request_is_not_repeated_for_its_key_may_be_in_it():
 def test_a_line_says_when_its_request_ended_however_late_it_is_written(monkeypatch):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     handlers = list(logging.getLogger().handlers)
-    telling = ObservabilityHub(Service(Gateway(ServeSettings(engine="fake"))), config={})
+    hub = ObservabilityHub(Service(Gateway(ServeSettings(engine="fake"))), config={})
     try:
-        telling._write(RequestContext(id="req-1", endpoint="/v1/responses", ended=86400.25))
-        telling.close()
+        hub._write(RequestContext(id="req-1", endpoint="/v1/responses", ended_at=86400.25))
+        hub.close()
     finally:
         logging.getLogger().handlers[:] = handlers
     assert json.loads(sys.stderr.getvalue())["time"] == "1970-01-02T00:00:00.250Z"

@@ -45,9 +45,9 @@ def test_an_answer_is_counted_by_role_state_and_kind():
     assert found["nbest_requests_total", CHAT, "ana", "200"] == 1
     assert found["nbest_candidates_total", "ok"] == 4
     assert found["nbest_candidates_total", "failed"] == 2
-    assert found["nbest_tokens_total", "prompt", "policy"] == 20
+    assert found["nbest_tokens_total", "input", "policy"] == 20
     assert found["nbest_tokens_total", "cached", "policy"] == 8
-    assert found["nbest_tokens_total", "completion", "judge"] == 2
+    assert found["nbest_tokens_total", "output", "judge"] == 2
     assert found["nbest_stopped_total", "done"] == 2
     assert found["nbest_decisions_total", "ja", "parallel"] == 2
     assert found["nbest_request_seconds_sum", "parallel"] == 3
@@ -110,9 +110,9 @@ def test_presets_of_a_reloaded_configuration():
 def test_numbers_kept_elsewhere_are_read_when_asked_for():
     metrics = Metrics()
     state = {"gpu-1:8000": 1.0}
-    metrics.follow("nbest_breaker_state", "0 closed, 1 open.", lambda: state, label="upstream")
-    metrics.follow("nbest_queue_depth", "Waiting requests.", lambda: len(state))
-    metrics.follow("nbest_log_dropped_total", "Lines.", lambda: 5, kind="counter")
+    metrics.add_reading("nbest_breaker_state", "0 closed, 1 open.", lambda: state, label="upstream")
+    metrics.add_reading("nbest_queue_depth", "Waiting requests.", lambda: len(state))
+    metrics.add_reading("nbest_log_dropped_total", "Lines.", lambda: 5, kind="counter")
     state["gpu-2:8000"] = 0.0
     found = samples(metrics)
     assert found["nbest_breaker_state", "gpu-1:8000"] == 1

@@ -124,7 +124,7 @@ async def test_pieces_of_text_are_passed_on(exporter):
     ],
 )
 def test_an_engines_name_says_provider_model_and_server(engine, provider, model, host):
-    said = module._asked(engine, Request(prompt=PROMPT))
+    said = module._call_attributes(engine, Request(prompt=PROMPT))
     assert (
         said.get("gen_ai.provider.name"),
         said["gen_ai.request.model"],

@@ -1,6 +1,6 @@
 """What is told of requests that are over."""
 
-from nbest.serve.observability.sinks import _recorded
+from nbest.serve.observability.hub import recorded
 from nbest.types import Message, Outcome, Prompt, replace
 
 
@@ -10,14 +10,14 @@ def outcome(id_):
 
 
 def test_requests_with_one_seed_are_recorded_apart():
-    ids = {_recorded(outcome("seeded-ab"), f"chatcmpl-{i}", None).prompt.id for i in range(3)}
+    ids = {recorded(outcome("seeded-ab"), f"chatcmpl-{i}", None).prompt.id for i in range(3)}
     assert len(ids) == 3
     assert all(i.startswith("seeded-ab/") for i in ids)
-    assert _recorded(outcome("chatcmpl-1"), "chatcmpl-1", None).prompt.id == "chatcmpl-1"
+    assert recorded(outcome("chatcmpl-1"), "chatcmpl-1", None).prompt.id == "chatcmpl-1"
 
 
 def test_a_record_has_the_language_that_was_found_unless_the_client_said_one():
-    assert _recorded(outcome("x"), "y", "zh").prompt.language == "zh"
+    assert recorded(outcome("x"), "y", "zh").prompt.language == "zh"
     said = outcome("x")
     said = replace(said, prompt=replace(said.prompt, language="ja"))
-    assert _recorded(said, "y", "zh").prompt.language == "ja"
+    assert recorded(said, "y", "zh").prompt.language == "ja"

@@ -1,0 +1,120 @@
+"""How much each key may ask for: requests and tokens per minute, and requests at once. For one event loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from nbest.serve.api_errors import ApiError, retry_after
+from nbest.settings.gateway import Key
+
+Clock = Callable[[], float]
+"""Seconds, never going back."""
+
+_MINUTE = 60.0
+
+
+class Bucket:
+    """A token bucket that holds a minute's worth and is refilled evenly. Debt is paid off first."""
+
+    def __init__(self, per_minute: int, clock: Clock) -> None:
+        self._size = self._level = float(per_minute)
+        self._clock = clock
+        self._refilled_at = clock()
+
+    def wait_s(self, amount: float) -> float:
+        """Seconds until it holds `amount`; 0 where it does."""
+        now = self._clock()
+        refill = (now - self._refilled_at) * self._size / _MINUTE
+        self._level = min(self._size, self._level + refill)
+        self._refilled_at = now
+        return max(0.0, (amount - self._level) * _MINUTE / self._size)
+
+    def spend(self, amount: float) -> None:
+        """Takes `amount` out, which may be more than it holds."""
+        self._level -= amount
+
+
+@dataclass(slots=True)
+class _Account:
+    key: Key
+    requests: Bucket | None
+    tokens: Bucket | None
+    num_under_way: int = 0
+
+
+class KeyLimits:
+    """The limits of each key, by the key's name."""
+
+    def __init__(self, clock: Clock = time.monotonic) -> None:
+        self._clock = clock
+        self._account_by_name: dict[str, _Account] = {}
+
+    @contextmanager
+    def hold(self, key: Key) -> Generator[None]:
+        """Around one request, its wait for a place included. Raises `ApiError` (429), which costs the key nothing."""
+        account = self._account(key)
+        _check(account)
+        if account.requests:
+            account.requests.spend(1)
+        account.num_under_way += 1
+        try:
+            yield
+        finally:
+            account.num_under_way -= 1
+
+    def charge(self, key: Key, num_tokens: int) -> None:
+        """Spends what an answer took, which is known when it is there: later requests wait until it is paid.
+
+        The limits that count are those of now, not of when the request came.
+        """
+        account = self._account_by_name.get(key.name)
+        if account and account.tokens:
+            account.tokens.spend(num_tokens)
+
+    def _account(self, key: Key) -> _Account:
+        """The account of the key's name; other limits in a new configuration leave requests under way counted."""
+        account = self._account_by_name.get(key.name)
+        if account is None:
+            account = self._account_by_name[key.name] = _Account(key, *self._buckets(key))
+        elif account.key is not key and account.key != key:
+            account.key = key
+            account.requests, account.tokens = self._buckets(key)
+        return account
+
+    def _buckets(self, key: Key) -> tuple[Bucket | None, Bucket | None]:
+        return self._bucket(key.requests_per_minute), self._bucket(key.tokens_per_minute)
+
+    def _bucket(self, per_minute: int | None) -> Bucket | None:
+        return None if per_minute is None else Bucket(per_minute, self._clock)
+
+
+def _check(account: _Account) -> None:
+    """Raises `ApiError` where the key may not send a request now."""
+    key = account.key
+    if key.concurrency is not None and account.num_under_way >= key.concurrency:
+        problem = f"has {key.concurrency} requests under way, as many as it may"
+        raise _rate_limited(key, problem, "requests", 1)
+
+    request_wait_s = account.requests.wait_s(1) if account.requests else 0.0
+    if request_wait_s:
+        problem = f"may send {key.requests_per_minute} requests a minute"
+        raise _rate_limited(key, problem, "requests", request_wait_s)
+
+    token_wait_s = account.tokens.wait_s(1) if account.tokens else 0.0
+    if token_wait_s:
+        problem = f"may spend {key.tokens_per_minute} tokens a minute"
+        raise _rate_limited(key, problem, "tokens", token_wait_s)
+
+
+def _rate_limited(key: Key, problem: str, kind: str, wait_s: float) -> ApiError:
+    wait = retry_after(wait_s)
+    return ApiError(
+        429,
+        f"the key {key.name!r} {problem}: try again in {wait:g} s",
+        kind=kind,
+        code="rate_limit_exceeded",
+        retry_after_s=wait,
+    )

@@ -1,0 +1,149 @@
+"""Where a request goes when it is over: to the log, the metrics and the record."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from nbest.engines.layers.breaker import Breaker
+from nbest.engines.layers.failover import Failover
+from nbest.serve.api.routes import APIS
+from nbest.serve.engine_tree import within
+from nbest.serve.gateway import Gateway
+from nbest.serve.jobs import Job
+from nbest.serve.observability.background import Background
+from nbest.serve.observability.logs import Logs
+from nbest.serve.observability.metrics import Metrics
+from nbest.serve.observability.recorder import Recorder
+from nbest.serve.request_context import RequestContext
+from nbest.serve.service import Service
+from nbest.text.language import likely_language
+from nbest.types import Json, Outcome, replace
+
+_STATES = {"closed": 0.0, "half_open": 0.5, "open": 1.0}
+_QUEUE = 10_000
+_PATIENCE_S = 1.0
+"""How long the thread waits for the recorder, where its own queue is short."""
+_IDENTIFIED_CHARS = 400
+"""Characters of a prompt that its language is identified from."""
+
+
+class ObservabilityHub:
+    """A sink of a service, which passes on what it gets in a thread of its own: the next request need not wait."""
+
+    def __init__(self, service: Service, *, config: Mapping[str, Json]) -> None:
+        """`config` goes into the record's manifest. Raises `InputError` for a directory that cannot be written."""
+        serve = service.gateway.settings.serve
+        self._service = service
+        self.metrics = Metrics(presets=service.gateway.strategies.presets, endpoints=APIS)
+        self.recorder = Recorder(serve.record, config, rate=serve.record_rate) if serve.record else None
+        self.logs = Logs(prompts=serve.log_prompts)
+        self._handler = self.logs.handler()
+        logging.getLogger().addHandler(self._handler)
+        logging.getLogger("nbest").setLevel(logging.INFO)
+        self._background = Background(self._write, size=_QUEUE, name="nbest-observability")
+        self._add_readings()
+        service.add_sink(self._background.offer)
+        service.metrics_text = self.metrics.exposition
+
+    def use(self, gateway: Gateway) -> None:
+        """Takes the presets and the record's manifest of a configuration that was read again."""
+        self.metrics.add_presets(gateway.strategies.presets)
+        if self.recorder:
+            self.recorder.use(gateway.config)
+
+    def close(self) -> None:
+        """Writes what waits. Blocks for a few seconds at most."""
+        self._background.close()
+        if self.recorder:
+            self.recorder.close()
+        logging.getLogger().removeHandler(self._handler)
+        self.logs.close()
+
+    def _write(self, context: RequestContext) -> None:
+        job, outcome = context.job, context.outcome
+        self.metrics.replied(endpoint=context.endpoint, status=context.status, key=context.key.name)
+        if job and outcome:
+            self._write_outcome(context, job, outcome)
+        self.logs.request(
+            context.id,
+            key=context.key.name,
+            endpoint=context.endpoint,
+            status=context.status,
+            seconds=context.seconds,
+            model=job.model if job else None,
+            strategy=job.label if job else None,
+            outcome=outcome,
+            error=context.error,
+            upstream_errors=context.observer.errors,
+            ended_at=context.ended_at,
+        )
+
+    def _write_outcome(self, context: RequestContext, job: Job, outcome: Outcome) -> None:
+        language = job.request.nbest.language or likely_language(job.prompt.text[:_IDENTIFIED_CHARS])
+        self.metrics.answered(
+            outcome,
+            strategy=job.label,
+            seconds=context.seconds,
+            language=language,
+            first_s=context.observer.first_s,
+            choice_s=context.observer.choice_s,
+        )
+        if self.recorder:
+            # After a burst the disk may take its time, but metrics and logs come first.
+            is_busy = self._background.num_waiting >= _QUEUE // 2
+            patience_s = 0.0 if is_busy else _PATIENCE_S
+            self.recorder.offer(recorded(outcome, context.id, language), patience_s=patience_s)
+
+    def _add_readings(self) -> None:
+        """Numbers that others keep."""
+        service, metrics, recorder, logs = self._service, self.metrics, self.recorder, self.logs
+        metrics.add_reading("nbest_in_flight", "Requests at work.", lambda: service.admission.num_at_work)
+        metrics.add_reading("nbest_queue_depth", "Requests that wait.", lambda: service.admission.num_waiting)
+        metrics.add_reading(
+            "nbest_breaker_state",
+            "Circuit breakers: 0 closed, 0.5 half open, 1 open.",
+            lambda: breaker_states(service),
+            label="upstream",
+        )
+        metrics.add_reading(
+            "nbest_log_dropped", "Lines not logged.", lambda: logs.num_dropped, kind="counter"
+        )
+        if recorder:
+            metrics.add_reading(
+                "nbest_recorded", "Outcomes recorded.", lambda: recorder.num_recorded, kind="counter"
+            )
+            metrics.add_reading(
+                "nbest_record_dropped", "Outcomes not recorded.", lambda: recorder.num_dropped, kind="counter"
+            )
+
+
+def breaker_states(service: Service) -> dict[str, float]:
+    """By the name of the engine; the worst of those with one name."""
+    worst: dict[str, float] = {}
+    for named in service.gateway.upstreams.all_engines:
+        for engine in within(named):
+            for name, state in _states_of(engine).items():
+                worst[name] = max(worst.get(name, 0.0), _STATES[state])
+    return worst
+
+
+def _states_of(engine: object) -> Mapping[str, str]:
+    """States of an engine's own circuit breakers, by the name of what is behind them."""
+    match engine:
+        case Failover():
+            return engine.states
+        case Breaker():
+            return {engine.name: engine.state}
+        case _:
+            return {}
+
+
+def recorded(outcome: Outcome, request_id: str, language: str | None) -> Outcome:
+    """The outcome for a record: with its language, and with an id of its own.
+
+    Draws depend on the prompt's id, so that requests with the same seed have the same; `request_id` tells them apart.
+    """
+    prompt = outcome.prompt
+    prompt_id = request_id if prompt.id == request_id else f"{prompt.id}/{request_id}"
+    return replace(outcome, prompt=replace(prompt, id=prompt_id, language=prompt.language or language))

@@ -1,0 +1,75 @@
+"""What the requests of a gateway share: its configuration, keys, limits, and the sinks of observability."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nbest.serve.admission import Admission
+from nbest.serve.api_errors import ApiError, server_error
+from nbest.serve.gateway import Gateway
+from nbest.serve.key_limits import KeyLimits
+from nbest.serve.keys import Keys
+from nbest.serve.observability.tracing import Tracing
+from nbest.serve.request_context import RequestContext
+from nbest.settings.gateway import Serve
+
+Sink = Callable[[RequestContext], object]
+"""Gets every request when it is over."""
+
+
+class Service:
+    """A gateway that can be replaced while it runs: a configuration that is read again is a new `Gateway`."""
+
+    def __init__(self, gateway: Gateway, *, is_public: bool = False, tracing: Tracing | None = None) -> None:
+        """`is_public`: whether clients may use any host name though there are no keys."""
+        serve = gateway.settings.serve
+        self.is_public = is_public
+        self.tracing = tracing
+        self.is_ready = False
+        self.key_limits = KeyLimits()
+        self.admission = Admission(concurrency=serve.concurrency, queue=serve.queue)
+        self.metrics_text: Callable[[], bytes] = bytes
+        """What GET /metrics gives."""
+        self._sinks: list[Sink] = []
+        self.use(gateway)
+
+    def use(self, gateway: Gateway) -> None:
+        """Answers with `gateway` from now on; requests under way keep the one they began with."""
+        self.gateway = gateway
+        self.apply_limits(gateway.settings.serve)
+
+    def apply_limits(self, serve: Serve) -> None:
+        """Takes these keys and limits from now on."""
+        self.keys = Keys(serve.keys)
+        self.admission.resize(concurrency=serve.concurrency, queue=serve.queue)
+
+    def add_sink(self, sink: Sink) -> None:
+        """`sink` gets every request from now on when it is over."""
+        self._sinks.append(sink)
+
+    def notify(self, context: RequestContext) -> None:
+        """A request is over."""
+        context.end_span()
+        for sink in self._sinks:
+            sink(context)
+
+    @property
+    def why_not_ready(self) -> str | None:
+        """Why a load balancer should send nothing here now; None where it may."""
+        if self.admission.is_draining:
+            return "stopping"
+        if not self.is_ready:
+            return "the engine does not answer yet"
+        if self.gateway.upstreams.is_given_up:
+            return "the engine fails: its circuit breaker is open"
+        return None
+
+    def gateway_for(self, path: str) -> Gateway:
+        """The gateway for a request to `path`. Raises `ApiError` where the engine is not there, or of another kind."""
+        if not self.is_ready:
+            raise server_error(503, "the gateway still waits for its engine", wait_s=2.0)
+        if path == "/v1/completions" and not self.gateway.upstreams.completes_texts:
+            raise ApiError(
+                404, "this server's model answers conversations: send them to POST /v1/chat/completions"
+            )
+        return self.gateway
