@@ -41,7 +41,7 @@ def methods() -> str:
             "| name | parameters | what it does |",
             "|---|---|---|",
         ]
-        for name in registry.names(kind):
+        for name in sorted(registry.TABLES[kind]):
             plugin = describe(kind, name)
             parameters = ", ".join(f"`{k}={v}`" for k, v in plugin["parameters"].items()).replace("\n", "\\n")
             summary = plugin["summary"].replace("|", "\\|")

@@ -10,12 +10,25 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 if _TYPE_CHECKING:
-    from nbest.errors import NbestError
+    from nbest.context import Context
+    from nbest.errors import EngineError, NbestError, SelectionError
+    from nbest.protocols import (
+        Capabilities,
+        Engine,
+        Sampler,
+        Scorer,
+        Search,
+        Selector,
+        Strategy,
+        Task,
+        Utility,
+    )
     from nbest.session import Session, SyncSession, ask, ask_async
     from nbest.types import (
         Budget,
         Candidate,
         Completion,
+        Logprobs,
         Message,
         Outcome,
         Prompt,
@@ -31,25 +44,43 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "Budget",
     "Candidate",
+    "Capabilities",
     "Completion",
+    "Context",
+    "Engine",
+    "EngineError",
+    "Logprobs",
     "Message",
     "NbestError",
     "Outcome",
     "Prompt",
     "Request",
+    "Sampler",
     "SamplingParams",
     "Score",
+    "Scorer",
+    "Search",
     "Selection",
+    "SelectionError",
+    "Selector",
     "Session",
+    "Strategy",
     "SyncSession",
+    "Task",
     "Usage",
+    "Utility",
     "ask",
     "ask_async",
 ]
 
 _HOME = {
     **dict.fromkeys(("Session", "SyncSession", "ask", "ask_async"), "nbest.session"),
-    "NbestError": "nbest.errors",
+    "Context": "nbest.context",
+    **dict.fromkeys(("EngineError", "NbestError", "SelectionError"), "nbest.errors"),
+    **dict.fromkeys(
+        ("Capabilities", "Engine", "Sampler", "Scorer", "Search", "Selector", "Strategy", "Task", "Utility"),
+        "nbest.protocols",
+    ),
 }
 _OLDER_NAMES = {"solve": "ask", "asolve": "ask_async"}
 

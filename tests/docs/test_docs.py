@@ -11,6 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(python|console)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+FILE = re.compile(r"# (\w+\.py)\n")
+"""How a block begins that is a file, which later blocks use."""
 
 
 def pages_with_blocks():
@@ -23,6 +25,8 @@ def pages_with_blocks():
 def test_the_blocks_of_a_page_run_one_after_another(page, tmp_path):
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for kind, block in BLOCK.findall(page.read_text(encoding="utf-8")):
+        if kind == "python" and (file := FILE.match(block)):
+            (tmp_path / file[1]).write_text(block, encoding="utf-8")
         if kind == "python":
             command = [sys.executable, "-c", block]
         else:

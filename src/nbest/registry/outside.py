@@ -22,6 +22,10 @@ from nbest.suggestions import did_you_mean
 _CODE_NAME = re.compile(r"(?P<place>[^:]+):(?P<class_name>[^\W\d]\w*)")
 
 
+class NoModuleError(SpecError):
+    """There is no module of the name that a spec says."""
+
+
 class CodeName(NamedTuple):
     """Where a class stands in code: `mylib.rules:UnitTests`, `./mine.py:Shortest`."""
 
@@ -100,7 +104,7 @@ def _module(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as e:
         if e.name and f"{name}.".startswith(f"{e.name}."):
-            raise SpecError(
+            raise NoModuleError(
                 f"there is no module {e.name!r}, neither in the current directory nor among the installed packages"
             ) from None
         raise _import_failed(name, e) from None
@@ -143,7 +147,7 @@ def _search_in(directory: Path) -> None:
 
 
 def _import_failed(place: str, error: BaseException) -> SpecError:
-    said = " ".join(str(error).split())
+    said = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())
     where = _line_of(error)
     at = f" at {where}" if where else ""
     return SpecError(f"{place} cannot be imported: {type(error).__name__}{at}: {said}")

@@ -12,7 +12,7 @@ from typing import Any
 
 from nbest.errors import SpecError
 from nbest.registry.names import KIND_BY_PROTOCOL, OTHER_NAMES, TABLES, WRITTEN_AS, singular
-from nbest.registry.outside import CodeName, class_in_code, code_name, declared, declared_class
+from nbest.registry.outside import CodeName, NoModuleError, class_in_code, code_name, declared, declared_class
 from nbest.registry.shapes import misfit
 from nbest.suggestions import did_you_mean, nearest
 
@@ -47,9 +47,10 @@ def load(kind: str, name: str) -> type:
         raise unknown(kind, name)
     try:
         return _checked(kind, name, class_at(where))
-    except SpecError as e:
-        near = None if where.is_file else nearest(where.place, names(kind))
-        raise SpecError(f"{e}; did you mean {near!r}?" if near else str(e)) from None
+    except NoModuleError as e:
+        near = nearest(where.place, names(kind))
+        hint = f"; did you mean {near!r}?" if near else ""
+        raise SpecError(f"{e}{hint}") from None
 
 
 def class_at(where: CodeName) -> type:

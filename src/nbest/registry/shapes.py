@@ -11,13 +11,14 @@ from nbest.registry.names import PROTOCOL_BY_KIND, singular
 
 _RESULT_BY_KIND = {"selectors": "Selection", "scorers": "Score"}
 """Both are called alike; what they return tells them apart, where the class says it."""
+_POSITIONAL = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
 
 
 def misfit(kind: str, cls: type) -> str | None:
     """Why `cls` is no plug-in of `kind`; None where it is one.
 
-    A plug-in is a frozen dataclass with the methods of the kind's protocol, which take as many arguments, and are
-    coroutines where the protocol's are.
+    A plug-in is a frozen dataclass with the methods of the kind's protocol, whose parameters have the same names (an
+    underscore before one is allowed), and which are coroutines where the protocol's are.
     """
     why = _shortcoming(kind, cls)
     if why is None:
@@ -32,7 +33,8 @@ def misfit(kind: str, cls: type) -> str | None:
 def _shortcoming(kind: str, cls: type) -> str | None:
     wanted = _members(PROTOCOL_BY_KIND[kind])
     fields = getattr(cls, "__dataclass_fields__", {})
-    missing = [name for name in wanted if name not in fields and not hasattr(cls, name)]
+    defined = {name for base in cls.__mro__ for name in vars(base)}  # `hasattr` finds every class callable
+    missing = [name for name in wanted if name not in fields and name not in defined]
     if missing:
         return f"it has no {' and no '.join(missing)}"
 
@@ -57,19 +59,31 @@ def _members(protocol: Any) -> Mapping[str, Any]:
 
 
 def _difference(name: str, own: Any, wanted: Callable[..., Any]) -> str | None:
-    """How a method differs from the protocol's."""
-    parameters = list(inspect.signature(wanted).parameters)
+    """How a method differs from the protocol's: in its parameters, or in being a coroutine."""
+    names = list(inspect.signature(wanted).parameters)
     try:
-        inspect.signature(own).bind(*parameters)
-    except TypeError:
-        return f"{name} must take ({', '.join(parameters[1:])})"
-    except ValueError:  # a class whose signature nobody knows
+        signature = inspect.signature(own)
+    except ValueError:  # one that is written in C
         return None
+
+    positional = [p for p in signature.parameters.values() if p.kind in _POSITIONAL]
+    own_names = [p.name.lstrip("_") for p in positional]
+    has_same_names = all(own == name for own, name in zip(own_names, names, strict=False))
+    if not has_same_names or not _takes(signature, len(names)):
+        return f"{name} must take ({', '.join(names[1:])})"
     if inspect.iscoroutinefunction(wanted) and not inspect.iscoroutinefunction(own):
         return f"{name} must be  async def"
     if inspect.iscoroutinefunction(own) and not inspect.iscoroutinefunction(wanted):
         return f"{name} must not be async"
     return None
+
+
+def _takes(signature: inspect.Signature, num_arguments: int) -> bool:
+    try:
+        signature.bind(*range(num_arguments))
+    except TypeError:
+        return False
+    return True
 
 
 def _wrong_result(kind: str, cls: type) -> str | None:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from nbest import registry
 from nbest.cli.display.console import out, print_json
+from nbest.errors import SpecError
 
 SHORT_STRATEGIES: Final = (
     "A search or selector is a strategy by itself: `beam(n=16, verifier=rollouts)` is"
@@ -41,14 +42,23 @@ def show_plugins(kind: str | None, *, as_json: bool) -> None:
 
 
 def describe(kind: str, name: str) -> dict[str, Any]:
-    """Name, parameters with their defaults, one paragraph of purpose, and the paper."""
-    cls = registry.load(kind, name)
+    """Name, parameters with their defaults, one paragraph of purpose, the paper, and whose it is.
+
+    `package` is the installed package that declares the plug-in; None for ours. The summary of one that cannot be
+    loaded says why.
+    """
+    package = registry.package_of(kind, name)
+    described: dict[str, Any] = {"name": name, "parameters": {}, "summary": "", "paper": None, "package": package}
+    try:
+        cls: Any = registry.load(kind, name)
+    except SpecError as e:
+        return described | {"summary": f"cannot be loaded: {e}"}
+
     doc = cls.__doc__ or ""
     first_paragraph = " ".join(doc.split("\n\n")[0].split())
     paper = _PAPER.search(doc)
     fields = [f for f in dataclasses.fields(cls) if f.init and f.repr]
-    return {
-        "name": name,
+    return described | {
         "parameters": {f.name: _default_of(f) for f in fields},
         "summary": first_paragraph,
         "paper": paper[0] if paper else None,
@@ -57,7 +67,10 @@ def describe(kind: str, name: str) -> dict[str, Any]:
 
 def _line(plugin: dict[str, Any]) -> Text:
     parameters = ", ".join(f"{name}={default}" for name, default in plugin["parameters"].items())
-    return Text.assemble("  ", (plugin["name"], "cyan"), (f"({parameters})", "dim"), f"  {plugin['summary']}")
+    package = f"  [{plugin['package']}]" if plugin["package"] else ""
+    return Text.assemble(
+        "  ", (plugin["name"], "cyan"), (f"({parameters})", "dim"), package, f"  {plugin['summary']}"
+    )
 
 
 def _default_of(f: dataclasses.Field[Any]) -> str:
