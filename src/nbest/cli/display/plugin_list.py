@@ -48,7 +48,13 @@ def describe(kind: str, name: str) -> dict[str, Any]:
     loaded says why.
     """
     package = registry.package_of(kind, name)
-    described: dict[str, Any] = {"name": name, "parameters": {}, "summary": "", "paper": None, "package": package}
+    described: dict[str, Any] = {
+        "name": name,
+        "parameters": {},
+        "summary": "",
+        "paper": None,
+        "package": package,
+    }
     try:
         cls: Any = registry.load(kind, name)
     except SpecError as e:
