@@ -1,90 +1,37 @@
 """Selectors against each other at every pool size, from one recorded pool: no new token.
 
-Each prompt's candidates are put into random orders; the pool of size n is the first n of an order. So
-larger pools contain smaller ones, every selector sees the same pools, and differences are paired.
+Each prompt's draws are put into random orders; the pool of size n is the first n of an order. So larger pools
+contain smaller ones, every selector sees the same pools, and differences are paired.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import fsum
-from random import Random
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 
 from nbest import registry
-from nbest.context import Context
 from nbest.datasets import Pool
 from nbest.errors import CapabilityError, InputError
-from nbest.evaluate.estimators import Estimate, draws_of, mean_interval
+from nbest.evaluate.comparison import MEAN, Comparison, ComparisonCell, Tokens
+from nbest.evaluate.draws import draws_of, is_evidence
+from nbest.evaluate.estimators import Estimate, mean_interval, pool_sizes
+from nbest.evaluate.ingestion import choice_score
 from nbest.evaluate.intervals import Floats
-from nbest.evaluate.scores import ACCURACY, cluster_of, scores_of
-from nbest.protocols import Scorer, Selector, Utility
+from nbest.evaluate.scores import ACCURACY, cluster_of, failed_score, scores_of
+from nbest.evaluate.subsets import subsets, usage_of
+from nbest.evaluate.utility_cache import CachedUtility, with_cached_utilities
+from nbest.protocols import Scorer, Selector
 from nbest.run import select
-from nbest.selection.mbr import Mbr, NeedsPrompt
-from nbest.types import Candidate, Outcome, Usage, Value
-
-_MOST_RECALLED = 4096
-"""Texts of a pool whose utilities are all kept at once: 128 MB of them."""
-
-
-MEAN = "mean"
-"""A baseline that is no selector: the mean of the prompt's candidates, what one of them at random is worth."""
-
-
-class Tokens(Value, frozen=True, kw_only=True):
-    """Mean tokens and calls per prompt."""
-
-    prompt: float = 0.0
-    cached: float = 0.0
-    completion: float = 0.0
-    calls: float = 0.0
-
-    @property
-    def total(self) -> float:
-        """Read and drawn, without what the engine had in its cache."""
-        return self.prompt - self.cached + self.completion
-
-
-class Cell(Value, frozen=True, kw_only=True):
-    """One selector at one pool size, over the prompts of one language or of all."""
-
-    select: str
-    n: int
-    language: str | None
-    """None: all languages."""
-    num_prompts: int
-    num_orders: int
-    """Pools per prompt that `value` averages over; 1 for whole pools."""
-    value: Estimate
-    """Mean score of the choice, over prompts."""
-    gain: Estimate | None
-    """Paired difference from the baseline at the same n; None for the baseline."""
-    usage: Mapping[str, Tokens]
-    """Mean spending per prompt by role: the candidates of the pool, and what the choice itself cost."""
-    num_failed: int = 0
-    """Choices that came to nothing; each counts as the worst candidate of its pool."""
-
-
-class Comparison(Value, frozen=True, kw_only=True):
-    """A table of cells, and how it was made."""
-
-    score: str
-    baseline: str
-    seed: int
-    num_prompts: int
-    num_too_small: int
-    """Prompts left out: fewer candidates than the largest n."""
-    num_unscored: int
-    """Prompts left out: no gold answer or reference, or a candidate without a score."""
-    cells: tuple[Cell, ...]
+from nbest.types import Candidate, Usage
 
 
 async def compare(
-    pools: Sequence[Pool],
+    pools: Iterable[Pool],
     selectors: Sequence[str],
     *,
     scorer: Scorer,
@@ -97,172 +44,155 @@ async def compare(
 ) -> Comparison:
     """Every selector at every pool size (by default 1, 2, 4, … and all of the smallest pool).
 
-    A size below N is estimated from `resamples` random pools per prompt, drawn without replacement; N
-    itself is one pool, chosen from as `nbest select --seed` does. A greedy candidate (temperature 0) is in
-    every pool, as in every smaller pool of its sampler; candidates made from others (fused, revised) in
-    none. The baseline is the first selector unless named; "mean" is the mean of all candidates. Intervals
-    are over prompts; those with the same value in the column `cluster` of their rows are drawn together.
+    `pools` are gone through twice where no sizes are given, one at a time. Sizes count draws (`draws_of`). A
+    size below N is estimated from `resamples` random pools per prompt, drawn without replacement; N itself is
+    one pool, chosen from as `nbest select` does with the same seed. A greedy draw (temperature 0) is in every
+    pool, as in every smaller pool of its sampler; evidence in other languages stands beside every pool and
+    counts in none; candidates made from others (fused, revised) are left out. The baseline is the first
+    selector unless named; "mean" is the mean of all draws. Intervals are over prompts; those with the same
+    value in the column `cluster` of their rows are drawn together.
 
     Raises `InputError` where no prompt is left, `SpecError` for a wrong spec, and `CapabilityError` where
     the record lacks what a selector reads.
     """
     if resamples < 1:
-        raise InputError("--resamples is at least 1")
+        raise InputError("resamples must be at least 1")
+    pools = list(pools) if isinstance(pools, Iterator) else pools
     built = {spec: registry.parse("selectors", spec) for spec in dict.fromkeys(selectors)}
     against = baseline or next(iter(built))
     if against not in built and against != MEAN:
         built = {against: registry.parse("selectors", against), **built}
-    drawn = [p._replace(candidates=tuple(draws_of(p.candidates))) for p in pools]
-    ns = _sizes(drawn, sizes)
-    large_enough = [p for p in drawn if len(p.candidates) >= max(ns)]
+    plan = _Plan(built, scorer, _sizes(pools, sizes), resamples, seed)
+
     rows: list[_Row] = []
-    for pool in large_enough:
-        if row := await _row(pool, built, scorer, ns, resamples, seed):
+    num_pools = num_too_small = 0
+    for pool in pools:
+        num_pools += 1
+        if len(draws_of(pool.candidates, pool.prompt)) < max(plan.sizes):
+            num_too_small += 1
+            continue
+        row = await _row(pool, plan)
+        if row is not None:
             row.cluster = cluster_of(pool, cluster)
             rows.append(row)
         on_prompt()
+    num_unscored = num_pools - num_too_small - len(rows)
     if not rows:
         raise InputError(
-            f"no prompt to compare on: of {len(pools)}, {len(pools) - len(large_enough)} have fewer than"
-            f" {max(ns, default=1)} candidates drawn as whole answers, and {len(large_enough)} have no score for"
-            " each of them"
+            f"no prompt to compare on: of {num_pools}, {num_too_small} have fewer than {max(plan.sizes)} draws"
+            f" (whole answers in the prompt's language), and {num_unscored} have no score for each of them"
         )
-    languages = sorted({row.language or "" for row in rows})
-    groups: list[str | None] = [None, *(lang for lang in languages if lang and len(languages) > 1)]
-    score = registry.spec_of(scorer)
     return Comparison(
-        score=score,
+        score=registry.spec_of(scorer),
         baseline=against,
         seed=seed,
         num_prompts=len(rows),
-        num_too_small=len(pools) - len(large_enough),
-        num_unscored=len(large_enough) - len(rows),
-        cells=tuple(
-            _cell(
-                [r for r in rows if lang is None or r.language == lang],
-                spec,
-                n,
-                lang,
-                against,
-                is_share=score == ACCURACY,
-            )
-            for lang in groups
-            for spec in built
-            for n in ns
-        ),
+        num_too_small=num_too_small,
+        num_unscored=num_unscored,
+        cells=tuple(_cells(rows, plan, against)),
     )
 
 
-def subsets(
-    candidates: Sequence[Candidate], n: int, resamples: int, seed: int, prompt_id: str
-) -> list[tuple[Candidate, ...]]:
-    """Pools of `n` of the candidates, by id, the greedy one always among them; all of them: one pool.
+@dataclass(frozen=True)
+class _Plan:
+    """What is done with each prompt."""
 
-    Pool r of n is contained in pool r of n + 1.
-    """
-    if n >= len(candidates):
-        return [tuple(candidates)]
-    pools: list[tuple[Candidate, ...]] = []
-    for r in range(resamples):
-        order = list(candidates)
-        Random(f"{seed}/{prompt_id}/order/{r}").shuffle(order)  # noqa: S311
-        order.sort(key=lambda c: not _is_greedy(c))
-        pools.append(tuple(sorted(order[:n], key=lambda c: c.id)))
-    return pools
+    selectors: Mapping[str, Selector]
+    scorer: Scorer
+    sizes: Sequence[int]
+    resamples: int
+    seed: int
 
 
-def usage_of(candidates: Iterable[Candidate], drawn: Sequence[Candidate]) -> Usage:
-    """What the calls that drew `candidates` would have cost for them alone.
-
-    A call for n charges its prompt to the first of its draws; here, to whichever of them are wanted.
-    """
-    head_by_id: dict[int, Candidate] = {}
-    head: Candidate | None = None
-    for c in drawn:
-        head = c if head is None or c.usage.calls or c.usage.prompt else head
-        head_by_id[c.id] = head
-    wanted = list(candidates)
-    calls = {h.id: h.usage for h in (head_by_id[c.id] for c in wanted)}
-    asked = sum(calls.values(), Usage())
-    completion = sum(c.usage.completion for c in wanted)
-    return Usage(prompt=asked.prompt, cached=asked.cached, completion=completion, calls=asked.calls)
-
-
-def _is_greedy(candidate: Candidate) -> bool:
-    return candidate.params is not None and candidate.params.temperature == 0
-
-
-def _sizes(pools: Sequence[Pool], given: Sequence[int] | None) -> list[int]:
-    if given is not None:
-        if not given or min(given) < 1:
-            raise InputError("--n takes numbers of candidates from 1")
-        return sorted(set(given))
-    smallest = min((len(p.candidates) for p in pools if p.candidates), default=1)
-    return sorted({2**k for k in range(smallest.bit_length()) if 2**k <= smallest} | {smallest})
-
-
+@dataclass
 class _Row:
     """One prompt: mean score and spending at each (selector, n), over the orders."""
 
-    def __init__(self, language: str | None, mean: float) -> None:
-        self.language = language
-        self.cluster = ""
-        self.mean = mean
-        self.score: dict[tuple[str, int], float] = {}
-        self.usage: dict[tuple[str, int], dict[str, Tokens]] = {}
-        self.num_orders: dict[int, int] = {}
-        self.num_failed: dict[tuple[str, int], int] = {}
+    language: str | None
+    mean: float
+    """Of the draws."""
+    cluster: str = ""
+    score: dict[tuple[str, int], float] = field(default_factory=dict[tuple[str, int], float])
+    usage: dict[tuple[str, int], dict[str, Tokens]] = field(
+        default_factory=dict[tuple[str, int], dict[str, Tokens]]
+    )
+    num_failed: dict[tuple[str, int], int] = field(default_factory=dict[tuple[str, int], int])
+    num_orders: dict[int, int] = field(default_factory=dict[int, int])
 
 
-async def _row(
-    pool: Pool,
-    selectors: Mapping[str, Selector],
-    scorer: Scorer,
-    ns: Sequence[int],
-    resamples: int,
-    seed: int,
-) -> _Row | None:
+def _sizes(pools: Iterable[Pool], given: Sequence[int] | None) -> list[int]:
+    if given is not None:
+        if not given or min(given) < 1:
+            raise InputError("sizes must be numbers of draws from 1")
+        return sorted(set(given))
+    nums = (len(draws_of(pool.candidates, pool.prompt)) for pool in pools)
+    return pool_sizes(min((num for num in nums if num), default=1))
+
+
+async def _row(pool: Pool, plan: _Plan) -> _Row | None:
+    """None where a draw has no score."""
+    draws = draws_of(pool.candidates, pool.prompt)
+    evidence = [c for c in pool.candidates if is_evidence(c, pool.prompt) and not c.parents]
     try:
-        scores = await scores_of(pool, scorer)
+        scores = await scores_of(pool, plan.scorer, (*draws, *evidence))
     except CapabilityError:  # the prompt's row lacks what the scorer reads
         return None
-    known = {i: s for i, s in scores.items() if s is not None}
-    if len(known) < len(scores):
+    known = [scores[c.id] for c in draws]
+    if None in known:
         return None
-    row = _Row(pool.prompt.language, fsum(known.values()) / len(known))
-    texts, made = [c.text for c in pool.candidates if c.is_usable], dict[str, _Recalled]()
-    recalling = {spec: _recalling(s, texts, made) for spec, s in selectors.items()}
-    for n in ns:
-        parts = subsets(pool.candidates, n, resamples, seed, pool.prompt.id)
+
+    row = _Row(pool.prompt.language, fsum(cast("list[float]", known)) / len(known))
+    texts = [c.text for c in (*draws, *evidence) if c.is_usable]
+    caches: dict[str, CachedUtility] = {}
+    cached = {spec: with_cached_utilities(s, texts, caches) for spec, s in plan.selectors.items()}
+    for n in plan.sizes:
+        parts = subsets(draws, n, plan.resamples, plan.seed, pool.prompt.id)
         row.num_orders[n] = len(parts)
-        for spec, selector in recalling.items():
-            values: list[float] = []
-            spent: dict[str, list[Usage]] = defaultdict(list)
-            failed = 0
-            for r, part in enumerate(parts):
-                chosen = await select(pool._replace(candidates=part), selector, seed=seed + r)
-                failed += chosen.selection is None
-                values.append(await _value(chosen, pool, part, known, scorer))
-                for role, usage in chosen.usage.items():
-                    spent[role].append(usage if role != "policy" else usage_of(part, pool.candidates))
-            row.score[spec, n] = fsum(values) / len(values)
-            row.usage[spec, n] = {role: _mean_tokens(u, len(parts)) for role, u in spent.items()}
-            row.num_failed[spec, n] = failed
+        for spec, selector in cached.items():
+            chosen = [
+                await _choice(pool, (*part, *evidence), selector, scores, plan, order)
+                for order, part in enumerate(parts)
+            ]
+            row.score[spec, n] = fsum(c.score for c in chosen) / len(chosen)
+            row.usage[spec, n] = _mean_usage([c.usage for c in chosen])
+            row.num_failed[spec, n] = sum(c.is_failed for c in chosen)
     return row
 
 
-async def _value(
-    chosen: Outcome, pool: Pool, part: Sequence[Candidate], known: Mapping[int, float], scorer: Scorer
-) -> float:
-    """Score of the choice; of the worst candidate where nothing was chosen."""
-    worst = min(known[c.id] for c in part)
-    if chosen.selection is None:
-        return worst
-    winner = chosen.selection.winner
-    if any(c.id == winner.id and c.text == winner.text for c in part):
-        return known[winner.id]
-    new = (await scores_of(pool, scorer, (winner,)))[winner.id]
-    return worst if new is None else new
+@dataclass(frozen=True)
+class _Choice:
+    """What one selector made of one part of one pool."""
+
+    score: float
+    usage: Mapping[str, Usage]
+    is_failed: bool
+
+
+async def _choice(
+    pool: Pool,
+    part: tuple[Candidate, ...],
+    selector: Selector,
+    scores: Mapping[int, float | None],
+    plan: _Plan,
+    order: int,
+) -> _Choice:
+    smaller = pool._replace(candidates=part, usage={})
+    outcome = await select(smaller, selector, seed=plan.seed + order)
+    score = await choice_score(outcome.selection, smaller, scores, plan.scorer)
+    if score is None:  # an answer made just now, that nothing tells the score of
+        score = failed_score(plan.scorer, [scores[c.id] for c in draws_of(part, pool.prompt)])
+    assert score is not None
+    usage = {**outcome.usage, "policy": usage_of(part, pool.candidates)}
+    return _Choice(score, usage, outcome.selection is None)
+
+
+def _mean_usage(usages: Sequence[Mapping[str, Usage]]) -> dict[str, Tokens]:
+    """Per role; a role without a call in some of the parts spent nothing there."""
+    by_role: defaultdict[str, list[Usage]] = defaultdict(list)
+    for usage in usages:
+        for role, spent in usage.items():
+            by_role[role].append(spent)
+    return {role: _mean_tokens(spent, len(usages)) for role, spent in by_role.items()}
 
 
 def _mean_tokens(usages: Sequence[Usage], num: int) -> Tokens:
@@ -275,29 +205,43 @@ def _mean_tokens(usages: Sequence[Usage], num: int) -> Tokens:
     )
 
 
+def _cells(rows: Sequence[_Row], plan: _Plan, baseline: str) -> Iterator[ComparisonCell]:
+    """Over all prompts, then by language where there are several."""
+    languages = sorted({row.language or "" for row in rows})
+    groups: list[str | None] = [None]
+    if len(languages) > 1:
+        groups += [language for language in languages if language]
+    is_share = registry.spec_of(plan.scorer) == ACCURACY
+    for language in groups:
+        members = [row for row in rows if language is None or row.language == language]
+        for spec in plan.selectors:
+            for n in plan.sizes:
+                yield _cell(members, spec, n, language, baseline, is_share=is_share)
+
+
 def _cell(
     rows: Sequence[_Row], spec: str, n: int, language: str | None, baseline: str, *, is_share: bool
-) -> Cell:
-    values = np.array([r.score[spec, n] for r in rows])
-    base = np.array([r.mean if baseline == MEAN else r.score[baseline, n] for r in rows])
-    clusters = [r.cluster for r in rows]
-    usages = [r.usage[spec, n] for r in rows]
-    roles = sorted({role for u in usages for role in u})
-    return Cell(
+) -> ComparisonCell:
+    values = np.array([row.score[spec, n] for row in rows])
+    base = np.array([row.mean if baseline == MEAN else row.score[baseline, n] for row in rows])
+    clusters = [row.cluster for row in rows]
+    usages = [row.usage[spec, n] for row in rows]
+    roles = sorted({role for usage in usages for role in usage})
+    return ComparisonCell(
         select=spec,
         n=n,
         language=language,
         num_prompts=len(rows),
-        num_orders=max(r.num_orders[n] for r in rows),
+        num_orders=max(row.num_orders[n] for row in rows),
         value=mean_interval(values, clusters=clusters, is_share=is_share),
         gain=None if spec == baseline else _gain(values - base, clusters, n, baseline),
-        usage={role: _mean([u.get(role, Tokens()) for u in usages]) for role in roles},
-        num_failed=sum(r.num_failed[spec, n] for r in rows),
+        usage={role: _mean([usage.get(role, Tokens()) for usage in usages]) for role in roles},
+        num_failed=sum(row.num_failed[spec, n] for row in rows),
     )
 
 
 def _gain(differences: Floats, clusters: Sequence[str], n: int, baseline: str) -> Estimate:
-    """Exactly nothing among pools of one candidate, where every selector has the same choice."""
+    """Exactly 0 among pools of one candidate, where every selector has the same choice."""
     if n == 1 and baseline != MEAN and not differences.any():
         return Estimate(0.0, 0.0, 0.0)
     return mean_interval(differences, clusters=clusters)
@@ -305,36 +249,3 @@ def _gain(differences: Floats, clusters: Sequence[str], n: int, baseline: str) -
 
 def _mean(tokens: Sequence[Tokens]) -> Tokens:
     return Tokens(**{f: fsum(getattr(t, f) for t in tokens) / len(tokens) for f in Tokens.__struct_fields__})
-
-
-class _Recalled:
-    """A utility that compares all texts of one pool once, for whatever parts of it are asked about."""
-
-    def __init__(self, utility: Utility, texts: Iterable[str]) -> None:
-        self._utility = utility
-        self._place = {text: i for i, text in enumerate(sorted(set(texts)))}
-        self._matrix: Floats | None = None
-
-    async def __call__(self, hypotheses: Sequence[str], references: Sequence[str], ctx: Context) -> Floats:
-        if not self._place.keys() >= {*hypotheses, *references}:
-            return await self._utility(hypotheses, references, ctx)
-        if self._matrix is None:
-            texts = list(self._place)
-            self._matrix = await self._utility(texts, texts, ctx)
-        rows, columns = ([self._place[t] for t in texts] for texts in (hypotheses, references))
-        return self._matrix[np.ix_(rows, columns)]
-
-
-def _recalling(plugin: Any, texts: Sequence[str], made: dict[str, _Recalled]) -> Any:
-    """`plugin` with every exact MBR inside it, at whatever depth, remembering its utilities."""
-    if not is_dataclass(plugin) or isinstance(plugin, type):
-        return plugin
-    if isinstance(plugin, Mbr):
-        if plugin.mode != "exact" or isinstance(plugin.utility, NeedsPrompt) or len(texts) > _MOST_RECALLED:
-            return plugin
-        spec = registry.spec_of(plugin.utility)
-        return replace(plugin, utility=made.setdefault(spec, _Recalled(plugin.utility, texts)))
-    inner = {f.name: getattr(plugin, f.name) for f in fields(plugin) if f.init}
-    new = {name: _recalling(value, texts, made) for name, value in inner.items()}
-    changed = {name: value for name, value in new.items() if value is not inner[name]}
-    return cast("Any", replace(plugin, **changed)) if changed else plugin

@@ -24,7 +24,6 @@ __all__ = [
     "best_at_k",
     "correctness",
     "difficulty_bins",
-    "draws_of",
     "hope",
     "is_right",
     "majority_at_k",
@@ -32,6 +31,7 @@ __all__ = [
     "mean_interval",
     "num_distinct",
     "pass_at_k",
+    "pool_sizes",
     "risk",
     "scores_of_pools",
 ]
@@ -40,16 +40,6 @@ _MAX_EXACT: Final = 20
 """Pools up to this size have their majorities counted out; larger ones are subsampled."""
 _SUBSAMPLES: Final = 256
 _CHUNK: Final = 8_000_000
-
-
-def draws_of(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Those that were drawn as whole answers and made from no others, failed ones included: a sample.
-
-    None where answers were drawn step by step: a search chooses what it continues.
-    """
-    if any(c.finish == "step" for c in candidates):
-        return []
-    return [c for c in candidates if not c.parents]
 
 
 def is_right(candidate: Candidate, outcome: Outcome) -> bool:
@@ -75,6 +65,12 @@ def hope(pools: Sequence[Floats], greedy_P: Floats) -> Estimate:
 def risk(pools: Sequence[Floats], greedy_P: Floats) -> Estimate:
     """Mean over prompts of min_i s(y_i) − s(greedy): what the worst choice would lose (arXiv 2506.20544)."""
     return mean_interval(np.array([pool.min() for pool in pools]) - greedy_P)
+
+
+def pool_sizes(num_draws: int) -> list[int]:
+    """1, 2, 4, … and all: the k that tables show."""
+    powers = {2**i for i in range(num_draws.bit_length())}
+    return sorted(powers | {num_draws})
 
 
 def pass_at_k(num_right_P: Ints | Floats, num_drawn_P: Ints | Floats, k: int) -> Floats:

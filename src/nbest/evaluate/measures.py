@@ -7,233 +7,223 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from nbest import registry
 from nbest.accounting.costs import Costs, inference_flops, money
 from nbest.accounting.meter import total
-from nbest.datasets import Pool
-from nbest.evaluate.estimators import best_at_k, draws_of, majority_at_k, max_at_k
+from nbest.evaluate.estimators import best_at_k, majority_at_k, max_at_k, pool_sizes
+from nbest.evaluate.gold_inside import says_gold
+from nbest.evaluate.ingestion import MeasuredPrompt, ingest
 from nbest.evaluate.intervals import Floats, Ints, codes
-from nbest.evaluate.scores import ACCURACY, scores_of
-from nbest.text import Answer, answer_keys, equivalent
-from nbest.text.grading import accepted_answers, final_answer
+from nbest.evaluate.method import method_of
+from nbest.evaluate.scores import ACCURACY
+from nbest.text import answer_keys
+from nbest.text.grading import final_answer
 from nbest.text.language import passes_lines, passes_words
-from nbest.types import Candidate, Outcome, Usage
+from nbest.types import Outcome, Usage
 
 Columns = Mapping[str, list[float | None]]
 """Measure → its value for each prompt."""
 
+Weight = TypeVar("Weight")
+
+SHARES = frozenset({"line", "word", "truncated", "truncated_draws", "gold_inside"})
+"""Measures that are shares of ones among zeros and ones whatever the scorer."""
+
 
 class Row(NamedTuple):
-    """What an outcome is measured by."""
+    """An outcome to be measured."""
 
-    pool: Pool
-    """Its candidates, the chosen one behind them where it is none of them."""
-    chosen: int | None
-    num_recorded: int
-    verdicts: Mapping[int, float]
-    """What the method thought of the candidates."""
-    usage: Mapping[str, Usage]
-    seconds: float
-    reads_language: bool
+    outcome: Outcome
+    reads_language: bool = True
     """Whether the language of the chosen text is judged."""
-    draws: tuple[int, ...]
-    """Candidates that are a sample (`draws_of`)."""
-    answers: tuple[int, ...]
-    """Whole answers, failed ones included, and the chosen one whatever it is."""
-    greedy: int | None
-    """The first draw at temperature 0."""
 
 
 def is_share(name: str, scorer: str | None) -> bool:
     """Whether a measure is a share of ones among zeros and ones, or the expectation of one."""
     of_right = name in {"score", "oracle", "greedy"} or "@" in name
-    return name in {"line", "word"} or (scorer == ACCURACY and of_right)
-
-
-def row_of(outcome: Outcome, *, reads_language: bool = True) -> Row:
-    """The parts of an outcome that measures read: of candidates the text, and what scorers look at."""
-    drawn, selection = outcome.candidates, outcome.selection
-    candidates = [_without_trace(c, i) for i, c in enumerate(drawn)]
-    chosen: int | None = None
-    if selection is not None:
-        chosen = selection.winner.id
-        if not 0 <= chosen < len(drawn) or drawn[chosen].text != selection.winner.text:
-            chosen = len(drawn)
-            candidates.append(_without_trace(selection.winner, chosen))
-    whole = {id(c) for c in draws_of(drawn)}
-    draws = tuple(i for i, c in enumerate(drawn) if id(c) in whole)
-    return Row(
-        pool=Pool(outcome.prompt, outcome.gold, tuple(candidates)),
-        chosen=chosen,
-        num_recorded=len(drawn),
-        verdicts={} if selection is None else selection.scores,
-        usage=outcome.usage,
-        seconds=outcome.seconds,
-        reads_language=reads_language,
-        draws=draws,
-        answers=tuple(
-            i for i in range(len(candidates)) if i in {chosen, len(drawn)} or drawn[i].finish != "step"
-        ),
-        greedy=next((i for i in draws if (p := drawn[i].params) and p.temperature == 0), None),
-    )
-
-
-def _without_trace(c: Candidate, id_: int) -> Candidate:
-    return Candidate(
-        id=id_, text=c.text, error=c.error, language=c.language, meta=c.meta, tool_calls=c.tool_calls
-    )
+    return name in SHARES or (scorer == ACCURACY and of_right)
 
 
 def measure(rows: Sequence[Row], scorer: str | None, costs: Costs) -> Columns:
     """Every measure of every row.
 
     `scorer` is a scorer's spec; None where answers cannot be measured. With `oracle` (right or wrong by the
-    final answer) equal answers are one class; otherwise equal texts are. A failed candidate scores 0.
+    final answer) equal answers are one class; otherwise equal texts are.
     """
     columns: defaultdict[str, list[float | None]] = defaultdict(lambda: [None] * len(rows))
-    parsed = [_answers(row) if scorer == ACCURACY else None for row in rows]
-    scored = _scores(rows, parsed, scorer)
-    same_size: defaultdict[int, list[_Draws]] = defaultdict(list)
-    for at, (row, answers, scores) in enumerate(zip(rows, parsed, scored, strict=True)):
-        for name, value in (*_spent(row, costs), *_language(row)):
+    prompts = asyncio.run(_ingested(rows, scorer))
+    pools: list[_Pool] = []
+    for at, (row, prompt) in enumerate(zip(rows, prompts, strict=True)):
+        keys = _answer_classes(prompt) if scorer == ACCURACY else _texts(prompt)
+        found = chain(
+            _spent(row.outcome, costs),
+            _language(row),
+            _of_the_pool(prompt, keys),
+            _of_the_choice(prompt, scorer),
+        )
+        for name, value in found:
             columns[name][at] = value
-        keys = _texts(row) if answers is None else _classes(row, answers)
-        draws = row.draws
-        columns["distinct"][at] = float(len({keys[i] for i in draws} - {None})) if draws else None
-        if scores is None:
-            continue
-        for name, value in _of_the_choice(row, scores):
-            columns[name][at] = value
-        if draws:
-            verdicts = [row.verdicts.get(i) for i in draws]
-            same_size[len(draws)].append(
-                _Draws(at, [scores[i] for i in draws], [keys[i] for i in draws], verdicts)
-            )
-    for n, group in same_size.items():
-        judged = [d for d in group if None not in d.verdicts]
-        for of, found in (
-            (group, _of_smaller_pools(n, group, votes=scorer == ACCURACY)),
-            (judged, _of_best_of_k(n, judged) if judged else ()),
-        ):
-            for name, values in found:
-                for draws, value in zip(of, values, strict=True):
-                    columns[name][draws.at] = value
+        scores_N = prompt.draw_scores_N
+        if scores_N is not None:
+            pools.append(_Pool(at, scores_N, keys, _verdicts(prompt)))
+
+    for pools_of_size in _by_size(pools):
+        for name, values in _of_smaller_pools(pools_of_size, votes=scorer == ACCURACY):
+            for pool, value in zip(pools_of_size, values, strict=True):
+                columns[name][pool.at] = value
+        ranked = [pool for pool in pools_of_size if pool.verdicts_N is not None]
+        for name, values in _of_best_of_k(ranked):
+            for pool, value in zip(ranked, values, strict=True):
+                columns[name][pool.at] = value
     return dict(columns)
 
 
-class _Draws(NamedTuple):
+class _Pool(NamedTuple):
+    """The N draws of one prompt."""
+
     at: int
-    scores: list[float]
-    keys: list[str | None]
-    verdicts: list[float | None]
+    """Place of the prompt among the rows."""
+    scores_N: Floats
+    keys: Sequence[str | None]
+    """The class of each draw's answer; None for a draw without one."""
+    verdicts_N: Floats | None
+    """How the method itself scored each draw, where that ranks the parts of the pool as well."""
 
 
-def _answers(row: Row) -> list[Answer | None]:
-    """Final answers of the candidates; None for failed ones."""
-    return [final_answer(c, row.pool.prompt) for c in row.pool.candidates]
+async def _ingested(rows: Sequence[Row], spec: str | None) -> list[MeasuredPrompt]:
+    scorer = None if spec is None else registry.parse("scorers", spec)
+    return [await ingest(row.outcome, scorer) for row in rows]
 
 
-def _classes(row: Row, answers: Sequence[Answer | None]) -> list[str | None]:
-    """What a vote would count as one answer; None for failed candidates."""
-    there = [c for c in row.pool.candidates if c.is_usable]
-    key_by_id = dict(zip((c.id for c in there), answer_keys(there, lambda c: answers[c.id]), strict=True))
-    return [key_by_id.get(c.id) for c in row.pool.candidates]
+def _by_size(pools: Sequence[_Pool]) -> list[list[_Pool]]:
+    groups: defaultdict[int, list[_Pool]] = defaultdict(list)
+    for pool in pools:
+        groups[pool.scores_N.size].append(pool)
+    return list(groups.values())
 
 
-def _texts(row: Row) -> list[str | None]:
-    return [c.text if c.is_usable else None for c in row.pool.candidates]
+def _answer_classes(prompt: MeasuredPrompt) -> list[str | None]:
+    """What a vote would count as one answer; None for draws that failed or have no answer."""
+    asked = prompt.outcome.prompt
+    usable = [c for c in prompt.draws if c.is_usable]
+    keys = answer_keys(usable, lambda c: final_answer(c, asked))
+    key_by_id = {c.id: key for c, key in zip(usable, keys, strict=True)}
+    return [key_by_id.get(c.id) for c in prompt.draws]
 
 
-def _scores(
-    rows: Sequence[Row], parsed: Sequence[list[Answer | None] | None], scorer: str | None
-) -> list[list[float] | None]:
-    if scorer is None:
-        return [None] * len(rows)
-    if scorer == ACCURACY:
-        return [_right(row, answers or []) for row, answers in zip(rows, parsed, strict=True)]
-    return asyncio.run(_score_all(rows, scorer))
+def _texts(prompt: MeasuredPrompt) -> list[str | None]:
+    return [c.text if c.is_usable else None for c in prompt.draws]
 
 
-def _right(row: Row, answers: Sequence[Answer | None]) -> list[float] | None:
-    if row.pool.gold.get("answer") is None:
+def _verdicts(prompt: MeasuredPrompt) -> Floats | None:
+    """The method's own scores of the draws, where it scored each of them by itself."""
+    selection = prompt.outcome.selection
+    if selection is None or not method_of(prompt.outcome.strategy).scores_one_by_one:
         return None
-    accepted = accepted_answers(row.pool.gold)
-    return [float(any(equivalent(a, gold) for gold in accepted)) for a in answers]
+    known = [selection.scores[c.id] for c in prompt.draws if c.id in selection.scores]
+    return np.array(known, dtype=np.float64) if len(known) == len(prompt.draws) else None
 
 
-async def _score_all(rows: Sequence[Row], spec: str) -> list[list[float] | None]:
-    scorer = registry.parse("scorers", spec)
-    found: list[list[float] | None] = []
-    for row in rows:
-        scores = await scores_of(row.pool, scorer)
-        whole = [0.0 if not c.is_usable else scores[c.id] for c in row.pool.candidates]
-        found.append(None if None in whole else [s for s in whole if s is not None])
-    return found
-
-
-def _of_the_choice(row: Row, scores: Sequence[float]) -> Iterator[tuple[str, float]]:
-    """The chosen answer, the best and the worst there was, and these against greedy (arXiv 2506.20544)."""
-    chosen = scores[row.chosen] if row.chosen is not None else 0.0
-    yield "score", chosen
-    if not row.answers:
+def _of_the_choice(prompt: MeasuredPrompt, scorer: str | None) -> Iterator[tuple[str, float]]:
+    """The chosen answer, the best draw, and the best and the worst against greedy (arXiv 2506.20544)."""
+    chosen, scores_N, greedy = prompt.value, prompt.draw_scores_N, prompt.greedy
+    if chosen is not None:
+        yield "score", chosen
+    if chosen is not None and scorer == ACCURACY:
+        yield "gold_inside", float(chosen == 0 and _says_gold(prompt.outcome))
+    if scores_N is None:
         return
-    best = max(scores[i] for i in row.answers)
+
+    best, worst = float(scores_N.max()), float(scores_N.min())
     yield "oracle", best
-    yield "regret", best - chosen
-    if (greedy := row.greedy) is not None:
-        recorded = scores[: row.num_recorded]
-        yield "greedy", scores[greedy]
-        yield "hope", max(recorded) - scores[greedy]
-        yield "risk", min(recorded) - scores[greedy]
+    if chosen is not None:
+        yield "regret", best - chosen
+    if greedy is not None:
+        yield "greedy", greedy
+        yield "hope", best - greedy
+        yield "risk", worst - greedy
 
 
-def _of_smaller_pools(n: int, group: Sequence[_Draws], *, votes: bool) -> Iterator[tuple[str, list[float]]]:
+def _says_gold(outcome: Outcome) -> bool:
+    selection = outcome.selection
+    return selection is not None and says_gold(selection.winner, outcome.gold)
+
+
+def _of_the_pool(prompt: MeasuredPrompt, keys: Sequence[str | None]) -> Iterator[tuple[str, float]]:
+    num_draws = len(prompt.draws)
+    yield "candidates", float(num_draws)
+    if prompt.outcome.selection is not None:
+        yield "truncated", float(prompt.is_truncated)
+    if num_draws:
+        yield "distinct", float(len(set(keys) - {None}))
+        yield "truncated_draws", prompt.num_truncated_draws / num_draws
+
+
+def _of_smaller_pools(pools: Sequence[_Pool], *, votes: bool) -> Iterator[tuple[str, list[float]]]:
     """What k of the n draws would have given, k = 1, 2, 4, … and n."""
-    scores_PN: Floats = np.array([d.scores for d in group])
-    classes_PN: Ints = np.stack([codes(d.keys) for d in group])
-    votes_PN = np.array([[key is not None for key in d.keys] for d in group])
-    for k in sorted({2**i for i in range(n.bit_length())} | {n}):
-        yield f"pass@{k}" if votes else f"max@{k}", max_at_k(scores_PN, k).tolist()
+    scores_PN: Floats = np.stack([pool.scores_N for pool in pools])
+    classes_PN: Ints = np.stack([codes(pool.keys) for pool in pools])
+    votes_PN = np.array([[key is not None for key in pool.keys] for pool in pools])
+    name = "pass" if votes else "max"
+    for k in pool_sizes(scores_PN.shape[1]):
+        yield f"{name}@{k}", max_at_k(scores_PN, k).tolist()
         if votes:
             yield f"maj@{k}", majority_at_k(scores_PN, classes_PN, k, votes_PN=votes_PN).tolist()
 
 
-def _of_best_of_k(n: int, group: Sequence[_Draws]) -> Iterator[tuple[str, list[float]]]:
+def _of_best_of_k(pools: Sequence[_Pool]) -> Iterator[tuple[str, list[float]]]:
     """The same for the choice that the method's own scores would have made."""
-    scores_PN: Floats = np.array([d.scores for d in group])
-    by_PN: Floats = np.array([d.verdicts for d in group], dtype=np.float64)
-    for k in sorted({2**i for i in range(n.bit_length())} | {n}):
+    if not pools:
+        return
+    scores_PN: Floats = np.stack([pool.scores_N for pool in pools])
+    by_PN: Floats = np.stack([pool.verdicts_N for pool in pools if pool.verdicts_N is not None])
+    for k in pool_sizes(scores_PN.shape[1]):
         yield f"best@{k}", best_at_k(scores_PN, by_PN, k).tolist()
 
 
 def _language(row: Row) -> Iterator[tuple[str, float]]:
     """Whether the chosen text stays in the prompt's language (Marchisio et al. 2024)."""
-    language = row.pool.prompt.language
-    if not row.reads_language or language is None or row.chosen is None:
+    language, text = row.outcome.prompt.language, row.outcome.text
+    if not row.reads_language or language is None or text is None:
         return
-    text = row.pool.candidates[row.chosen].text
     lines = passes_lines(text, language)
-    if lines is not None:
-        yield "line", float(lines)
-    if lines and (words := passes_words(text, language)) is not None:
+    if lines is None:
+        return
+    yield "line", float(lines)
+    words = passes_words(text, language) if lines else None
+    if words is not None:
         yield "word", float(words)
 
 
-def _spent(row: Row, costs: Costs) -> Iterator[tuple[str, float]]:
-    spent = total(row.usage)
-    yield "prompt_tokens", float(spent.prompt)
+def _spent(outcome: Outcome, costs: Costs) -> Iterator[tuple[str, float]]:
+    spent = total(outcome.usage)
+    yield "input_tokens", float(spent.prompt)
     yield "cached_tokens", float(spent.cached)
-    yield "drawn_tokens", float(spent.completion)
+    yield "output_tokens", float(spent.completion)
     yield "calls", float(spent.calls)
-    yield "seconds", row.seconds
-    yield "candidates", float(row.num_recorded)
-    for name, of, table in (("flops", inference_flops, costs.sizes), ("money", money, costs.prices)):
-        weights: Mapping[str, Any] = table
-        found = [(usage, weights.get(role, weights.get("policy"))) for role, usage in row.usage.items()]
-        if table and all(weight is not None for _, weight in found):
-            yield name, float(sum(of(usage, weight) for usage, weight in found))
+    yield "seconds", outcome.seconds
+    flops = _weighed(outcome.usage, costs.sizes, inference_flops)
+    if flops is not None:
+        yield "flops", flops
+    price = _weighed(outcome.usage, costs.prices, money)
+    if price is not None:
+        yield "money", price
+
+
+def _weighed(
+    usage: Mapping[str, Usage], weights: Mapping[str, Weight], cost: Callable[[Usage, Weight], float]
+) -> float | None:
+    """Sum over roles; None where a role has no weight of its own and the policy has none."""
+    found = 0.0
+    for role, spent in usage.items():
+        weight = weights.get(role, weights.get("policy"))
+        if weight is None:
+            return None
+        found += cost(spent, weight)
+    return found if weights else None

@@ -1,4 +1,7 @@
-"""A recorded run as columns of numbers, read as a stream: a hundred thousand outcomes fit where their texts do not."""
+"""A recorded run as columns of numbers.
+
+Read as a stream: a hundred thousand outcomes fit into memory as numbers where their texts would not.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,9 @@ import numpy as np
 from nbest.accounting.costs import Costs
 from nbest.errors import InputError
 from nbest.evaluate.intervals import Bools, Floats
-from nbest.evaluate.measures import Columns, Row, measure, row_of
-from nbest.evaluate.scores import CLUSTER, score_spec
+from nbest.evaluate.measures import Columns, Row, measure
+from nbest.evaluate.prompt_index import content_of
+from nbest.evaluate.scores import ACCURACY, CLUSTER, REFERENCE, pool_of, score_spec
 from nbest.records import read_outcomes
 from nbest.types import Json, Outcome, replace
 
@@ -36,6 +40,8 @@ class Measured:
     scorer: str | None
     """Spec of what measured the answers; None where nothing could."""
     ids: list[str]
+    contents: list[bytes]
+    """What each prompt asks, as `PromptIndex` compares it."""
     languages: list[str | None]
     tasks: list[str | None]
     clusters: list[Hashable]
@@ -48,20 +54,24 @@ class Measured:
 
 @dataclass(slots=True)
 class _Column:
-    """Grows to the length it is asked to have; what is not set is not known."""
+    """Values of one measure, appended batch by batch; what no batch has given is not known."""
 
     values: array[float] = field(default_factory=lambda: array("d"))
     known: bytearray = field(default_factory=bytearray)
 
     def extend(self, start: int, values: list[float | None]) -> None:
+        """`values` are those of the prompts from number `start` on."""
         self.pad(start)
-        self.values.extend(0.0 if v is None else v for v in values)
-        self.known.extend(v is not None for v in values)
+        self.values.extend(0.0 if value is None else value for value in values)
+        self.known.extend(value is not None for value in values)
 
     def pad(self, length: int) -> None:
         missing = length - len(self.known)
         self.values.frombytes(bytes(8 * missing))
         self.known.extend(bytes(missing))
+
+    def arrays(self) -> tuple[Floats, Bools]:
+        return np.array(self.values), np.frombuffer(self.known, dtype=np.uint8).astype(bool)
 
 
 def measured(
@@ -83,37 +93,31 @@ def measured(
     """
     reading = _Reading(scorer, cluster, gold_by_id or {}, _share_read(path))
     columns: defaultdict[str, _Column] = defaultdict(_Column)
-    done = 0
+    num_done = 0
     rows = reading.rows(read_outcomes(path), on_outcome)
     for size, found in _measured_batches(rows, reading, costs, processes):
         for name, values in found.items():
-            columns[name].extend(done, values)
-        done += size
+            columns[name].extend(num_done, values)
+        num_done += size
     for column in columns.values():
-        column.pad(done)
-    has_clusters = sum(c is not None for c in reading.clusters)
-    if 0 < has_clusters < done or (cluster and done and not has_clusters):
-        lacking = next(i for i, c in zip(reading.ids, reading.clusters, strict=True) if c is None)
-        raise InputError(
-            f"{path}: the row of prompt {lacking!r} has no {cluster or CLUSTER!r}; others do, or --cluster asks for it"
-        )
+        column.pad(num_done)
+
+    has_clusters = reading.has_clusters(path)
     return Measured(
         name=str(path),
         scorer=reading.spec,
         ids=reading.ids,
+        contents=reading.contents,
         languages=reading.languages,
         tasks=reading.tasks,
         clusters=reading.clusters if has_clusters else list(reading.ids),
-        cluster_column=(cluster or CLUSTER) if has_clusters else None,
-        columns={
-            name: (np.array(c.values), np.frombuffer(c.known, dtype=np.uint8).astype(bool))
-            for name, c in columns.items()
-        },
+        cluster_column=reading.cluster if has_clusters else None,
+        columns={name: column.arrays() for name, column in columns.items()},
     )
 
 
 class _Reading:
-    """What is kept of each outcome as it passes."""
+    """Goes through the outcomes of one run and keeps what is not a measure: ids, languages, clusters."""
 
     def __init__(
         self,
@@ -122,41 +126,68 @@ class _Reading:
         gold_by_id: Mapping[str, Mapping[str, Json]],
         share: float,
     ) -> None:
-        self.asked, self.cluster, self.gold_by_id, self.share = scorer, cluster or CLUSTER, gold_by_id, share
+        self.asked_scorer, self.asked_cluster = scorer, cluster
+        self.cluster = cluster or CLUSTER
+        self.gold_by_id, self.share = gold_by_id, share
         self.spec: str | None = None
         self.ids: list[str] = []
+        self.contents: list[bytes] = []
         self.languages: list[str | None] = []
         self.tasks: list[str | None] = []
         self.clusters: list[Hashable] = []
 
     def rows(self, outcomes: Iterable[Outcome], on_outcome: Callable[[], object]) -> Iterator[Row]:
-        for outcome in outcomes:
-            prompt = outcome.prompt
-            recorded = {key: value for key, value in outcome.gold.items() if value is not None}
-            gold = {**self.gold_by_id.get(prompt.id, {}), **recorded}
-            row = row_of(replace(outcome, gold=gold), reads_language=_hash(prompt.id) < self.share)
+        """The outcomes with their gold answers, to be measured."""
+        for recorded in outcomes:
+            prompt = recorded.prompt
+            own_gold = {key: value for key, value in recorded.gold.items() if value is not None}
+            gold = {**self.gold_by_id.get(prompt.id, {}), **own_gold}
+            outcome = replace(recorded, gold=gold)
             if not self.ids:
-                self.spec = _spec(self.asked, row)
+                self.spec = _spec(self.asked_scorer, outcome)
             self.ids.append(prompt.id)
+            self.contents.append(content_of(prompt))
             self.languages.append(prompt.language)
             self.tasks.append(prompt.task)
             key = gold.get(self.cluster)
             self.clusters.append(key if isinstance(key, Hashable) else str(key))
             on_outcome()
-            yield row
+            is_language_read = _hash(prompt.id) < self.share
+            yield Row(_without_trace(outcome) if _reads_texts_only(self.spec) else outcome, is_language_read)
+
+    def has_clusters(self, path: Path | str) -> bool:
+        """Whether the rows have the column of clusters. Raises `InputError` where only some have it."""
+        num_known = sum(key is not None for key in self.clusters)
+        if num_known == len(self.clusters) or (num_known == 0 and not self.asked_cluster):
+            return num_known > 0
+        lacking = next(id_ for id_, key in zip(self.ids, self.clusters, strict=True) if key is None)
+        raise InputError(
+            f"{path}: the row of prompt {lacking!r} has no {self.cluster!r}; the column of clusters must be in"
+            " every row"
+        )
 
 
-def _spec(asked: str | None, row: Row) -> str | None:
-    gold = row.pool.gold
+def _spec(asked: str | None, outcome: Outcome) -> str | None:
+    gold = outcome.gold
     if asked is None and gold.get("answer") is None and gold.get("reference") is None:
         return None
-    return score_spec(asked, row.pool)
+    return score_spec(asked, pool_of(outcome))
+
+
+def _reads_texts_only(spec: str | None) -> bool:
+    """Whether the measures need no log-probabilities: they are most of a record, and processes hand rows over."""
+    return spec is None or spec.startswith((ACCURACY, REFERENCE, "recorded"))
+
+
+def _without_trace(outcome: Outcome) -> Outcome:
+    candidates = tuple(replace(c, logprobs=None, reasoning=None) for c in outcome.candidates)
+    return replace(outcome, candidates=candidates)
 
 
 def _measured_batches(
     rows: Iterator[Row], reading: _Reading, costs: Costs, processes: int
 ) -> Iterator[tuple[int, Columns]]:
-    """Batches in order, with their sizes; a few ahead at work where there are several processes."""
+    """Batches in order, with their sizes; with several processes, a few batches ahead are at work."""
     batches = iter(lambda: list(islice(rows, _BATCH)), [])
     if processes < 2:  # noqa: PLR2004
         for batch in batches:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, cast
 
 from nbest import registry
 from nbest.context import Context
 from nbest.datasets import Pool
 from nbest.errors import InputError
+from nbest.evaluate.draws import draws_of
 from nbest.protocols import Scorer
-from nbest.scoring.oracle import Oracle
-from nbest.scoring.reference_oracle import ReferenceOracle
 from nbest.types import Candidate, Json, Outcome
 
 CLUSTER = "cluster"
 """The column of a row that says which prompts stand together, where none is named."""
 ACCURACY = "oracle"
 """The score that is right or wrong: shown in per cent."""
+REFERENCE = "reference_oracle"
+"""The score that is a utility against the row's reference."""
+_FROM_ZERO: Final = frozenset({"bleu", "chrf", "edit", "token_f1"})
+"""Utilities whose lowest value is 0, which an empty text has."""
 
 
 def split_specs(text: str) -> list[str]:
@@ -38,7 +42,7 @@ def split_specs(text: str) -> list[str]:
             parts[-1] += ch
     specs = [p.strip() for p in parts if p.strip()]
     if not specs:
-        raise InputError("no method is named: write  --select 'first, vote'")
+        raise InputError("no selector is named: write some with commas between them, such as  first, vote")
     return specs
 
 
@@ -53,19 +57,20 @@ def score_spec(given: str | None, pool: Pool) -> str:
         if pool.gold.get("answer") is not None:
             return ACCURACY
         if pool.gold.get("reference") is not None:
-            return "reference_oracle(utility=chrf)"
+            return f"{REFERENCE}(utility=chrf)"
         raise InputError(
             f"prompt {pool.prompt.id!r} has no `answer` and no `reference`: name a recorded field or a scorer"
-            f" with  --score{_fields_of(pool)}"
+            f" (score){_fields_of(pool)}"
         )
-    if registry.names_plugin("scorers", given):
+    name = given.partition("(")[0].partition(":")[0].strip()
+    if name in registry.TABLES["scorers"]:
         return registry.spec_of(registry.parse("scorers", given))
-    if registry.names_plugin("utilities", given):
-        return f"reference_oracle(utility={registry.spec_of(registry.parse('utilities', given))})"
+    if name in registry.TABLES["utilities"]:
+        return f"{REFERENCE}(utility={registry.spec_of(registry.parse('utilities', given))})"
     if any(given in c.meta for c in pool.candidates):
         return registry.spec_of(registry.load("scorers", "recorded")(field=given))
     raise InputError(
-        f"--score {given}: no scorer, no utility, and no candidate of prompt {pool.prompt.id!r} has"
+        f"score {given}: no scorer, no utility, and no candidate of prompt {pool.prompt.id!r} has"
         f" such a field{_fields_of(pool)}"
     )
 
@@ -75,27 +80,67 @@ def _fields_of(pool: Pool) -> str:
     return f"; its candidates carry: {', '.join(fields)}" if fields else ""
 
 
+def lowest_score(scorer: Scorer) -> float | None:
+    """The lowest score on the scale of `scorer`: 0 for right or wrong and for utilities that begin at 0.
+
+    None where the scale has no such end, or is not known to have one: rewards, human marks, recorded fields.
+    """
+    name = registry.name_of(type(scorer))
+    if name == REFERENCE:
+        utility = registry.name_of(type(getattr(scorer, "utility", None)))
+        return 0.0 if utility in _FROM_ZERO else None
+    return 0.0 if name == ACCURACY else None
+
+
+def failed_score(scorer: Scorer, known: Iterable[float | None]) -> float | None:
+    """What a failed draw scores, and a prompt that was not answered: the rule for all tables.
+
+    The lowest score there is, where the scale has one (`lowest_score`); else the lowest of `known`, the
+    scores of the draws of the same pool that did not fail; None (missing) where there is none either.
+    """
+    lowest = lowest_score(scorer)
+    if lowest is not None:
+        return lowest
+    return min((score for score in known if score is not None), default=None)
+
+
 async def scores_of(
-    pool: Pool, scorer: Scorer, candidates: tuple[Candidate, ...] | None = None
+    pool: Pool, scorer: Scorer, candidates: Sequence[Candidate] | None = None
 ) -> dict[int, float | None]:
     """Score of each candidate by id (of the pool, or of other `candidates` for its prompt).
 
-    Equal texts are scored once, except by recorded fields. A failed candidate is scored as an empty answer.
+    Failed ones have `failed_score`. None where the scorer has no value. Equal texts are scored once by ground
+    truth; other scorers may see more of a candidate than its text. Raises `CapabilityError` where the prompt's
+    row lacks what the scorer reads.
     """
     given = pool.candidates if candidates is None else candidates
-    ctx = Context({}, prompt_id=pool.prompt.id, gold=pool.gold)
-    distinct = {(c.text, _field_key(c, scorer)): c for c in given}
-    if not distinct:
+    usable = [c for c in given if c.is_usable]
+    scores = await _usable_scores(pool, scorer, usable)
+    if len(usable) == len(given):
+        return scores
+
+    draws = draws_of(given, pool.prompt)
+    failed = failed_score(scorer, [scores.get(c.id) for c in draws])
+    return {c.id: scores[c.id] if c.is_usable else failed for c in given}
+
+
+async def _usable_scores(
+    pool: Pool, scorer: Scorer, candidates: Sequence[Candidate]
+) -> dict[int, float | None]:
+    if not candidates and lowest_score(scorer) is None:
         return {}
+    keys = {c.id: _key_of(c, scorer) for c in candidates}
+    distinct = {keys[c.id]: c for c in candidates}
+    ctx = Context({}, prompt_id=pool.prompt.id, gold=pool.gold)
     scores = await scorer(pool.prompt, list(distinct.values()), ctx)
-    by_text = {key: score.value for key, score in zip(distinct, scores, strict=True)}
-    return {c.id: by_text[c.text, _field_key(c, scorer)] for c in given}
+    by_key = {key: score.value for key, score in zip(distinct, scores, strict=True)}
+    return {c.id: by_key[keys[c.id]] for c in candidates}
 
 
-def _field_key(candidate: Candidate, scorer: Scorer) -> int | str | None:
-    """What keeps candidates of equal text apart: ground truth sees the text and its language alone, other
-    scorers may see more."""
-    return candidate.language if isinstance(scorer, Oracle | ReferenceOracle) else candidate.id
+def _key_of(candidate: Candidate, scorer: Scorer) -> object:
+    """Equal for candidates that have the same score: ground truth reads a text, in its language."""
+    is_truth = registry.name_of(type(scorer)) in {ACCURACY, REFERENCE}
+    return (candidate.text, candidate.language) if is_truth else candidate.id
 
 
 def gold_text(pool: Pool) -> str | None:
@@ -118,5 +163,5 @@ def cluster_of(pool: Pool, column: str | None) -> str:
     `InputError` for a named column that the row lacks.
     """
     if column and column not in pool.gold:
-        raise InputError(f"prompt {pool.prompt.id!r} has no column {column!r} (--cluster) in its row")
+        raise InputError(f"prompt {pool.prompt.id!r} has no column {column!r} (cluster) in its row")
     return str(pool.gold.get(column or CLUSTER, pool.prompt.id))

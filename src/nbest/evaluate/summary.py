@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from nbest.errors import InputError
 from nbest.evaluate.estimators import difficulty_bins
 from nbest.evaluate.intervals import Bools, Floats, Ints, codes, group_intervals
 from nbest.evaluate.measures import is_share
+from nbest.evaluate.prompt_index import PromptIndex
 from nbest.evaluate.runs import Measured
 from nbest.evaluate.significance import holm, paired_difference
 from nbest.types import Value, replace
@@ -25,6 +26,7 @@ UNKNOWN: Final = "?"
 BINS: Final = ("1 easiest", "2", "3", "4", "5 hardest")
 SCORE: Final = "score"
 _MANY_CLUSTERS: Final = 20_000
+"""From here on there are fewer resamples."""
 
 
 class Cell(Value, frozen=True, kw_only=True):
@@ -81,24 +83,32 @@ class Evaluation(Value, frozen=True, kw_only=True):
     changes: tuple[Change, ...]
 
 
+class _Run(NamedTuple):
+    """A run with the numbers of its prompts, which other runs share."""
+
+    measured: Measured
+    numbers: list[int]
+
+
 def evaluate(runs: Sequence[Measured], *, by: By = "language", seed: int = 0) -> Evaluation:
     """Sums up runs, and compares each with the first.
 
-    Difficulty is the first run's pass@1 of the prompt (oracle difficulty, Snell et al. 2024, §3.2), in
-    five quantile bins that all runs share. 2000 bootstrap resamples, 1000 beyond 20 000 clusters. Raises
-    `InputError` for an empty run, one without draws to tell difficulty from, or scores of different kinds.
+    Prompts of several runs are the same where they ask the same (`PromptIndex`). Difficulty is the first run's
+    pass@1 of the prompt (oracle difficulty, Snell et al. 2024, §3.2), in five quantile bins that all runs share.
+    2000 bootstrap resamples, 1000 beyond 20 000 clusters. Raises `InputError` for an empty run, one without
+    draws to tell difficulty from, scores of different kinds, or an id that names different prompts.
     """
-    if empty := next((run for run in runs if not run.ids), None):
-        raise InputError(f"{empty.name} holds no outcome")
-    kinds = {run.scorer for run in runs}
-    if len(kinds) > 1:
-        raise InputError(
-            f"the runs are measured differently ({', '.join(map(str, sorted(kinds, key=str)))}): say how with  --score"
-        )
-    bins = _bins(runs[0]) if by == "difficulty" else {}
-    labels = [_labels(run, by, bins) for run in runs]
+    _check(runs)
+    index = PromptIndex()
+    numbered: list[_Run] = []
+    for run in runs:
+        number_by_id = index.add(run.name, dict(zip(run.ids, run.contents, strict=True)))
+        numbered.append(_Run(run, [number_by_id[id_] for id_ in run.ids]))
+
+    bins = _bins(numbered[0]) if by == "difficulty" else {}
+    labels = [_labels(run, by, bins) for run in numbered]
     groups = [g for run, of in zip(runs, labels, strict=True) for g in _groups(run, of, by, seed)]
-    changes = [c for run in runs[1:] for c in _changes(run, runs[0], labels[0], seed)]
+    changes = [c for run in numbered[1:] for c in _changes(run, numbered[0], labels[0], seed)]
     corrected = holm([c.p for c in changes])
     return Evaluation(
         by=by,
@@ -108,19 +118,33 @@ def evaluate(runs: Sequence[Measured], *, by: By = "language", seed: int = 0) ->
     )
 
 
-def _bins(run: Measured) -> dict[str, str]:
-    column = run.columns.get("pass@1", run.columns.get("max@1"))
+def _check(runs: Sequence[Measured]) -> None:
+    empty = next((run for run in runs if not run.ids), None)
+    if empty is not None:
+        raise InputError(f"{empty.name} holds no outcome")
+    kinds = {run.scorer for run in runs}
+    if len(kinds) > 1:
+        listed = ", ".join(map(str, sorted(kinds, key=str)))
+        raise InputError(f"the runs are measured differently ({listed}): name one score for all")
+
+
+def _bins(run: _Run) -> dict[int, str]:
+    columns = run.measured.columns
+    column = columns.get("pass@1", columns.get("max@1"))
     if column is None:
-        raise InputError(f"{run.name}: difficulty is pass@1 of recorded draws, and none could be measured")
+        raise InputError(
+            f"{run.measured.name}: difficulty is pass@1 of recorded draws, and none could be measured"
+        )
     values, known = column
     found = iter(difficulty_bins(values[known], len(BINS)).tolist())
-    return {id_: BINS[next(found)] for id_, has in zip(run.ids, known, strict=True) if has}
+    return {number: BINS[next(found)] for number, has in zip(run.numbers, known, strict=True) if has}
 
 
-def _labels(run: Measured, by: By, bins: Mapping[str, str]) -> list[str]:
+def _labels(run: _Run, by: By, bins: Mapping[int, str]) -> list[str]:
     if by == "difficulty":
-        return [bins.get(id_, UNKNOWN) for id_ in run.ids]
-    return [key or UNKNOWN for key in (run.languages if by == "language" else run.tasks)]
+        return [bins.get(number, UNKNOWN) for number in run.numbers]
+    keys = run.measured.languages if by == "language" else run.measured.tasks
+    return [key or UNKNOWN for key in keys]
 
 
 def _groups(run: Measured, labels: Sequence[str], by: By, seed: int) -> Iterator[Group]:
@@ -131,7 +155,6 @@ def _groups(run: Measured, labels: Sequence[str], by: By, seed: int) -> Iterator
     clusters_P = codes(run.clusters)
     values_PM: Floats = np.stack([run.columns[name][0] for name in names], axis=1)
     known_PM: Bools = np.stack([run.columns[name][1] for name in names], axis=1)
-    many = int(clusters_P.max()) >= _MANY_CLUSTERS
     found = group_intervals(
         values_PM,
         known_PM,
@@ -139,8 +162,9 @@ def _groups(run: Measured, labels: Sequence[str], by: By, seed: int) -> Iterator
         clusters_P=clusters_P,
         are_shares=[is_share(name, run.scorer) for name in names],
         seed=seed,
-        resamples=1000 if many else 2000,
+        resamples=_num_resamples(int(clusters_P.max()) + 1),
     )
+
     parts = [(label, groups_P == g, found.groups[g]) for g, label in enumerate(order)]
     everything = np.ones(len(labels), dtype=bool)
     if len(order) > 1 and by != "difficulty":
@@ -148,46 +172,57 @@ def _groups(run: Measured, labels: Sequence[str], by: By, seed: int) -> Iterator
     if len(order) > 1 or not parts:
         parts.append((ALL, everything, found.all))
     for label, rows_P, estimates in parts:
-        cells = {
-            name: Cell(**estimate._asdict(), num_prompts=int(known_PM[rows_P, m].sum()))
-            for m, (name, estimate) in enumerate(zip(names, estimates, strict=True))
-            if estimate is not None
-        }
+        num_known_M = known_PM[rows_P].sum(axis=0)
         yield Group(
             run=run.name,
             group=label,
             num_prompts=int(rows_P.sum()),
             num_clusters=np.unique(clusters_P[rows_P]).size,
-            cells=cells,
+            cells={
+                name: Cell(**estimate._asdict(), num_prompts=int(num_known))
+                for name, estimate, num_known in zip(names, estimates, num_known_M, strict=True)
+                if estimate is not None
+            },
         )
 
 
-def _changes(run: Measured, first: Measured, labels: Sequence[str], seed: int) -> Iterator[Change]:
+def _num_resamples(num_clusters: int) -> int:
+    return 1000 if num_clusters > _MANY_CLUSTERS else 2000
+
+
+def _changes(run: _Run, first: _Run, labels: Sequence[str], seed: int) -> Iterator[Change]:
     """Per group and over all, on the prompts that both runs have a score of; groups and clusters are the first's."""
-    if SCORE not in run.columns or SCORE not in first.columns:
+    ours, theirs = run.measured.columns.get(SCORE), first.measured.columns.get(SCORE)
+    if ours is None or theirs is None:
         return
-    place = {id_: i for i, id_ in enumerate(run.ids)}
-    (ours, we_know), (theirs, they_know) = run.columns[SCORE], first.columns[SCORE]
-    pairs = [(place[id_], i) for i, id_ in enumerate(first.ids) if id_ in place and they_know[i]]
-    pairs = [(i, j) for i, j in pairs if we_know[i]]
-    order = sorted({labels[j] for _, j in pairs})
+    pairs = _pairs(run, first, ours[1], theirs[1])
+    order = sorted({labels[at_first] for _, at_first in pairs})
     for group in (*order, ALL) if len(order) > 1 else (ALL,):
-        mine = [(i, j) for i, j in pairs if group in {ALL, labels[j]}]
-        if not mine:
+        chosen = [pair for pair in pairs if group in {ALL, labels[pair[1]]}]
+        if not chosen:
             continue
-        at_run, at_first = [i for i, _ in mine], [j for _, j in mine]
-        clusters = [first.clusters[j] for j in at_first]
-        d = paired_difference(
-            ours[at_run], theirs[at_first], clusters=clusters, seed=seed,
-            resamples=1000 if len(mine) >= _MANY_CLUSTERS else 2000,
-        )  # fmt: skip
-        yield Change(
-            run=run.name,
-            group=group,
-            num_prompts=len(mine),
-            value=d.value,
-            low=d.low,
-            high=d.high,
-            p=d.p,
-            p_holm=d.p,
+        at_run, at_first = [i for i, _ in chosen], [j for _, j in chosen]
+        difference = paired_difference(
+            ours[0][at_run],
+            theirs[0][at_first],
+            clusters=[first.measured.clusters[j] for j in at_first],
+            seed=seed,
+            resamples=_num_resamples(len(chosen)),
         )
+        yield Change(
+            run=run.measured.name,
+            group=group,
+            num_prompts=len(chosen),
+            value=difference.value,
+            low=difference.low,
+            high=difference.high,
+            p=difference.p,
+            p_holm=difference.p,
+        )
+
+
+def _pairs(run: _Run, first: _Run, known_here: Bools, known_first: Bools) -> list[tuple[int, int]]:
+    """Places in both runs of the prompts that both have a score of, in the first's order."""
+    place = {number: i for i, number in enumerate(run.numbers)}
+    shared = [(place[number], j) for j, number in enumerate(first.numbers) if number in place]
+    return [(i, j) for i, j in shared if known_here[i] and known_first[j]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -13,12 +14,15 @@ from rich.text import Text
 
 from nbest.evaluate.runs import MOST_LANGUAGE_CHECKS
 from nbest.evaluate.scores import ACCURACY
-from nbest.evaluate.summary import Cell, Evaluation, Group
+from nbest.evaluate.summary import Cell, Change, Evaluation, Group, RunFacts
 
 _MOSTLY: Final = 0.9
 _COLUMN_WIDTH: Final = 14
 PLAIN_WIDTH: Final = 160
 """Characters a line, where nobody says how many there are: in a file or a pipe."""
+_SMALL: Final = 1e-3
+_LARGE: Final = 1e5
+"""Numbers outside are written with an exponent."""
 
 
 class _Shown(NamedTuple):
@@ -43,6 +47,8 @@ def show(evaluation: Evaluation, console: Console) -> None:
                 console.print(_table(f"{facts.run}: {title}", evaluation.by, groups, shown))
     if evaluation.changes:
         console.print(_changes(evaluation, in_percent=is_accuracy))
+    for warning in _warnings(evaluation):
+        console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
     console.print("\n".join(_notes(evaluation)), style="dim", soft_wrap=True)
 
 
@@ -53,60 +59,79 @@ def _table(title: str, by: str, groups: Sequence[Group], columns: Sequence[_Show
     for column in columns:
         table.add_column(column.title, justify="right", no_wrap=True)
     for group in groups:
-        cells = (_text(group.cells.get(c.measure), c) for c in columns)
+        cells = (_text(group.cells.get(c.measure), c, group.num_prompts) for c in columns)
         table.add_row(group.group, str(group.num_prompts), *cells)
     return table
 
 
 def _columns(groups: Sequence[Group], *, is_accuracy: bool) -> dict[str, list[_Shown]]:
-    """What there is to show; of k only 1 and the largest that most prompts have draws for."""
-    num_all = sum(g.num_prompts for g in groups)
-    num_known: dict[str, int] = {}
+    """Title of a table → its columns: what there is to show."""
+    num_known: Counter[str] = Counter()
     for group in groups:
-        for name, cell in group.cells.items():
-            num_known[name] = num_known.get(name, 0) + cell.num_prompts
-    name = "accuracy" if is_accuracy else "score"
-    quality = [_Shown("score", name, is_accuracy)]
+        num_known.update({name: cell.num_prompts for name, cell in group.cells.items()})
+    num_all = sum(g.num_prompts for g in groups)
+
+    quality = [_Shown("score", "accuracy" if is_accuracy else "score", is_accuracy)]
     for kind in ("pass", "max", "maj", "best"):
-        ks = [int(m[1]) for key in num_known if (m := re.fullmatch(rf"{kind}@(\d+)", key))]
-        usual = [k for k in ks if num_known[f"{kind}@{k}"] >= _MOSTLY * num_all] or ks
-        wanted = sorted({1, max(usual)} if kind in {"pass", "max"} else {max(usual)}) if usual else []
-        quality += [_Shown(f"{kind}@{k}", f"{kind}@{k}", is_accuracy) for k in wanted]
+        quality += [_Shown(f"{kind}@{k}", f"{kind}@{k}", is_accuracy) for k in _ks(kind, num_known, num_all)]
     quality += [_Shown(key, key, is_accuracy) for key in ("hope", "risk", "regret")]
     rest = [
         _Shown("distinct", "distinct", in_percent=False),
         _Shown("line", "line pass", in_percent=True),
         _Shown("word", "word pass", in_percent=True),
-        _Shown("prompt_tokens", "read", in_percent=False),
+        *([_Shown("truncated", "truncated", in_percent=True)] if _has_truncated(groups) else []),
+        _Shown("input_tokens", "input", in_percent=False),
         _Shown("cached_tokens", "cached", in_percent=False),
-        _Shown("drawn_tokens", "drawn", in_percent=False),
+        _Shown("output_tokens", "output", in_percent=False),
         _Shown("flops", "FLOPs", in_percent=False),
         _Shown("money", "money", in_percent=False),
     ]
-    return {
-        f"quality{', in %' if is_accuracy else ''}": [c for c in quality if c.measure in num_known],
-        "different answers, language pass rates in %, tokens and cost per prompt": [
-            c for c in rest if c.measure in num_known
-        ],
+    titles = {
+        f"quality{', in %' if is_accuracy else ''}": quality,
+        "different answers, language pass rates in %, tokens and cost per prompt": rest,
     }
+    return {title: [c for c in columns if c.measure in num_known] for title, columns in titles.items()}
 
 
-def _text(cell: Cell | None, column: _Shown) -> Text:
+def _ks(kind: str, num_known: Counter[str], num_all: int) -> list[int]:
+    """The k of `kind@k` to be shown: the largest that most prompts have draws for, and 1 where it says more."""
+    matches = (re.fullmatch(rf"{kind}@(\d+)", name) for name in num_known)
+    ks = [int(match[1]) for match in matches if match]
+    if not ks:
+        return []
+    usual = [k for k in ks if num_known[f"{kind}@{k}"] >= _MOSTLY * num_all]
+    largest = max(usual or ks)
+    return sorted({1, largest}) if kind in {"pass", "max"} else [largest]
+
+
+def _has_truncated(groups: Sequence[Group]) -> bool:
+    cells = [g.cells[name] for g in groups for name in ("truncated", "truncated_draws") if name in g.cells]
+    return any(cell.value > 0 for cell in cells)
+
+
+def _text(cell: Cell | None, column: _Shown, num_prompts: int) -> Text:
+    """The value, its interval below, and the number of prompts where it is not that of the row."""
     if cell is None:
         return Text("–", style="dim")
     value = Text(_number(cell.value, in_percent=column.in_percent))
-    if cell.low is None or cell.high is None:
-        return value
-    low, high = (_number(x, in_percent=column.in_percent) for x in (cell.low, cell.high))
-    return value.append(f"\n[{low}, {high}]", style="dim")
+    if cell.low is not None and cell.high is not None:
+        low, high = (_number(x, in_percent=column.in_percent) for x in (cell.low, cell.high))
+        value.append(f"\n[{low}, {high}]", style="dim")
+    if cell.num_prompts != num_prompts:
+        value.append(f"\nof {cell.num_prompts}", style="dim")
+    return value
 
 
 def _number(x: float, *, in_percent: bool, sign: str = "") -> str:
     if in_percent:
         return format(100 * x, f"{sign}.1f").replace("-", "−")
-    if x and not 1e-3 <= abs(x) < 1e5:  # noqa: PLR2004
+    size = abs(x)
+    if size and not _SMALL <= size < _LARGE:
         return format(x, f"{sign}.2e")
-    return format(x, f"{sign}.{0 if abs(x) >= 1000 else 1 if abs(x) >= 10 else 2}f").replace("-", "−")  # noqa: PLR2004
+    decimals = 2
+    if size >= 10:  # noqa: PLR2004
+        decimals = 1 if size < 1000 else 0  # noqa: PLR2004
+    return format(x, f"{sign}.{decimals}f").replace("-", "−")
 
 
 def _changes(evaluation: Evaluation, *, in_percent: bool) -> Table:
@@ -119,53 +144,94 @@ def _changes(evaluation: Evaluation, *, in_percent: bool) -> Table:
     for name in ("prompts", "difference", "95 % interval", "p", "p (Holm)"):
         table.add_column(name, justify="right", no_wrap=True)
     before = None
-    for c in evaluation.changes:
-        if before not in {None, c.run}:
+    for change in evaluation.changes:
+        if before not in {None, change.run}:
             table.add_section()
-        between = (
-            "–"
-            if c.low is None or c.high is None
-            else f"[{_number(c.low, in_percent=in_percent, sign='+')}, {_number(c.high, in_percent=in_percent, sign='+')}]"
-        )
         table.add_row(
-            c.run if c.run != before else "",
-            c.group,
-            str(c.num_prompts),
-            _number(c.value, in_percent=in_percent, sign="+"),
-            between,
-            _p(c.p),
-            _p(c.p_holm),
+            change.run if change.run != before else "",
+            change.group,
+            str(change.num_prompts),
+            _number(change.value, in_percent=in_percent, sign="+"),
+            _interval(change, in_percent=in_percent),
+            _p(change.p),
+            _p(change.p_holm),
         )
-        before = c.run
+        before = change.run
     return table
+
+
+def _interval(change: Change, *, in_percent: bool) -> str:
+    if change.low is None or change.high is None:
+        return "–"
+    low, high = (_number(x, in_percent=in_percent, sign="+") for x in (change.low, change.high))
+    return f"[{low}, {high}]"
 
 
 def _p(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"  # noqa: PLR2004
 
 
+def _warnings(evaluation: Evaluation) -> Iterator[str]:
+    """What may make the numbers wrong."""
+    for facts in evaluation.runs:
+        whole = _whole(evaluation, facts)
+        num_truncated = _num_of(whole, "truncated")
+        draws = whole.cells.get("truncated_draws")
+        if num_truncated or (draws and draws.value > 0):
+            share = f", and {100 * draws.value:.1f} % of the draws" if draws else ""
+            yield (
+                f"{facts.run}: {num_truncated} of {whole.num_prompts} chosen answers{share} were cut off at"
+                " max_tokens (finish=length); they may be graded by a number on the way"
+            )
+        num_inside = _num_of(whole, "gold_inside")
+        if num_inside:
+            yield (
+                f"{facts.run}: {num_inside} of {_num_wrong(whole)} answers graded wrong say the gold answer:"
+                " see whether they are read as they are meant, or choose another score"
+            )
+
+
+def _whole(evaluation: Evaluation, facts: RunFacts) -> Group:
+    """The group of all prompts of a run, which stands last."""
+    return [g for g in evaluation.groups if g.run == facts.run][-1]
+
+
+def _num_of(group: Group, measure: str) -> int:
+    """For how many prompts a measure that is 0 or 1 is 1."""
+    cell = group.cells.get(measure)
+    return 0 if cell is None else round(cell.value * cell.num_prompts)
+
+
+def _num_wrong(group: Group) -> int:
+    return group.cells["score"].num_prompts - _num_of(group, "score")
+
+
 def _notes(evaluation: Evaluation) -> Iterator[str]:
     """What a reader must know to trust the numbers."""
-    if any(cell.low is None for group in evaluation.groups for cell in group.cells.values()):
+    cells = [cell for group in evaluation.groups for cell in group.cells.values()]
+    if any(cell.low is None for cell in cells):
         yield (
             "No interval: a single prompt or cluster, or a macro average of groups with one, does not tell how sure a"
             " value is."
         )
     for facts in evaluation.runs:
-        whole = [g for g in evaluation.groups if g.run == facts.run][-1]
-        measured = "nothing to measure answers by" if facts.scorer is None else f"measured by {facts.scorer}"
-        units = (
-            f"intervals over {whole.num_clusters} clusters (column {facts.cluster!r})"
-            if facts.cluster
-            else "intervals over prompts, each on its own"
+        yield from _notes_on_run(facts, _whole(evaluation, facts))
+
+
+def _notes_on_run(facts: RunFacts, whole: Group) -> Iterator[str]:
+    measured = "nothing to measure answers by" if facts.scorer is None else f"measured by {facts.scorer}"
+    units = "intervals over prompts, each on its own"
+    if facts.cluster:
+        units = f"intervals over {whole.num_clusters} clusters (column {facts.cluster!r})"
+    yield f"{facts.run}: {measured}; {units}."
+
+    num_scored = whole.cells["score"].num_prompts if "score" in whole.cells else 0
+    if facts.scorer and num_scored < whole.num_prompts:
+        yield f"  {whole.num_prompts - num_scored} of {whole.num_prompts} prompts have no score."
+    line = whole.cells.get("line")
+    if line and line.num_prompts < whole.num_prompts:
+        sampled = ", of a sample" if whole.num_prompts > MOST_LANGUAGE_CHECKS else ""
+        yield (
+            f"  language was judged in {line.num_prompts} answers of {whole.num_prompts}: those with a line"
+            f" of 5 words or more{sampled}."
         )
-        yield f"{facts.run}: {measured}; {units}."
-        num_scored = whole.cells["score"].num_prompts if "score" in whole.cells else 0
-        if facts.scorer and num_scored < whole.num_prompts:
-            yield f"  {whole.num_prompts - num_scored} of {whole.num_prompts} prompts have no score."
-        if (line := whole.cells.get("line")) and line.num_prompts < whole.num_prompts:
-            sampled = whole.num_prompts > MOST_LANGUAGE_CHECKS
-            yield (
-                f"  language was judged in {line.num_prompts} answers of {whole.num_prompts}: those with a line"
-                f" of 5 words or more{', of a sample' if sampled else ''}."
-            )
