@@ -58,6 +58,8 @@ class Pool(NamedTuple):
     prompt: Prompt
     gold: Mapping[str, Json]
     candidates: tuple[Candidate, ...]
+    usage: Mapping[str, Usage] = {}
+    """All that the recorded run spent on the prompt, by role; empty where only the candidates say it."""
 
 
 def read_prompts(path: str) -> list[Item]:
@@ -87,7 +89,7 @@ def read_pools(path: str) -> Iterator[Pool]:
     if Path(path).is_dir():
         from nbest.records import read_outcomes  # noqa: PLC0415 (records reads pools' Item)
 
-        yield from (Pool(o.prompt, o.gold, tuple(o.candidates)) for o in read_outcomes(path))
+        yield from (Pool(o.prompt, o.gold, tuple(o.candidates), o.usage) for o in read_outcomes(path))
         return
     seen: dict[str, int] = {}
     number = 0

@@ -125,6 +125,17 @@ def read_outcomes(path: Path | str) -> Iterator[Outcome]:
             yield _decoded(decoder, line, shard, at)
 
 
+def recorded_prompts(path: Path | str) -> Iterator[Prompt]:
+    """The prompts of a run's outcomes, without reading the outcomes; as many as `read_outcomes` has.
+
+    Raises `RecordsError` as there.
+    """
+    path = Path(path)
+    read_manifest(path)
+    last = {head.prompt.id: head.prompt for _, _, head in _heads(path)}
+    yield from last.values()
+
+
 def read_manifest(path: Path | str) -> dict[str, Any]:
     """What a run was made with. Raises `RecordsError` where there is none."""
     file = Path(path) / "manifest.json"

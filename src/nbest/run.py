@@ -8,15 +8,17 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
+import msgspec
+
 from nbest import registry
 from nbest.context import Context
-from nbest.datasets import Pool
+from nbest.datasets import Item, Pool
 from nbest.drawing import RequestObserver
 from nbest.errors import EngineError, NbestError, RecordsError, SelectionError
 from nbest.protocols import Engine, Selector, Strategy
-from nbest.records import RunWriter
+from nbest.records import RunWriter, read_outcomes
 from nbest.selection.pool import select as chosen_by
-from nbest.types import Budget, Json, Outcome, Prompt, Selection
+from nbest.types import Budget, Candidate, Json, Outcome, Prompt, Selection
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -68,12 +70,16 @@ async def select(
 ) -> Outcome:
     """Chooses from a recorded pool as `parallel` would have: the same seed gives the same choice.
 
-    `engines` is for selectors that call a judge. The usage is what the pool cost when it was drawn, and what
-    the choice cost now. Steps of a search compete only where there is no whole answer.
+    `engines` is for selectors that call a judge. The usage is all that the recorded run spent on the pool, by
+    role, and what the choice cost now. Steps of a search compete only where there is no whole answer.
     """
     ctx = Context(engines or {}, seed=seed, prompt_id=pool.prompt.id, gold=pool.gold, budget=budget)
     ctx.candidates = list(pool.candidates)
-    ctx.meter.count("policy", pool.candidates)
+    if pool.usage:
+        for role, spent in pool.usage.items():
+            ctx.meter.add(role, spent)
+    else:
+        ctx.meter.count("policy", pool.candidates)
     started = time.monotonic()
     answers = [c for c in pool.candidates if c.finish != "step"] or pool.candidates
     selection, error = await _attempt(chosen_by(selector, pool.prompt, answers, ctx))
@@ -138,9 +144,37 @@ def _unrecorded(items: Sequence[Row], out: RunWriter) -> list[Row]:
         then = out.recorded.get(item.prompt.id)
         if then is not None and then != item.prompt:
             raise RecordsError(
-                f"{out.path} holds another prompt with id {item.prompt.id!r}; choose another --out or id"
+                f"{out.path} holds another prompt with id {item.prompt.id!r}; choose another directory or id"
             )
+    if out.recorded:
+        _check_unchanged(items, out)
     return [i for i in items if i.prompt.id not in out.recorded]
+
+
+def _check_unchanged(items: Sequence[HasPrompt], out: RunWriter) -> None:
+    """Raises `RecordsError` where a row's gold columns or candidates are not those of its recorded outcome."""
+    rows = (item for item in items if isinstance(item, Item | Pool))
+    item_by_id = {item.prompt.id: item for item in rows if item.prompt.id in out.recorded}
+    for outcome in read_outcomes(out.path) if item_by_id else ():
+        item = item_by_id.get(outcome.prompt.id)
+        if item is None:
+            continue
+        if msgspec.json.decode(msgspec.json.encode(item.gold)) != outcome.gold:
+            raise _changed(out, outcome, "answer, reference or other columns")
+        if isinstance(item, Pool) and not _begins_with(outcome.candidates, item.candidates):
+            raise _changed(out, outcome, "candidates")
+
+
+def _begins_with(recorded: Sequence[Candidate], pool: Sequence[Candidate]) -> bool:
+    texts = [(c.text, c.error) for c in pool]
+    return [(c.text, c.error) for c in recorded[: len(pool)]] == texts
+
+
+def _changed(out: RunWriter, outcome: Outcome, what: str) -> RecordsError:
+    return RecordsError(
+        f"{out.path} was made when prompt {outcome.prompt.id!r} had other {what}: its outcomes would not be"
+        " comparable; choose another directory"
+    )
 
 
 async def _attempt(work: Awaitable[Selection]) -> tuple[Selection | None, str | None]:

@@ -15,7 +15,10 @@ class Meter:
 
     def count(self, role: Role, spent_on: Iterable[Completion | Candidate]) -> None:
         """Adds what one call's completions cost, whatever becomes of them."""
-        spent = sum((c.usage for c in spent_on), Usage())
+        self.add(role, sum((c.usage for c in spent_on), Usage()))
+
+    def add(self, role: str, spent: Usage) -> None:
+        """Adds what was spent elsewhere, such as by the run that drew a recorded pool."""
         self._by_role[role] = self._by_role.get(role, Usage()) + spent
 
     @property

@@ -41,7 +41,7 @@ class MeasuredPrompt(NamedTuple):
     """What the prompt's row lacks, where it cannot be scored."""
 
     @property
-    def draw_scores_N(self) -> Floats | None:
+    def draw_scores(self) -> Floats | None:
         """Scores of the draws, in their order; None where there is no draw, or one has no score."""
         found = [self.scores.get(c.id) for c in self.draws]
         if not found or None in found:
@@ -66,11 +66,18 @@ class MeasuredPrompt(NamedTuple):
         return selection is not None and selection.winner.finish == "length"
 
 
-async def ingest(outcome: Outcome, scorer: Scorer | None, *, scores_all: bool = False) -> MeasuredPrompt:
+async def ingest(
+    outcome: Outcome,
+    scorer: Scorer | None,
+    *,
+    scores_all: bool = False,
+    known: Mapping[int, float | None] | None = None,
+) -> MeasuredPrompt:
     """The draws of an outcome, their scores, and the score of the answer that was chosen.
 
     `scores_all`: evidence, steps and candidates made from others are scored too, for a reader to look at.
-    A prompt whose row lacks what the scorer reads has no scores and says why.
+    `known` are the scores of the same candidates, where they were scored before. A prompt whose row lacks what
+    the scorer reads has no scores and says why.
     """
     draws = tuple(draws_of(outcome.candidates, outcome.prompt))
     if scorer is None:
@@ -78,7 +85,9 @@ async def ingest(outcome: Outcome, scorer: Scorer | None, *, scores_all: bool = 
 
     pool = pool_of(outcome)
     try:
-        scores = await scores_of(pool, scorer, outcome.candidates if scores_all else draws)
+        scores = known
+        if scores is None:
+            scores = await scores_of(pool, scorer, outcome.candidates if scores_all else draws)
         value = await choice_score(outcome.selection, pool, scores, scorer)
     except CapabilityError as e:
         return MeasuredPrompt(outcome, draws, {}, None, str(e))

@@ -69,7 +69,7 @@ def measure(rows: Sequence[Row], scorer: str | None, costs: Costs) -> Columns:
         )
         for name, value in found:
             columns[name][at] = value
-        scores_N = prompt.draw_scores_N
+        scores_N = prompt.draw_scores
         if scores_N is not None:
             pools.append(_Pool(at, scores_N, keys, _verdicts(prompt)))
 
@@ -132,7 +132,7 @@ def _verdicts(prompt: MeasuredPrompt) -> Floats | None:
 
 def _of_the_choice(prompt: MeasuredPrompt, scorer: str | None) -> Iterator[tuple[str, float]]:
     """The chosen answer, the best draw, and the best and the worst against greedy (arXiv 2506.20544)."""
-    chosen, scores_N, greedy = prompt.value, prompt.draw_scores_N, prompt.greedy
+    chosen, scores_N, greedy = prompt.value, prompt.draw_scores, prompt.greedy
     if chosen is not None:
         yield "score", chosen
     if chosen is not None and scorer == ACCURACY:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from nbest import registry
 from nbest.errors import NbestError
 from nbest.selection.best import Best
 from nbest.selection.likelihood import Likelihood
+
+_NAMES_CODE: Final = re.compile(r"[\w./-]:[A-Za-z_]")
+"""`mine.py:Shortest`, `package.module:Class`: a record that is read must not make code run."""
 
 
 class Method(NamedTuple):
@@ -32,9 +36,14 @@ class Method(NamedTuple):
 
 @lru_cache(maxsize=256)
 def method_of(spec: str) -> Method:
-    """The parts of `Outcome.strategy`; a spec of plug-ins that are not installed here is its own label."""
+    """The parts of `Outcome.strategy`.
+
+    A spec of plug-ins that are not installed here, or that names code by its place, is its own label.
+    """
+    if _NAMES_CODE.search(spec):
+        return Method(spec, "", None)
     try:
-        if spec.partition("(")[0] in registry.TABLES["selectors"]:
+        if registry.names_plugin("selectors", spec):
             return Method(spec, "", registry.parse("selectors", spec))
         strategy: Any = registry.parse("strategies", spec)
     except (NbestError, ImportError):

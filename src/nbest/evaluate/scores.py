@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, cast
 
 from nbest import registry
@@ -11,6 +11,8 @@ from nbest.datasets import Pool
 from nbest.errors import InputError
 from nbest.evaluate.draws import draws_of
 from nbest.protocols import Scorer
+from nbest.scoring.oracle import Oracle
+from nbest.scoring.reference_oracle import ReferenceOracle
 from nbest.types import Candidate, Json, Outcome
 
 CLUSTER = "cluster"
@@ -62,10 +64,9 @@ def score_spec(given: str | None, pool: Pool) -> str:
             f"prompt {pool.prompt.id!r} has no `answer` and no `reference`: name a recorded field or a scorer"
             f" (score){_fields_of(pool)}"
         )
-    name = given.partition("(")[0].partition(":")[0].strip()
-    if name in registry.TABLES["scorers"]:
+    if registry.names_plugin("scorers", given):
         return registry.spec_of(registry.parse("scorers", given))
-    if name in registry.TABLES["utilities"]:
+    if registry.names_plugin("utilities", given):
         return f"{REFERENCE}(utility={registry.spec_of(registry.parse('utilities', given))})"
     if any(given in c.meta for c in pool.candidates):
         return registry.spec_of(registry.load("scorers", "recorded")(field=given))
@@ -85,11 +86,9 @@ def lowest_score(scorer: Scorer) -> float | None:
 
     None where the scale has no such end, or is not known to have one: rewards, human marks, recorded fields.
     """
-    name = registry.name_of(type(scorer))
-    if name == REFERENCE:
-        utility = registry.name_of(type(getattr(scorer, "utility", None)))
-        return 0.0 if utility in _FROM_ZERO else None
-    return 0.0 if name == ACCURACY else None
+    if isinstance(scorer, ReferenceOracle):
+        return 0.0 if registry.name_of(type(scorer.utility)) in _FROM_ZERO else None
+    return 0.0 if isinstance(scorer, Oracle) else None
 
 
 def failed_score(scorer: Scorer, known: Iterable[float | None]) -> float | None:
@@ -139,7 +138,7 @@ async def _usable_scores(
 
 def _key_of(candidate: Candidate, scorer: Scorer) -> object:
     """Equal for candidates that have the same score: ground truth reads a text, in its language."""
-    is_truth = registry.name_of(type(scorer)) in {ACCURACY, REFERENCE}
+    is_truth = isinstance(scorer, Oracle | ReferenceOracle)
     return (candidate.text, candidate.language) if is_truth else candidate.id
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,9 +13,9 @@ from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
-from nbest.accounting.costs import Costs
+from nbest import registry
 from nbest.errors import InputError
-from nbest.evaluate.measures import measure, row_of
+from nbest.evaluate.ingestion import ingest
 from nbest.evaluate.scores import ACCURACY, gold_text, pool_of, score_spec
 from nbest.records import read_manifest, read_outcomes
 from nbest.types import Candidate, Json, Outcome, replace
@@ -48,7 +49,7 @@ class Grade(NamedTuple):
     """accuracy (the row's `answer`) or chrf (its `reference`)."""
     value: float
     oracle: float | None
-    """The best candidate's; None for an empty pool."""
+    """The best draw's; None where there is none."""
 
 
 def source_of(path: Path) -> Source:
@@ -70,24 +71,26 @@ def source_of(path: Path) -> Source:
 
 
 def grade(outcome: Outcome) -> Grade | None:
-    """The same value as `nbest eval` has; None for a row with neither `answer` nor `reference`."""
-    gold = {k: v for k, v in outcome.gold.items() if v is not None}
-    if "answer" not in gold and "reference" not in gold:
+    """The same value as `nbest eval` has; None for a row with neither `answer` nor `reference`, or no value."""
+    known = _without_empty_gold(outcome)
+    if "answer" not in known.gold and "reference" not in known.gold:
         return None
-    row = row_of(replace(outcome, gold=gold), reads_language=False)
-    spec = score_spec(None, row.pool)
-    columns = measure([row], spec, Costs())
-    value = columns["score"][0] if "score" in columns else None
-    if value is None:
+    spec = score_spec(None, pool_of(known))
+    measured = asyncio.run(ingest(known, registry.parse("scorers", spec)))
+    if measured.value is None:
         return None
     metric = "accuracy" if spec == ACCURACY else "chrf"
-    return Grade(metric, value, columns["oracle"][0] if "oracle" in columns else None)
+    scores = measured.draw_scores
+    return Grade(metric, measured.value, None if scores is None else float(scores.max()))
 
 
 def target_of(outcome: Outcome) -> str:
     """The row's answer or reference; the empty string where it has neither."""
-    gold = {k: v for k, v in outcome.gold.items() if v is not None}
-    return gold_text(pool_of(replace(outcome, gold=gold))) or ""
+    return gold_text(pool_of(_without_empty_gold(outcome))) or ""
+
+
+def _without_empty_gold(outcome: Outcome) -> Outcome:
+    return replace(outcome, gold={k: v for k, v in outcome.gold.items() if v is not None})
 
 
 def winner_of(outcome: Outcome) -> Candidate | None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from nbest.accounting.meter import total
 from nbest.errors import InputError, MissingExtraError
+from nbest.evaluate.draws import draws_of
 from nbest.evaluate.runs import measured
 from nbest.evaluate.summary import UNKNOWN, evaluate
 from nbest.export.source import Source, grade, target_of, winner_of
@@ -104,7 +105,7 @@ def rows(source: Source) -> list[list[Any]]:
                 winner.text if winner else None,
                 target_of(outcome),
                 graded.value if graded else None,
-                sum(c.finish != "step" for c in outcome.candidates),
+                len(draws_of(outcome.candidates, prompt)),
                 total(outcome.usage).completion,
                 outcome.error,
             ]

@@ -20,8 +20,10 @@ from typing import Any
 import msgspec
 
 from nbest.datasets import Pool
+from nbest.evaluate.draws import draws_of
+from nbest.evaluate.ingestion import is_new
 from nbest.evaluate.scores import gold_text
-from nbest.types import Candidate, Outcome, Prompt
+from nbest.types import Candidate, Outcome
 
 CANDIDATES_DIFFER = 1
 METHODS_DIFFER = 2
@@ -45,81 +47,74 @@ class Record:
         "head",
         "id",
         "language",
-        "num_candidates",
+        "num_draws",
+        "num_others",
         "num_steps",
         "places",
-        "prompt_key",
         "scores",
         "won",
     )
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self) -> None:
+        """A place for a prompt; `begin` says which."""
+        self.id = ""
+        self.language: str | None = None
+        self.head = ""
+        self.flags = 0
+        self.places: dict[bytes, int] = {}
+        """Number of each pool, by fingerprint."""
+        self.scores: list[Mapping[int, float | None]] = []
+        self.won: set[str] = set()
+        """What methods chose, as fingerprints."""
+        self.num_draws = 0
+        """Of all its pools, as `draws_of` counts them."""
+        self.num_others = 0
+        """Whole answers that are no draws: made from others, found by a search, evidence in other languages."""
+        self.num_steps = 0
+        self._prompt = b""
+        self._pools: list[bytes] = []
+        self._choices: list[bytes] = []
+
+    @property
+    def is_begun(self) -> bool:
+        return bool(self._prompt)
+
+    def begin(self, pool: Pool) -> None:
+        """Takes the prompt from the run that has it first."""
         prompt = pool.prompt
         self.id = prompt.id
         self.language = prompt.language
         self.head = " ".join(prompt.text.split())[:_HEAD_CHARS]
-        self.prompt_key = prompt_key(prompt)
-        self.flags = 0
-        self.places: dict[bytes, int] = {}
-        """Number of each pool, by fingerprint."""
-        self.scores: list[dict[int, float | None]] = []
-        self.won: set[str] = set()
-        """What methods chose, as fingerprints."""
-        self._prompt = msgspec.json.encode(
-            _without_none(
-                {
-                    "id": prompt.id,
-                    "lang": prompt.language,
-                    "task": prompt.task,
-                    "turns": [[m.role, m.content] for m in prompt.messages],
-                    "gold": gold_text(pool),
-                }
-            )
-        )
-        self.num_candidates = 0
-        """Of all its pools, without the steps of searches."""
-        self.num_steps = 0
-        self._pools: list[bytes] = []
-        self._choices: list[bytes] = []
+        fields = {
+            "id": prompt.id,
+            "lang": prompt.language,
+            "task": prompt.task,
+            "turns": [[m.role, m.content] for m in prompt.messages],
+            "gold": gold_text(pool),
+        }
+        self._prompt = msgspec.json.encode(_without_none(fields))
 
-    def add_pool(
-        self, key: bytes, candidates: Sequence[Candidate], scores: dict[int, float | None], run: int
-    ) -> None:
-        """The candidates that run number `run` was the first to show."""
-        self.places[key] = len(self._pools)
+    def add_pool(self, key: bytes, outcome: Outcome, scores: Mapping[int, float | None], run: int) -> int:
+        """The candidates that run number `run` was the first to show; gives the pool's number."""
+        place = self.places[key] = len(self._pools)
         self.scores.append(scores)
+        candidates = outcome.candidates
+        draws = draws_of(candidates, outcome.prompt)
         answers = [c for c in candidates if c.finish != "step"]
-        self.num_candidates += len(answers)
+        self.num_draws += len(draws)
+        self.num_others += len(answers) - len(draws)
         self.num_steps += len(candidates) - len(answers)
         shown = [_candidate(c, scores.get(c.id), self.language) for c in candidates]
         self._pools.append(msgspec.json.encode({"run": run, "c": shown}))
         differ = {scores.get(c.id) if scores else c.text for c in answers}
         self.flags |= CANDIDATES_DIFFER * (len(differ) > 1)
+        return place
 
     def add_choice(self, outcome: Outcome, pool: int, run: int, value: float | None) -> None:
-        """What run number `run` made of pool number `pool`."""
+        """What run number `run` made of pool number `pool`; `value` is the score of its choice."""
         selection = outcome.selection
-        choice: dict[str, Any] = {
-            "r": run,
-            "p": pool,
-            "s": _rounded(value),
-            "notes": list(outcome.notes) or None,
-            "error": outcome.error,
-            "stopped": None if outcome.stopped == "done" else outcome.stopped,
-        }
         if selection is not None:
-            winner = selection.winner
-            is_new = all(c.id != winner.id or c.text != winner.text for c in outcome.candidates)
-            choice |= {
-                "w": winner.id,
-                "text": winner.text if is_new else None,
-                "parents": list(winner.parents) or None if is_new else None,
-                "scores": _numbers(selection.scores),
-                "weights": _numbers(selection.weights),
-                "why": selection.rationale,
-                "d": selection.details or None,
-            }
-            same = repr(value) if value is not None else winner.text
+            same = repr(value) if value is not None else selection.winner.text
             self.won.add(blake2b(same.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest())
         self.flags |= FAILED * (selection is None) | NOTED * bool(outcome.notes)
         self.flags |= METHODS_DIFFER * (len(self.won) > 1)
@@ -127,7 +122,7 @@ class Record:
             self.flags &= ~ALL_WRONG
         elif value == 0 and not self._choices:
             self.flags |= ALL_WRONG
-        self._choices.append(msgspec.json.encode(_without_none(choice)))
+        self._choices.append(msgspec.json.encode(_choice(outcome, pool, run, value)))
 
     def json(self) -> bytes:
         """One object."""
@@ -136,11 +131,6 @@ class Record:
             b",".join(self._pools),
             b",".join(self._choices),
         )
-
-
-def prompt_key(prompt: Prompt) -> int:
-    """Equal for equal conversations, within one process."""
-    return hash(tuple((m.role, m.content) for m in prompt.messages))
 
 
 def blocks(records: Sequence[Record]) -> Iterator[tuple[list[Record], str]]:
@@ -163,6 +153,30 @@ def blocks(records: Sequence[Record]) -> Iterator[tuple[list[Record], str]]:
 def packed(data: bytes) -> str:
     """gzip, always the same for the same data, in base64."""
     return base64.b64encode(gzip.compress(data, compresslevel=6, mtime=0)).decode("ascii")
+
+
+def _choice(outcome: Outcome, pool: int, run: int, value: float | None) -> dict[str, Any]:
+    selection = outcome.selection
+    choice: dict[str, Any] = {
+        "r": run,
+        "p": pool,
+        "s": _rounded(value),
+        "notes": list(outcome.notes) or None,
+        "error": outcome.error,
+        "stopped": None if outcome.stopped == "done" else outcome.stopped,
+    }
+    if selection is not None:
+        winner = selection.winner
+        choice |= {
+            "w": winner.id,
+            "scores": _numbers(selection.scores),
+            "weights": _numbers(selection.weights),
+            "why": selection.rationale,
+            "d": selection.details or None,
+        }
+        if is_new(winner, outcome.candidates):
+            choice |= {"text": winner.text, "parents": list(winner.parents) or None}
+    return _without_none(choice)
 
 
 def _candidate(c: Candidate, score: float | None, language: str | None) -> dict[str, Any]:

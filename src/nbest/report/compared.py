@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from nbest.errors import InputError
-from nbest.evaluate.compare import MEAN, Cell, Comparison
+from nbest.evaluate.comparison import MEAN, Comparison, ComparisonCell
 from nbest.report.table import Scale, Table, count, score_name
 
 FILE = "comparison.json"
@@ -52,7 +52,7 @@ def baseline_name(comparison: Comparison) -> str:
     return "the mean of all candidates" if comparison.baseline == MEAN else comparison.baseline
 
 
-def _cost_rows(cells: Mapping[int, Cell]) -> list[tuple[str, ...]]:
+def _cost_rows(cells: Mapping[int, ComparisonCell]) -> list[tuple[str, ...]]:
     roles = sorted({role for c in cells.values() for role in c.usage})
     return [
         (f"tokens {what} ({role})", *(count(getattr(c.usage[role], field)) for c in cells.values()))

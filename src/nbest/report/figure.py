@@ -9,7 +9,7 @@ import numpy as np
 
 from nbest.evaluate.estimators import Estimate, mean_interval
 from nbest.evaluate.scores import ACCURACY
-from nbest.report.gather import Findings, Run
+from nbest.report.findings import Findings, Run
 from nbest.report.svg import Svg
 from nbest.report.table import Scale, Table
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from nbest.accounting.costs import Costs, inference_flops
-from nbest.evaluate.compare import Comparison
+from nbest.evaluate.comparison import Comparison
 from nbest.evaluate.estimators import difficulty_bins
 from nbest.report import charts
 from nbest.report.charts import Curve, Panel, Part, Point
 from nbest.report.figure import Figure, baseline_of, gain_of, mean_of, score_scale
-from nbest.report.gather import Findings, Run
+from nbest.report.findings import Findings, Run
 from nbest.report.hope_risk import hope_and_risk
 from nbest.report.scaling import scaling
 from nbest.report.table import Scale, Table, count, score_name

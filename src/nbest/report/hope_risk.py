@@ -11,7 +11,7 @@ from nbest.evaluate.intervals import Floats
 from nbest.report import charts
 from nbest.report.charts import Span
 from nbest.report.figure import Figure
-from nbest.report.gather import Drawn, Findings
+from nbest.report.findings import Drawn, Findings
 from nbest.report.table import Scale, Table, count, score_name
 
 

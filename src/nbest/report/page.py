@@ -13,7 +13,7 @@ import msgspec
 
 from nbest.report import browse
 from nbest.report.figure import Figure
-from nbest.report.gather import Findings
+from nbest.report.findings import Findings
 from nbest.report.svg import stylesheet
 from nbest.report.table import count
 
@@ -58,11 +58,15 @@ def _digest(script: str) -> str:
 
 
 def _lead(found: Findings) -> str:
-    num_candidates = sum(r.num_candidates for r in found.records)
-    parts = [f"{count(len(found.ids))} prompts", f"{count(num_candidates)} candidates"]
-    if num_steps := sum(r.num_steps for r in found.records):
-        parts.append(f"{count(num_steps)} steps")
-    if languages := found.known_languages:
+    counts = {
+        "draws": sum(r.num_draws for r in found.records),
+        "answers made from others or in other languages": sum(r.num_others for r in found.records),
+        "steps": sum(r.num_steps for r in found.records),
+    }
+    parts = [f"{count(len(found.ids))} prompts"]
+    parts += [f"{count(num)} {what}" for what, num in counts.items() if num]
+    languages = found.known_languages
+    if languages:
         parts.append(f"{len(languages)} languages" if len(languages) > 1 else languages[0])
     parts.append(f"{len(found.runs)} runs" if len(found.runs) > 1 else "1 run")
     seeds = sorted({s for r in found.runs for s in r.seeds})

@@ -14,11 +14,12 @@ from rich.progress import Progress
 
 from nbest.accounting.price_list import costs_of
 from nbest.errors import InputError, MissingExtraError
-from nbest.evaluate.compare import Comparison
+from nbest.evaluate.comparison import Comparison
 from nbest.report import compared
 from nbest.report.figure import Figure
 from nbest.report.figures import figures
-from nbest.report.gather import Findings, gather
+from nbest.report.findings import Findings
+from nbest.report.gather import gather
 from nbest.report.page import page
 from nbest.report.winrates import is_store, win_rate_figures
 
@@ -110,7 +111,7 @@ def _facts(found: Findings, made: Sequence[Figure], comparisons: Sequence[Compar
                 "failed": r.num_failed,
                 "usage": r.usage,
                 "seconds": round(r.seconds, 6),
-                "scores": {p: r.values[i] for p, i in found.ids.items() if i in r.values},
+                "scores": {id_: r.values[i] for i, id_ in enumerate(found.ids) if i in r.values},
             }
             for r in found.runs
         ],

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from nbest.evaluate.compare import Cell, Comparison
+from nbest.evaluate.comparison import Comparison, ComparisonCell
 from nbest.report import charts, compared
 from nbest.report.charts import Curve, Panel, Point
 from nbest.report.figure import Figure, mean_of, score_scale
-from nbest.report.gather import Findings
+from nbest.report.findings import Findings
 from nbest.report.table import Scale, count, score_name
 from nbest.types import replace
 
@@ -110,7 +110,7 @@ def _gains_of(comparison: Comparison, scale: Scale) -> list[Curve]:
     return [Curve(spec, at) for spec, at in points.items() if at]
 
 
-def _tokens(cell: Cell) -> float:
+def _tokens(cell: ComparisonCell) -> float:
     return sum(t.total for t in cell.usage.values())
 
 

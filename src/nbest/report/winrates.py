@@ -13,7 +13,7 @@ from nbest.records import read_manifest
 from nbest.report import charts
 from nbest.report.charts import Curve, Panel, Point
 from nbest.report.figure import Figure
-from nbest.report.gather import Findings
+from nbest.report.findings import Findings
 from nbest.report.table import Scale, Table, count
 
 _PERCENT = Scale(factor=100.0, decimals=1, unit="%")

@@ -7,8 +7,9 @@ import pytest
 from nbest import registry
 from nbest.datasets import Pool
 from nbest.errors import InputError, SpecError
-from nbest.evaluate.compare import compare, subsets, usage_of
+from nbest.evaluate.compare import compare
 from nbest.evaluate.scores import cluster_of, score_spec, scores_of, split_specs
+from nbest.evaluate.subsets import subsets, usage_of
 from nbest.run import select
 from nbest.types import Candidate, Logprobs, Message, Prompt, SamplingParams, Usage
 
@@ -154,7 +155,7 @@ def test_specs_are_split_at_the_outer_commas():
         "vote(weight=logprob, power=1)",
         "mbr",
     ]
-    with pytest.raises(InputError, match="no method"):
+    with pytest.raises(InputError, match="no selector"):
         split_specs(" , ")
 
 

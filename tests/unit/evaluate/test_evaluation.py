@@ -182,7 +182,7 @@ def test_the_command(tmp_path):
     assert found["groups"][0]["cells"]["flops"]["value"] == 2 * 8e9 * 9
     wrong = subprocess.run([*command, "--score", "nonsense"], capture_output=True, text=True, check=False)
     assert wrong.returncode == 2
-    assert wrong.stderr.startswith("error: --score nonsense")
+    assert wrong.stderr.startswith("error: score nonsense")
 
 
 def test_run_takes_a_task(tmp_path):

@@ -49,7 +49,7 @@ def test_scores_cost_and_pools_are_those_of_the_records(two_runs):
     assert found.score == "oracle"
     for run, path in zip(found.runs, two_runs, strict=True):
         outcomes = list(read_outcomes(path))
-        assert [run.values[found.ids[o.prompt.id]] for o in outcomes] == correctness(outcomes).tolist()
+        assert [run.values[found.ids.index(o.prompt.id)] for o in outcomes] == correctness(outcomes).tolist()
         assert run.usage["policy"].completion == sum(o.usage["policy"].completion for o in outcomes)
         assert run.tokens[0] == 18 - 4 + 20 + 110
     assert [len(pools) for pools in found.pools] == [1] * 30
@@ -109,7 +109,9 @@ def test_the_header_counts_answers_and_steps_and_only_answers_differ(tmp_path):
     selection = replace(drawn.selection, winner=pool[1])
     run = runs.write(tmp_path / "search", [replace(drawn, candidates=pool, selection=selection)])
     write([run], out=tmp_path / "r.html")
-    assert "1 prompts, 3 candidates, 1 steps, ja" in (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "1 prompts, 3 answers made from others or in other languages, 1 steps, ja" in (
+        tmp_path / "r.html"
+    ).read_text(encoding="utf-8")
     assert not data_of(tmp_path / "r.html")["index"]["prompts"][0][2] & CANDIDATES_DIFFER
 
 

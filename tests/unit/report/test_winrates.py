@@ -14,7 +14,7 @@ def store(path, paths, grades):
     """Verdicts on every prompt of two runs, `grades` in both orders."""
     found = asyncio.run(gather(paths))
     games = []
-    for id_, number in found.ids.items():
+    for number, id_ in enumerate(found.ids):
         for systems, grade in zip((("pool", "first"), ("first", "pool")), grades, strict=True):
             sides = tuple(
                 runs.Candidate(id=k, text=f"{s} {number}", meta={"system": s}) for k, s in enumerate(systems)
