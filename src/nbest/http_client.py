@@ -213,12 +213,14 @@ class HttpClient:
     ) -> None:
         """Whole lines only, so that a key cut in two is redacted too."""
         num_bytes = 0
-        while chunk and not reader.has_ended:
+        while chunk:
             num_bytes += len(chunk)
             self._check_size(num_bytes, MAX_REPLY_BYTES, "stream")
             whole = lines.feed(chunk)
             self._check_size(lines.num_held, MAX_LINE_BYTES, "line of a stream")
             reader.feed(self._redact(whole))
+            if reader.has_ended:
+                return
             chunk = await self._next_chunk(content, reader)
 
     async def _next_chunk(self, content: aiohttp.StreamReader, reader: StreamReader) -> bytes:
