@@ -13,6 +13,7 @@ from nbest.errors import InputError
 FLAG_BY_PARAMETER: Final = {
     "baseline": "--baseline",
     "cluster": "--cluster",
+    "config": "--config",
     "concurrency": "--concurrency",
     "engine": "--engine",
     "engines": "--engine",
@@ -22,6 +23,7 @@ FLAG_BY_PARAMETER: Final = {
     "max_samples": "--max-samples",
     "max_total_tokens": "--max-total-tokens",
     "model": "--model",
+    "new_key": "--new-key",
     "out": "--out",
     "params": "--params",
     "port": "--port",

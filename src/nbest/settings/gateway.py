@@ -1,10 +1,10 @@
-"""What a gateway does: the settings of a run, and the tables `[serve]` and `[presets]`."""
+"""Settings of a gateway: those of a run, and the tables `[serve]` and `[presets]`."""
 
 from __future__ import annotations
 
 import ipaddress
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, get_args
 
 import msgspec
@@ -24,37 +24,37 @@ Seconds = Annotated[float, Meta(gt=0, le=1e9)]
 _TOKENS_PER_DRAW = 4096
 _DEADLINE_S = 300.0
 MAX_NAME = 64
-"""Characters of a key's."""
+"""Characters of a key's name."""
 _BREAKS = frozenset({"Cc", "Zl", "Zp"})
-"""Unicode's categories of what no name holds; joiners (Cf) are letters' own in Persian and Hindi."""
+"""Unicode categories that no name may hold; joiners (Cf) are parts of words in Persian and Hindi."""
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who may ask, and how much; None is no limit."""
+    """A client's key and its limits; None is no limit."""
 
     name: Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
-    """As logs and metrics call it."""
+    """Its name in logs and metrics."""
     sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
-    """Of the key, in lower-case hexadecimal digits: `nbest serve --new-key NAME` prints both."""
+    """Of the key, in lower-case hexadecimal digits; `nbest.serve.keys.new_key` makes both."""
     requests_per_minute: Count | None = None
     tokens_per_minute: Count | None = None
-    """Read and drawn, over all calls that answers took."""
+    """Input and output tokens, over all calls that answers took."""
     concurrency: Count | None = None
     """Requests at once, waiting ones included."""
     max_n: Count | None = None
-    """Largest pool, where that is less than everybody's."""
+    """The largest pool, where it is less than `max_n` of `[serve]`."""
 
     def __repr__(self) -> str:
-        """Without the hash, which gives a weak key away."""
+        """Without the hash, from which a weak key could be found."""
         return f"Key(name={self.name!r})"
 
 
 class PriceTable(Price, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`Price`, which a typing error does not get past."""
+    """`Price`, in which an unknown key is an error."""
 
 
 class SizeTable(ModelSize, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`ModelSize`, which a typing error does not get past."""
+    """`ModelSize`, in which an unknown key is an error."""
 
 
 class Serve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,7 +66,7 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     concurrency: Count = 256
     """Requests at work at once."""
     queue: Annotated[int, Meta(ge=0)] = 1024
-    """Requests that wait; further ones are told to come back later (429)."""
+    """Requests that wait for a place; further ones get 429."""
     deadline: Seconds | None = None
     """Of requests that name none, in seconds. None: 300, half of what OpenAI's clients wait for, or `max_deadline`."""
     max_deadline: Seconds = 600.0
@@ -74,34 +74,34 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     max_n: Count = 64
     """The largest pool that a client may ask for."""
     max_tokens: Count | None = None
-    """Drawn tokens of one request over all calls. None: 4096 for each of `max_n` draws."""
+    """Output tokens of one request, over all calls. None: 4096 for each of `max_n` draws."""
     max_body_bytes: Count = 16 << 20
     strategies_by_clients: bool = True
-    """Whether clients may write specs, or name presets only."""
+    """Whether clients may write specs, and not only name presets."""
     ui: bool = True
     """Whether there is a page at /ui."""
     log_prompts: bool = False
-    """Whether logs hold prompts, answers and the words of upstream servers."""
+    """Whether logs hold prompts, answers and the messages of errors."""
     record: str | None = None
-    """Directory of runs that sampled outcomes are appended to: prompts and answers, in full."""
+    """Directory that outcomes are recorded in: prompts and answers, in full."""
     record_rate: Annotated[float, Meta(ge=0, le=1)] = 1.0
     """Share of requests that are recorded."""
     drain_s: Annotated[float, Meta(ge=0)] = 30.0
     """How long requests under way may take after SIGTERM."""
     keys: tuple[Key, ...] = ()
     prices: Mapping[str, PriceTable] = {}
-    """By role: what a reply's `cost` is reckoned with."""
+    """By role: prices that a reply's `cost` is computed from."""
     sizes: Mapping[str, SizeTable] = {}
-    """By role: what a reply's `flops` are reckoned with."""
+    """By role: sizes that a reply's `flops` are computed from."""
 
     @property
     def default_deadline(self) -> float:
-        """`deadline`, or what it is without being said."""
+        """`deadline`, or its default."""
         return self.deadline or min(_DEADLINE_S, self.max_deadline)
 
     @property
     def token_limit(self) -> int:
-        """`max_tokens`, or what it is without being said."""
+        """`max_tokens`, or its default."""
         return self.max_tokens or self.max_n * _TOKENS_PER_DRAW
 
 
@@ -110,7 +110,7 @@ class ServeSettings(AnswerSettings, frozen=True, kw_only=True, forbid_unknown_fi
 
     serve: Serve = Serve()
     presets: Mapping[str, str] = {}
-    """Names that clients may use for strategies."""
+    """Specs of strategies by the names that clients use for them."""
 
 
 def read(
@@ -118,52 +118,86 @@ def read(
 ) -> ServeSettings:
     """The file's settings with every flag that is not None over them; flags are named as settings are.
 
-    `listens_at` is the host of a gateway that runs, whatever the settings say now. Raises `InputError`, for
-    what the file says with the line that says it; and, unless `insecure`, where anybody on the network could
-    spend what the gateway spends.
+    `listens_at` is the host of a gateway that is running, whatever the settings say now. Raises `InputError`,
+    with the line of the file where it is the file that is wrong; and, unless `insecure`, where anybody on the
+    network could spend what the gateway spends.
     """
-    of_serve = {k: v for k, v in flags.items() if k in Serve.__struct_fields__ and v is not None}
-    of_answers = {k: v for k, v in flags.items() if k not in Serve.__struct_fields__}
+    serve_flags = {k: v for k, v in flags.items() if k in Serve.__struct_fields__ and v is not None}
+    answer_flags = {k: v for k, v in flags.items() if k not in Serve.__struct_fields__}
     toml = TomlFile(file) if file else None
     table = toml.table if toml else {}
     if toml:
-        if "concurrency" in table:
-            raise toml.error(("concurrency",), "concurrency is of runs; the gateway's stands under [serve]")
-        said = toml.convert(table, ServeSettings)
-        _check(toml, said)
-    both = merged(table, of_answers)
-    both["serve"] = table.get("serve", {}) | of_serve
+        _check_file(toml)
+
+    both = merged(table, answer_flags)
+    both["serve"] = table.get("serve", {}) | serve_flags
     chosen = from_flags(both, ServeSettings)
     if toml:
         check_specs(toml, chosen)
     _check_pool(toml, chosen)
-    if chosen.serve.deadline is not None and chosen.serve.deadline > chosen.serve.max_deadline:
-        raise InputError(
-            f"deadline {chosen.serve.deadline:g} is longer than max_deadline {chosen.serve.max_deadline:g}"
-        )
-    host = chosen.serve.host if listens_at is None else listens_at
-    if not (insecure or chosen.serve.keys or _is_loopback(host)):
-        problem = (
-            f"host {host} lets other machines in and there are no keys: make one with  nbest serve --new-key"
-            " NAME  and put it into --config; or listen on 127.0.0.1; or say --insecure"
-        )
-        if toml and "host" not in of_serve and listens_at is None:
-            raise toml.error(("serve", "host"), problem)
-        raise InputError(problem)
+    _check_deadline(chosen.serve)
+    if not (insecure or chosen.serve.keys):
+        is_from_file = "host" not in serve_flags and listens_at is None
+        host = chosen.serve.host if listens_at is None else listens_at
+        _check_host(host, toml if is_from_file else None)
     return chosen
 
 
+def _check_file(toml: TomlFile) -> None:
+    """What the file says by itself. Raises `InputError`."""
+    if "concurrency" in toml.table:
+        raise toml.error(("concurrency",), "concurrency is of runs; the gateway's stands under [serve]")
+    settings = toml.convert(toml.table, ServeSettings)
+    serve = settings.serve
+    if serve.deadline is not None and serve.deadline > serve.max_deadline:
+        raise toml.error(
+            ("serve", "deadline"), f"deadline {serve.deadline:g} is longer than {serve.max_deadline:g}"
+        )
+    _check_keys(toml, serve.keys)
+    _check_roles(toml, "prices", serve.prices)
+    _check_roles(toml, "sizes", serve.sizes)
+    _check_presets(toml, settings)
+
+
+def _check_keys(toml: TomlFile, keys: Sequence[Key]) -> None:
+    for i, key in enumerate(keys):
+        for field in ("name", "sha256"):
+            if any(getattr(key, field) == getattr(other, field) for other in keys[:i]):
+                message = f"two keys have the same {field}; take one of them out"
+                raise toml.error(("serve", "keys", i, field), message)
+
+
+def _check_roles(toml: TomlFile, name: str, by_role: Mapping[str, object]) -> None:
+    roles = get_args(Role)
+    for role in by_role:
+        if role not in roles:
+            raise toml.error(("serve", name, role), f"unknown role {role!r}{did_you_mean(role, roles)}")
+
+
+def _check_presets(toml: TomlFile, settings: ServeSettings) -> None:
+    for name, spec in settings.presets.items():
+        has_breaks = any(unicodedata.category(c) in _BREAKS for c in name)
+        if not name or "@" in name or has_breaks:
+            message = f"{name!r} is no name for a preset: clients write it behind an @"
+            raise toml.error(("presets", name), message)
+        check_spec(toml, ("presets", name), "strategies", spec)
+        problem = _too_large(spec, settings.serve.max_n)
+        if problem:
+            raise toml.error(("presets", name), f"{name}: {problem}")
+
+
 def _check_pool(toml: TomlFile | None, chosen: ServeSettings) -> None:
-    """Raises `InputError` where every request that chooses nothing would be refused."""
+    """Raises `InputError` where a request that chooses nothing would get an error."""
     problem = _too_large(chosen.strategy_spec, chosen.serve.max_n)
     if problem is None:
         return
     if toml is None:
         raise InputError(problem)
-    said = (
-        k for k in ("strategy", "sample") if getattr(chosen, k) and getattr(chosen, k) == toml.table.get(k)
-    )
-    raise toml.error(next(((k,) for k in said), ("serve", "max_n")), problem)
+    for key in ("strategy", "sample"):
+        value = getattr(chosen, key)
+        if value and value == toml.table.get(key):
+            raise toml.error((key,), problem)
+    raise toml.error(("serve", "max_n"), problem)
 
 
 def _too_large(spec: str, max_n: int) -> str | None:
@@ -171,42 +205,24 @@ def _too_large(spec: str, max_n: int) -> str | None:
     return f"a pool of {size} is above max_n = {max_n} of [serve]" if size and size > max_n else None
 
 
+def _check_deadline(serve: Serve) -> None:
+    if serve.deadline is not None and serve.deadline > serve.max_deadline:
+        raise InputError(f"deadline {serve.deadline:g} is longer than max_deadline {serve.max_deadline:g}")
+
+
+def _check_host(host: str, toml: TomlFile | None) -> None:
+    """Raises `InputError` for an address that other machines reach, with its line where the file sets it."""
+    if _is_loopback(host):
+        return
+    problem = (
+        f"`host` {host} lets other machines in and there are no keys: add tables [[serve.keys]], which"
+        " `new_key` makes; or listen on 127.0.0.1; or set `insecure`"
+    )
+    raise toml.error(("serve", "host"), problem) if toml else InputError(problem)
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host.lower() == "localhost"
-
-
-def _check(toml: TomlFile, said: ServeSettings) -> None:
-    """What types cannot say. Raises `InputError`."""
-    serve = said.serve
-    if serve.deadline is not None and serve.deadline > serve.max_deadline:
-        raise toml.error(
-            ("serve", "deadline"), f"deadline {serve.deadline:g} is longer than {serve.max_deadline:g}"
-        )
-    for i, key in enumerate(serve.keys):
-        for other in serve.keys[:i]:
-            if key.name == other.name or key.sha256 == other.sha256:
-                same = "name" if key.name == other.name else "sha256"
-                raise toml.error(
-                    ("serve", "keys", i, same), f"two keys have the same {same}; take one of them out"
-                )
-    for what, by_role in (("prices", serve.prices), ("sizes", serve.sizes)):
-        for role in by_role:
-            if role not in get_args(Role):
-                raise toml.error(
-                    ("serve", what, role), f"unknown role {role!r}{did_you_mean(role, get_args(Role))}"
-                )
-    _check_presets(toml, said)
-
-
-def _check_presets(toml: TomlFile, said: ServeSettings) -> None:
-    for name, spec in said.presets.items():
-        if not name or "@" in name or any(unicodedata.category(c) in _BREAKS for c in name):
-            raise toml.error(
-                ("presets", name), f"{name!r} is no name for a preset: clients write it behind an @"
-            )
-        check_spec(toml, ("presets", name), "strategies", spec)
-        if problem := _too_large(spec, said.serve.max_n):
-            raise toml.error(("presets", name), f"{name}: {problem}")

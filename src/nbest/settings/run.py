@@ -1,8 +1,8 @@
-"""Settings of a run: from a TOML file, from flags, flags winning."""
+"""Settings of a run: from a TOML file and from flags, which win over the file."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, TypeVar, cast
 
 import msgspec
@@ -17,13 +17,15 @@ from nbest.types import Budget
 
 T = TypeVar("T")
 
+_STRATEGY_KEYS = ("strategy", "sample", "select")
 _KINDS = {"strategy": "strategies", "sample": "samplers", "select": "selectors", "engine": "engines"}
-_OF_THE_GATEWAY = ("serve", "presets")
-"""Tables that the gateway reads, in a file that may serve both."""
+"""What the specs under a key are of."""
+_GATEWAY_TABLES = ("serve", "presets")
+"""Tables that only the gateway reads, in a file that may be of both."""
 
 
 class BudgetTable(Budget, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`Budget`, which a typing error does not get past."""
+    """`Budget`, in which an unknown key is an error."""
 
     samples: Annotated[int, Meta(ge=0)] | None = None
     tokens: Annotated[int, Meta(ge=0)] | None = None
@@ -31,7 +33,7 @@ class BudgetTable(Budget, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class AnswerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What answers a prompt. The names are the flags' and the TOML file's."""
+    """What answers a prompt. The names are those of the flags and of the TOML file."""
 
     engine: str | dict[str, str] = "llamacpp"
     """Spec of the engine that answers, or a table of names to specs (policy, judge, …)."""
@@ -47,21 +49,26 @@ class AnswerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     @property
     def strategy_spec(self) -> str:
-        """The one strategy that `strategy`, `sample` and `select` say. Raises `SpecError`."""
-        for name in ("strategy", "sample", "select"):
-            if getattr(self, name) is not None and not getattr(self, name).strip():
-                raise SpecError(f"{name} is empty: name one, or leave it out")
+        """The one strategy that `strategy`, `sample` and `select` make. Raises `SpecError`."""
+        for name in _STRATEGY_KEYS:
+            value = getattr(self, name)
+            if value is not None and not value.strip():
+                raise SpecError(f"`{name}` is empty: name one, or leave it out")
         if self.strategy and (self.sample or self.select):
-            raise SpecError("--strategy says it all: leave out --sample and --select")
+            raise SpecError("`strategy` names sampler and selector itself: leave out `sample` and `select`")
         if self.strategy:
             return self.strategy
-        parts = [f"sampler={self.sample}"] if self.sample else []
-        parts += [f"selector={self.select}"] if self.select else []
+
+        parts: list[str] = []
+        if self.sample:
+            parts.append(f"sampler={self.sample}")
+        if self.select:
+            parts.append(f"selector={self.select}")
         return f"parallel({', '.join(parts)})" if parts else "parallel"
 
     @property
     def engine_specs(self) -> dict[str, str]:
-        """By name. Raises `SpecError` where none answers."""
+        """Specs by name. Raises `SpecError` where there is no policy."""
         specs = {"policy": self.engine} if isinstance(self.engine, str) else self.engine
         if "policy" not in specs:
             raise SpecError(f"no engine answers: name one  policy  (named: {', '.join(sorted(specs))})")
@@ -75,7 +82,7 @@ class AnswerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         }
 
     def session(self) -> Session:
-        """Raises `SpecError` for the first thing that is wrong."""
+        """The session of these settings. Raises `SpecError` for the first thing that is wrong."""
         if self.sample:
             registry.parse("samplers", self.sample)
         if self.select:
@@ -93,12 +100,12 @@ class Settings(AnswerSettings, frozen=True, kw_only=True, forbid_unknown_fields=
 def settings(file: str | None, flags: Mapping[str, Any]) -> Settings:
     """The file's settings with every flag that is not None over them.
 
-    Raises `InputError`, for what the file says with the line that says it.
+    Raises `InputError`, with the line of the file where it is the file that is wrong.
     """
     if file is None:
         return from_flags(merged({}, flags), Settings)
     toml = TomlFile(file)
-    table = {k: v for k, v in toml.table.items() if k not in _OF_THE_GATEWAY}
+    table = {k: v for k, v in toml.table.items() if k not in _GATEWAY_TABLES}
     toml.convert(table, Settings)
     chosen = from_flags(merged(table, flags), Settings)
     check_specs(toml, chosen)
@@ -106,21 +113,30 @@ def settings(file: str | None, flags: Mapping[str, Any]) -> Settings:
 
 
 def from_flags(table: Mapping[str, Any], kind: type[T]) -> T:
-    """Settings whose part from a file is known to be right. Raises `InputError`."""
+    """Settings of a table whose part from a file is known to be right. Raises `InputError`."""
     try:
         return msgspec.convert(table, kind)
     except msgspec.ValidationError as e:
-        raise InputError(f"settings: {str(e)[0].lower()}{str(e)[1:]}") from None
+        problem = str(e)
+        raise InputError(f"settings: {problem[0].lower()}{problem[1:]}") from None
 
 
 def merged(table: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
-    """`table` with the flags that are not None over it."""
-    kept, given = dict(table), {k: v for k, v in flags.items() if v is not None}
-    if "strategy" in given or "sample" in given or "select" in given:
-        # A strategy on the command line replaces the file's, however each is written.
-        parts = {"sample", "select"} - given.keys() if "strategy" not in given else set[str]()
-        for key in {"strategy", "sample", "select"} - parts:
-            kept.pop(key, None)
+    """`table` with the flags that are not None over it.
+
+    A strategy in the flags replaces the file's, whichever way each of them is written.
+    """
+    kept = dict(table)
+    given = {k: v for k, v in flags.items() if v is not None}
+    if "strategy" in given:
+        replaced = set(_STRATEGY_KEYS)
+    elif "sample" in given or "select" in given:
+        replaced = {"strategy", *(given.keys() & {"sample", "select"})}
+    else:
+        replaced = set[str]()
+    for key in replaced:
+        kept.pop(key, None)
+
     budget = {k: given.pop(k) for k in ("samples", "tokens", "seconds") if k in given}
     if budget:
         given["budget"] = cast("dict[str, Any]", kept.get("budget", {})) | budget
@@ -128,27 +144,20 @@ def merged(table: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]
 
 
 def check_specs(toml: TomlFile, chosen: AnswerSettings) -> None:
-    """Raises `InputError` for a spec that the file says, no flag replaces, and names nothing."""
+    """Raises `InputError` for a spec of the file that names nothing, unless a flag replaces it."""
     for key, kind in _KINDS.items():
-        said = toml.table.get(key)
-        if said is None or said != getattr(chosen, key):
+        if not _is_from_file(key, toml, chosen):
             continue
-        if isinstance(said, str):
-            check_spec(toml, (key,), kind, said)
+        value = toml.table[key]
+        if isinstance(value, str):
+            check_spec(toml, (key,), kind, value)
         else:
-            for name, spec in cast("dict[str, str]", said).items():
+            for name, spec in cast("dict[str, str]", value).items():
                 check_spec(toml, (key, name), kind, spec)
-    for key, told in (
-        ("engine", lambda: registry.parse("engines", chosen.engine_specs["policy"])),
-        ("strategy", lambda: chosen.strategy_spec),
-        ("model", lambda: engine_of(chosen.engine_specs["policy"], model=chosen.model)),
-    ):
-        try:
-            told()
-        except SpecError as e:
-            if key in toml.table and toml.table[key] == getattr(chosen, key):
-                raise toml.error((key,), str(e)) from None
-            raise
+
+    _check_key("engine", toml, chosen, lambda: registry.parse("engines", chosen.engine_specs["policy"]))
+    _check_key("strategy", toml, chosen, lambda: chosen.strategy_spec)
+    _check_key("model", toml, chosen, lambda: engine_of(chosen.engine_specs["policy"], model=chosen.model))
 
 
 def check_spec(toml: TomlFile, keys: tuple[str, ...], kind: str, spec: str) -> None:
@@ -157,3 +166,17 @@ def check_spec(toml: TomlFile, keys: tuple[str, ...], kind: str, spec: str) -> N
         registry.parse(kind, spec)
     except NbestError as e:
         raise toml.error(keys, f"{keys[-1]}: {e}") from None
+
+
+def _check_key(key: str, toml: TomlFile, chosen: AnswerSettings, check: Callable[[], object]) -> None:
+    """Raises what `check` raises, with the line of `key` where the file sets it."""
+    try:
+        check()
+    except SpecError as e:
+        if _is_from_file(key, toml, chosen):
+            raise toml.error((key,), str(e)) from None
+        raise
+
+
+def _is_from_file(key: str, toml: TomlFile, chosen: AnswerSettings) -> bool:
+    return toml.table.get(key) is not None and toml.table[key] == getattr(chosen, key)

@@ -1,4 +1,4 @@
-"""TOML files whose faults are told with the line that they stand in."""
+"""TOML files whose errors name the line that is wrong."""
 
 from __future__ import annotations
 
@@ -19,72 +19,98 @@ from nbest.suggestions import did_you_mean
 T = TypeVar("T")
 
 _PLACE = re.compile(r" - at `\$(.*)`$")
+"""How msgspec's messages end."""
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
+"""A part of a place: a field, an index, or `[...]`, which stands for the key of a mapping."""
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
 _SYNTAX_PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
+"""How tomllib's messages end."""
 
 
 class TomlFile:
-    """A file's text as a table. Raises `InputError` where it cannot be read or is not TOML."""
+    """A file as a table. Raises `InputError` where it cannot be read, or is not TOML."""
 
     def __init__(self, file: str) -> None:
         self.file = file
-        try:
-            text = Path(file).read_text(encoding="utf-8-sig")  # Windows' editors write a byte order mark
-        except FileNotFoundError:
-            raise InputError(f"{file}: no such file (--config)") from None
-        except UnicodeDecodeError as e:
-            line = e.object[: e.start].count(b"\n") + 1
-            raise InputError(f"{file}, line {line}: not UTF-8: save the file in that encoding") from None
-        except OSError as e:
-            raise InputError(f"{file}: {e.strerror}") from None
+        text = _text(file)
         try:
             self.table: dict[str, Any] = tomllib.loads(text)
-            self._lines = lines_by_keys(text)
+            self._line_by_keys = lines_by_keys(text)
         except tomllib.TOMLDecodeError as e:
-            place = _SYNTAX_PLACE.search(str(e))
-            line = place[1] if place and place[1] else text.count("\n") + (not text.endswith("\n"))
-            raise InputError(f"{file}, line {line}: {_SYNTAX_PLACE.sub('', str(e))}") from None
+            raise _syntax_error(file, text, str(e)) from None
         except RecursionError:
             raise InputError(f"{file}: lists or tables are nested too deeply to be read") from None
 
     def error(self, keys: Keys, message: str) -> InputError:
-        """An error that names the file and the line of `keys`, or of the table that they would stand in."""
-        while keys and keys not in self._lines:
+        """An error with the file and the line of `keys`, or of the innermost table around them that is there."""
+        while keys and keys not in self._line_by_keys:
             keys = keys[:-1]
-        where = f", line {self._lines[keys]}" if keys else ""
+        where = f", line {self._line_by_keys[keys]}" if keys else ""
         return InputError(f"{self.file}{where}: {message}")
 
     def convert(self, table: Mapping[str, Any], kind: type[T]) -> T:
-        """`table`, all or a part of this file's, as a `kind`. Raises `InputError`."""
+        """`table`, which is all or a part of this file's, as a `kind`. Raises `InputError`."""
         try:
             return msgspec.convert(table, kind)
         except msgspec.ValidationError as e:
-            said, keys = _PLACE.sub("", str(e)), _place(str(e), table, kind)
-            name = dotted(keys)
-            if unknown := _UNKNOWN.fullmatch(said):
-                hint = did_you_mean(unknown[1], _fields(kind, keys))
-                where = f" in {name}" if name else ""
-                raise self.error((*keys, unknown[1]), f"unknown key {unknown[1]!r}{where}{hint}") from None
-            said = said[0].lower() + said[1:]
-            raise self.error(keys, f"{name}: {said}" if name else said) from None
+            raise self._wrong_value(str(e), table, kind) from None
+
+    def _wrong_value(self, message: str, table: Mapping[str, Any], kind: type[Any]) -> InputError:
+        keys = _place(message, table, kind)
+        name = dotted(keys)
+        problem = _PLACE.sub("", message)
+
+        unknown = _UNKNOWN.fullmatch(problem)
+        if unknown:
+            where = f" in {name}" if name else ""
+            hint = did_you_mean(unknown[1], _fields(kind, keys))
+            return self.error((*keys, unknown[1]), f"unknown key {unknown[1]!r}{where}{hint}")
+
+        problem = problem[0].lower() + problem[1:]
+        return self.error(keys, f"{name}: {problem}" if name else problem)
 
 
 def dotted(keys: Keys) -> str:
-    """As the file's reader would say it, items counted from 1: `serve.keys[2].name`."""
-    return "".join(f"[{k + 1}]" if isinstance(k, int) else f".{k}" for k in keys).removeprefix(".")
+    """Keys as one name, items counted from 1: `serve.keys[2].name`."""
+    parts = [f"[{k + 1}]" if isinstance(k, int) else f".{k}" for k in keys]
+    return "".join(parts).removeprefix(".")
+
+
+def _text(file: str) -> str:
+    try:
+        return Path(file).read_text(encoding="utf-8-sig")  # Windows' editors write a byte order mark
+    except FileNotFoundError:
+        raise InputError(f"{file}: no such file (`config`)") from None
+    except UnicodeDecodeError as e:
+        line = e.object[: e.start].count(b"\n") + 1
+        raise InputError(f"{file}, line {line}: not UTF-8: save the file in that encoding") from None
+    except OSError as e:
+        raise InputError(f"{file}: {e.strerror}") from None
+
+
+def _syntax_error(file: str, text: str, message: str) -> InputError:
+    """An error of tomllib, which names no line where it is at the document's end."""
+    place = _SYNTAX_PLACE.search(message)
+    last_line = text.count("\n") + (not text.endswith("\n"))
+    line = (place and place[1]) or last_line
+    return InputError(f"{file}, line {line}: {_SYNTAX_PLACE.sub('', message)}")
 
 
 def _place(message: str, table: Mapping[str, Any], kind: type[Any]) -> Keys:
-    """The place that msgspec's message tells of; the keys of mappings, which it leaves open, are tried."""
+    """The place that msgspec's message names; keys of mappings, which it leaves open, are found by trying."""
     keys: Keys = ()
     place = _PLACE.search(message)
-    for name, index in _STEP.findall(place[1]) if place else ():
-        keys = (*keys, name or (int(index) if index.isdigit() else _at_fault(message, table, kind, keys)))
+    for field, index in _STEP.findall(place[1]) if place else ():
+        if field:
+            keys = (*keys, field)
+        elif index.isdigit():
+            keys = (*keys, int(index))
+        else:
+            keys = (*keys, _wrong_key(message, table, kind, keys))
     return keys
 
 
-def _at_fault(message: str, table: Mapping[str, Any], kind: type[Any], keys: Keys) -> str:
+def _wrong_key(message: str, table: Mapping[str, Any], kind: type[Any], keys: Keys) -> str:
     """The key of the mapping at `keys` that, alone there, still gets the same message."""
     mapping: Any = table
     for key in keys:
@@ -108,7 +134,7 @@ def _with_only(value: Any, keys: Keys, name: str) -> Any:
 
 
 def _fields(kind: type[Any], keys: Keys) -> list[str]:
-    """The names that the struct at `keys` knows."""
+    """The names of the fields of the struct at `keys`."""
     found = _container(inspect.type_info(kind))
     for key in keys:
         match found:
@@ -124,7 +150,7 @@ def _fields(kind: type[Any], keys: Keys) -> list[str]:
 
 
 def _container(kind: inspect.Type) -> inspect.Type:
-    """What holds others in a union; other types as they are."""
+    """The type in a union that holds others; other types as they are."""
     kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
     containers = (inspect.StructType, inspect.DictType, inspect.VarTupleType)
     return next((k for k in kinds if isinstance(k, containers)), kind)

@@ -93,7 +93,7 @@ async def test_a_public_address_keeps_its_keys_whatever_the_file_says_of_the_add
     running.write("[serve]\n")  # 127.0.0.1, which needs none; but 0.0.0.0 is still listened on
     await running.reload()
     assert running.service.gateway.settings.serve.keys
-    assert "host 0.0.0.0 lets other machines in" in caplog.text
+    assert "`host` 0.0.0.0 lets other machines in" in caplog.text
 
 
 async def test_the_last_signal_counts_however_long_the_first_takes(tmp_path, monkeypatch, caplog):

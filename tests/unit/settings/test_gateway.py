@@ -144,7 +144,7 @@ def test_hashes_are_not_shown(tmp_path):
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "gateway.example.org", ""])
 def test_a_public_address_needs_keys(host, tmp_path):
-    with pytest.raises(InputError, match=r"^host .* --new-key NAME"):
+    with pytest.raises(InputError, match=r"^`host` .* which `new_key` makes"):
         read(None, {"host": host})
     assert read(None, {"host": host}, insecure=True).serve.host == host
     assert read(written(tmp_path, GOOD), {"host": host}).serve.host == host
@@ -152,7 +152,7 @@ def test_a_public_address_needs_keys(host, tmp_path):
 
 def test_a_public_address_in_the_file_is_an_error_with_its_line(tmp_path):
     file = written(tmp_path, '[serve]\nport = 9000\nhost = "0.0.0.0"\n')
-    with pytest.raises(InputError, match=r"gateway\.toml, line 3: host 0\.0\.0\.0 lets other machines in"):
+    with pytest.raises(InputError, match=r"gateway\.toml, line 3: `host` 0\.0\.0\.0 lets other machines in"):
         read(file, {})
     assert read(file, {"host": "127.0.0.1"}).serve.host == "127.0.0.1"
 
@@ -160,7 +160,7 @@ def test_a_public_address_in_the_file_is_an_error_with_its_line(tmp_path):
 def test_what_a_running_gateway_listens_at_counts_when_it_reads_again(tmp_path):
     file = written(tmp_path, '[serve]\nhost = "0.0.0.0"\n')
     assert read(file, {}, listens_at="127.0.0.1").serve.host == "0.0.0.0"
-    with pytest.raises(InputError, match=r"^host 192\.168\.1\.2 lets other machines in"):
+    with pytest.raises(InputError, match=r"^`host` 192\.168\.1\.2 lets other machines in"):
         read(None, {}, listens_at="192.168.1.2")
 
 
@@ -201,5 +201,5 @@ def test_every_key_is_documented_with_its_default():
 def test_the_configuration_for_containers_is_read():
     file = str(ROOT / "deploy" / "gateway.toml")
     read(file, {})
-    with pytest.raises(InputError, match="--new-key"):  # until its keys are written
+    with pytest.raises(InputError, match="`new_key`"):  # until its keys are written
         read(file, {"host": "0.0.0.0"})

@@ -25,7 +25,10 @@ def refusal(tmp_path, text, flags=None):
         ("seed = 1\nselect = 'frist'", "line 2: select: unknown selector 'frist'; did you mean 'first'?"),
         ("\n\nsample = 'iid(m=2)'", "line 3: sample: iid has no parameter 'm'"),
         ("strategy = 'paralel'", "line 1: strategy: unknown strategy 'paralel'; did you mean 'parallel'?"),
-        ("seed = 1\nselect = 'vote'\nstrategy = 'parallel'", "line 3: --strategy says it all"),
+        (
+            "seed = 1\nselect = 'vote'\nstrategy = 'parallel'",
+            "line 3: `strategy` names sampler and selector itself",
+        ),
         ("engine = 'fkae'", "line 1: engine: unknown engine 'fkae'"),
         ("[engine]\npolicy = 'fake'\njudge = 'fkae'", "line 3: judge: unknown engine 'fkae'"),
         ("[engine]\npolicy = 1", "line 2: engine.policy: expected `str`, got `int`"),
