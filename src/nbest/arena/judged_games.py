@@ -22,7 +22,8 @@ from nbest.context import Context
 from nbest.errors import InputError, RecordsError
 from nbest.judging.judge_calls import Reply, ask, question
 from nbest.judging.templates import TemplateLanguage
-from nbest.judging.verdicts import POINTS, Grade, grade
+from nbest.judging.verdict_forms import GRADES
+from nbest.judging.verdicts import POINTS, Grade
 from nbest.protocols import Engine
 from nbest.records import RunWriter, read_outcomes
 from nbest.run import run_all
@@ -117,7 +118,7 @@ class Judging:
             params=SamplingParams(temperature=0.0, max_tokens=self.max_tokens),
             template_language=self.template_language,
             templates=self.templates,
-            read=grade,
+            form=GRADES,
         )
         return (await ask([asked], ctx))[0]
 

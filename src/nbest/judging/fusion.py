@@ -8,6 +8,7 @@ from nbest.context import Context
 from nbest.judging.judge_calls import question
 from nbest.judging.pools import labelled
 from nbest.judging.templates import TemplateLanguage
+from nbest.judging.verdict_forms import FREE_TEXT
 from nbest.types import Candidate, Prompt, Request, Role, SamplingParams, replace
 
 
@@ -38,7 +39,7 @@ def fusion_request(
         params=params,
         template_language=template_language,
         templates=templates,
-        read=str,
+        form=FREE_TEXT,
     ).request
     system = tuple(m for m in prompt.messages if m.role in {"system", "developer"})
     asked = replace(request.prompt, messages=(*system, *request.prompt.messages), overrides=prompt.overrides)

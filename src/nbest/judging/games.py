@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
+from math import fsum
 from typing import NamedTuple
 
 from nbest.context import Context
-from nbest.judging.judge_calls import Reply, ask, question
+from nbest.judging.judge_calls import Read, Reply, ask, question
 from nbest.judging.templates import TemplateLanguage
-from nbest.judging.verdicts import POINTS, Grade, grade
+from nbest.judging.verdict_forms import GRADES
+from nbest.judging.verdicts import POINTS, Grade
 from nbest.types import Candidate, Json, Prompt, SamplingParams
 
 
@@ -21,8 +24,13 @@ class Game(NamedTuple):
 
     @property
     def points(self) -> tuple[float, float]:
-        """Of `a` and of `b`."""
-        return POINTS[self.reply.verdict or "A=B"]
+        """Of `a` and of `b`; expected points, where the judge's probabilities are known."""
+        probabilities = self.reply.probabilities
+        if probabilities is None:
+            return POINTS[self.reply.verdict or "A=B"]
+        of_a = fsum(p * POINTS[grade][0] for grade, p in probabilities.items())
+        of_b = fsum(p * POINTS[grade][1] for grade, p in probabilities.items())
+        return of_a, of_b
 
     @property
     def record(self) -> dict[str, Json]:
@@ -36,7 +44,8 @@ async def play(
     ctx: Context,
     *,
     judge: str | None,
-    max_tokens: int,
+    params: SamplingParams,
+    read: Read,
     template_language: TemplateLanguage,
     templates: str | None,
 ) -> list[Game]:
@@ -45,7 +54,7 @@ async def play(
     Li et al. 2024, arXiv 2406.11939: five grades, the last verdict of a reply counts. Games without a
     verdict are noted. Raises `InputError` for a template that cannot be used.
     """
-    seats = [seat for a, b in pairs for seat in ((a, b), (b, a))]
+    seats = list(chain.from_iterable(((a, b), (b, a)) for a, b in pairs))
     questions = [
         question(
             "pairwise",
@@ -54,14 +63,16 @@ async def play(
             ctx,
             role="judge",
             engine=judge,
-            params=SamplingParams(temperature=0.0, max_tokens=max_tokens),
+            params=params,
             template_language=template_language,
             templates=templates,
-            read=grade,
+            form=GRADES,
         )
         for a, b in seats
     ]
-    games = [Game(a, b, r) for (a, b), r in zip(seats, await ask(questions, ctx), strict=True)]
-    if problems := [g.reply.problem for g in games if g.reply.verdict is None]:
+    replies = await ask(questions, ctx, read=read)
+    games = [Game(a, b, r) for (a, b), r in zip(seats, replies, strict=True)]
+    problems = [g.reply.problem for g in games if g.reply.verdict is None]
+    if problems:
         ctx.note(f"{len(problems)} of {len(games)} judged games counted as ties; the first: {problems[0]}")
     return games

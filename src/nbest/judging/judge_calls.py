@@ -1,28 +1,64 @@
-"""Putting questions to a judge: all at once, each repaired at most once."""
+"""Putting questions to a judge: all at once, each repaired at most once.
+
+How a verdict is read is up to `read`:
+
+text      the judge explains itself, and ends with its verdict in double square brackets.
+grammar   the same as a JSON object, by structured output (`response_format`): every reply has a verdict.
+logprobs  the judge gives its verdict at once, without a word; each option's probability is read from the
+          log-probabilities of those tokens. One short call a question, and weak judges have verdicts too.
+
+An engine that can do neither of the last two is read as text, with a note.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Generic, NamedTuple, TypeVar
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 
 from nbest.context import Context
 from nbest.judging.sections import images_of, shown_candidates, shown_prompt, texts_of, unused_tag
 from nbest.judging.templates import TemplateLanguage, fill, language_name, language_words, template_for
-from nbest.judging.verdicts import NoVerdictError, without_thought
-from nbest.types import Completion, Json, Message, Prompt, Request, Role, SamplingParams, replace
+from nbest.judging.verdict_forms import VerdictForm
+from nbest.judging.verdict_logprobs import option_probabilities
+from nbest.judging.verdicts import NoVerdictError
+from nbest.text.reasoning import answer_text
+from nbest.types import (
+    Completion,
+    Json,
+    Message,
+    Overrides,
+    Prompt,
+    Request,
+    Role,
+    SamplingParams,
+    replace,
+)
 
 V = TypeVar("V")
-_NO_WORDS = "…"
+
+Read = Literal["text", "grammar", "logprobs"]
+"""How verdicts are read from a judge's replies; see `nbest.judging.judge_calls`."""
+
+_NO_WORDS: Final = "…"
 """Stands for an empty reply: servers refuse an empty turn."""
+_OPENING: Final = "[["
+"""What a verdict begins with."""
+_VERDICT_TOKENS: Final = 8
+"""As many as an option and its brackets take."""
+_TOP_LOGPROBS: Final = 20
+_IS_REFUSED: Final = re.compile(
+    r"answered 4(?:00|04|15|22)\b|response_format|json_schema|grammar", re.IGNORECASE
+)
+"""Of a failed call: the server does not take what was asked for, and would not the next time."""
 
 
 class Question(NamedTuple, Generic[V]):
-    """A request, the turn that follows a reply without a verdict, and what finds the verdict."""
+    """A request, the turn that follows a reply without a verdict, and the verdicts that there are."""
 
     request: Request
     repair: str
-    read: Callable[[str], V]
-    """Raises `NoVerdictError` where there is none."""
+    form: VerdictForm[V]
 
 
 class Reply(NamedTuple, Generic[V]):
@@ -35,14 +71,22 @@ class Reply(NamedTuple, Generic[V]):
     """Whether it took a second turn."""
     is_answered: bool = True
     """False where the judge failed or was not asked: the same question may have a verdict another time."""
-    said: str = ""
-    """`text` without what a reasoning model thought."""
+    text_without_reasoning: str = ""
+    """`text` without what a reasoning model wrote before its answer."""
+    probabilities: Mapping[V, float] | None = None
+    """read=logprobs: of every option; the verdict is the likeliest."""
 
     @property
     def record(self) -> dict[str, Json]:
         """For `Selection.details`."""
-        told = {"reply": self.text, "problem": self.problem, "repaired": self.is_repaired or None}
-        return {k: v for k, v in told.items() if v is not None}
+        record: dict[str, Json] = {"reply": self.text}
+        if self.problem is not None:
+            record["problem"] = self.problem
+        if self.is_repaired:
+            record["repaired"] = True
+        if self.probabilities is not None:
+            record["probabilities"] = {str(v): round(p, 6) for v, p in self.probabilities.items()}
+        return record
 
 
 def question(
@@ -56,12 +100,13 @@ def question(
     params: SamplingParams,
     template_language: TemplateLanguage,
     templates: str | None,
-    read: Callable[[str], V],
+    form: VerdictForm[V],
 ) -> Question[V]:
     """Template `name` filled with the prompt and the labelled texts.
 
-    Its own prompt id keeps it apart from draws of the prompt itself, in caches and recorded pools.
-    Raises `InputError` for a template that cannot be used.
+    The prompt id is its own, so that caches and recorded pools keep it apart from draws of the prompt. A
+    reply that is drawn at a temperature gets a seed from the run's seed and the texts. Raises `InputError`
+    for a template that cannot be used.
     """
     template = template_for(name, prompt, ctx, language=template_language, path=templates)
     texts = [*texts_of(prompt), *text_by_label.values()]
@@ -85,58 +130,172 @@ def question(
         messages=(Message(role="user", content=text, parts=parts),),
         overrides=None,
     )
+    if params.temperature > 0 and params.seed is None:
+        params = replace(params, seed=ctx.random(f"{name}/seed/{texts!r}").getrandbits(31))
     request = Request(prompt=asked, params=params, role=role, engine=engine)
-    return Question(request, fill(template.repair, values), read)
+    return Question(request, fill(template.repair, values), form)
 
 
-async def ask(questions: Sequence[Question[V]], ctx: Context) -> list[Reply[V]]:
+async def ask(questions: Sequence[Question[V]], ctx: Context, *, read: Read = "text") -> list[Reply[V]]:
     """All questions at once; one reply per question, in order.
 
     A reply without a verdict is quoted back once, with the request to give the verdict alone. A
     question that the budget forbids, or that the judge does not answer, is not asked again.
     """
-    drawn = await ctx.complete([q.request for q in questions])
-    replies = [_reply(c, q.read) for c, q in zip(drawn, questions, strict=True)]
-    again = [
-        i
-        for i, r in enumerate(replies)
-        if r.verdict is None and _was_answered(drawn[i]) and questions[i].repair
-    ]
+    if not questions:
+        return []
+    if read == "logprobs":
+        replies = await _ask_for_probabilities(questions, ctx)
+        if replies is not None:
+            return replies
+    return await _ask_for_replies(questions, ctx, is_structured=read == "grammar")
+
+
+async def _ask_for_replies(
+    questions: Sequence[Question[V]], ctx: Context, *, is_structured: bool
+) -> list[Reply[V]]:
+    requests = [q.request for q in questions]
+    if is_structured:
+        requests = [_structured(q.request, q.form, has_assessment=True) for q in questions]
+    drawn = await ctx.complete(requests)
+    if is_structured:
+        is_structured, drawn = await _without_what_is_refused(questions, drawn, ctx)
+
+    replies = [_reply(completions, q.form) for completions, q in zip(drawn, questions, strict=True)]
+    again = [i for i, q in enumerate(questions) if _needs_repair(q, replies[i])]
     if not again:
         return replies
+
     repairs = [_repair(questions[i], replies[i].text) for i in again]
+    if is_structured:
+        repairs = [
+            _structured(repair, questions[i].form, has_assessment=False)
+            for i, repair in zip(again, repairs, strict=True)
+        ]
     for i, completions in zip(again, await ctx.complete(repairs), strict=True):
-        first, second = replies[i], _reply(completions, questions[i].read)
-        problem = None if second.problem is None else f"{first.problem}; when asked again: {second.problem}"
-        replies[i] = second._replace(
-            text=f"{first.text}\n\n{second.text}".strip(),
-            said=f"{first.said}\n\n{second.said}".strip(),
-            problem=problem,
-            is_repaired=True,
-        )
+        replies[i] = _joined(replies[i], _reply(completions, questions[i].form))
     return replies
 
 
-def _reply(completions: Sequence[Completion], read: Callable[[str], V]) -> Reply[V]:
+def _structured(request: Request, form: VerdictForm[Any], *, has_assessment: bool) -> Request:
+    """`request` under the grammar of `form`."""
+    if not form.verdict_by_option:
+        return request
+    body = {"response_format": form.response_format(has_assessment=has_assessment)}
+    return replace(request, prompt=replace(request.prompt, overrides=Overrides(body=body)))
+
+
+async def _without_what_is_refused(
+    questions: Sequence[Question[Any]], drawn: list[list[Completion]], ctx: Context
+) -> tuple[bool, list[list[Completion]]]:
+    """Whether the judge takes structured output; and the replies, those that it refused asked for as text."""
+    refused = [i for i, completions in enumerate(drawn) if completions and _is_refusal(completions[0])]
+    if not refused:
+        return True, drawn
+
+    ctx.note(
+        f"the judge takes no structured output ({drawn[refused[0]][0].error}): its verdicts are read from text"
+    )
+    asked_again = await ctx.complete([questions[i].request for i in refused])
+    replies = list(drawn)
+    for i, completions in zip(refused, asked_again, strict=True):
+        replies[i] = completions
+    return False, replies
+
+
+def _is_refusal(completion: Completion) -> bool:
+    return completion.error is not None and bool(_IS_REFUSED.search(completion.error))
+
+
+async def _ask_for_probabilities(questions: Sequence[Question[V]], ctx: Context) -> list[Reply[V]] | None:
+    """The replies; None and a note where the engine returns no log-probabilities."""
+    request = questions[0].request
+    can = await ctx.capabilities(request.role, request.engine)
+    top = _TOP_LOGPROBS
+    prefix = _OPENING
+    if can is not None:
+        if can.max_logprobs is not None:
+            top = min(top, can.max_logprobs)
+        if not can.prefix:
+            prefix = ""
+    has_logprobs = can is None or can.logprobs
+
+    drawn: list[list[Completion]] = []
+    if has_logprobs:
+        requests = [_for_probabilities(q, prefix=prefix, top=top) for q in questions]
+        drawn = await ctx.complete(requests)
+        answered = [c[0] for c in drawn if c and c[0].error is None]
+        has_logprobs = not answered or any(c.logprobs and c.logprobs.top for c in answered)
+    if not has_logprobs:
+        ctx.note("the judge returns no log-probabilities: its verdicts are read from text")
+        return None
+    return [_likeliest(completions, q.form) for completions, q in zip(drawn, questions, strict=True)]
+
+
+def _for_probabilities(asked: Question[Any], *, prefix: str, top: int) -> Request:
+    """The verdict alone is asked for, as after a reply that had none."""
+    request = _repair(asked, "") if asked.repair else asked.request
+    params = replace(request.params, max_tokens=_VERDICT_TOKENS, logprobs=top)
+    return replace(request, prefix=prefix, params=params)
+
+
+def _likeliest(completions: Sequence[Completion], form: VerdictForm[V]) -> Reply[V]:
+    failed: Reply[V] | None = _failure(completions)
+    if failed is not None:
+        return failed
+
+    completion = completions[0]
+    found: dict[str, float] = {}
+    if completion.logprobs is not None:
+        found = option_probabilities(completion.logprobs, form.verdict_by_option)
+    if not found:
+        return Reply(None, completion.text, "no verdict is among the likeliest next tokens")
+    probabilities = {form.verdict_by_option[option]: p for option, p in found.items()}
+    verdict = max(probabilities, key=lambda v: probabilities[v])
+    return Reply(verdict, completion.text, probabilities=probabilities)
+
+
+def _reply(completions: Sequence[Completion], form: VerdictForm[V]) -> Reply[V]:
+    failed: Reply[V] | None = _failure(completions)
+    if failed is not None:
+        return failed
+
+    completion = completions[0]
+    text, visible = completion.text, answer_text(completion.text)
+    if completion.finish == "length":
+        return Reply(None, text, "the reply was cut off at max_tokens", text_without_reasoning=visible)
+    try:
+        return Reply(form.read(text), text, text_without_reasoning=visible)
+    except NoVerdictError as e:
+        return Reply(None, text, str(e), text_without_reasoning=visible)
+
+
+def _failure(completions: Sequence[Completion]) -> Reply[Any] | None:
+    """What is said of a question that was not answered."""
     if not completions:
         return Reply(None, "", "the budget or the deadline forbids the call", is_answered=False)
-    completion = completions[0]
-    if completion.error is not None:
-        return Reply(None, completion.text, f"the judge failed: {completion.error}", is_answered=False)
-    text, said = completion.text, without_thought(completion.text)
-    if completion.finish == "length":
-        return Reply(None, text, "the reply was cut off at max_tokens", said=said)
-    try:
-        return Reply(read(text), text, said=said)
-    except NoVerdictError as e:
-        return Reply(None, text, str(e), said=said)
+    error = completions[0].error
+    if error is not None:
+        return Reply(None, completions[0].text, f"the judge failed: {error}", is_answered=False)
+    return None
 
 
-def _was_answered(completions: Sequence[Completion]) -> bool:
-    return bool(completions) and completions[0].error is None
+def _needs_repair(asked: Question[Any], reply: Reply[Any]) -> bool:
+    return reply.verdict is None and reply.is_answered and bool(asked.repair)
 
 
-def _repair(asked: Question[V], reply: str) -> Request:
+def _joined(first: Reply[V], second: Reply[V]) -> Reply[V]:
+    """What came of a question that was asked twice."""
+    problem = None if second.problem is None else f"{first.problem}; when asked again: {second.problem}"
+    return second._replace(
+        text=f"{first.text}\n\n{second.text}".strip(),
+        text_without_reasoning=f"{first.text_without_reasoning}\n\n{second.text_without_reasoning}".strip(),
+        problem=problem,
+        is_repaired=True,
+    )
+
+
+def _repair(asked: Question[Any], reply: str) -> Request:
     turns = (
         Message(role="assistant", content=reply.strip() or _NO_WORDS),
         Message(role="user", content=asked.repair),

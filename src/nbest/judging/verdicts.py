@@ -1,4 +1,4 @@
-"""Reading a judge's last word, strictly, in any language and digit system. Pure.
+"""Reading the verdict at the end of a judge's reply, strictly, in any language and digit system. Pure.
 
 The form is `[[…]]` on the last line, or a JSON object at the end. Full-width and lenticular brackets,
 digits of every script, emphasis, code fences and invisible direction marks change nothing.
@@ -11,6 +11,8 @@ import json
 import re
 import unicodedata
 from typing import Any, Final, Literal, cast
+
+from nbest.text.reasoning import answer_text
 
 Grade = Literal["A>>B", "A>B", "A=B", "B>A", "B>>A"]
 """How a pair compares (Arena-Hard, Li et al. 2024, arXiv 2406.11939)."""
@@ -37,8 +39,6 @@ _SIGNS = str.maketrans(
 _GRADES: Final[dict[str, Grade]] = {g: g for g in POINTS}
 _MARK = re.compile(r"\[{2,}([^\[\]\n]{1,64})\]{2,}")
 _GRADE = re.compile(r"([AB])(>>|>|==?|<<|<)([AB])")
-_THOUGHT = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
-_UNFINISHED_THOUGHT = re.compile(r"^\s*<think(?:ing)?>", re.IGNORECASE)
 _FENCE = re.compile(r"^\s*(?:```|~~~)[^\n]*$", re.MULTILINE)
 _NUMBER_ALONE = re.compile(r"[\s\[(*_`\"'#.:]*(\d{1,6})[\s\])*_`\"'.]*")
 
@@ -55,17 +55,18 @@ def choice(reply: str, count: int, *, least: int = 1) -> int:
     the number is out of range.
     """
     text = _final_text(reply)
-    if alone := _NUMBER_ALONE.fullmatch(text):
-        found = last = {int(alone[1])}
+    alone = _NUMBER_ALONE.fullmatch(text)
+    if alone:
+        number = int(alone[1])
     else:
-        found = {n for m in _MARK.findall(text) if (n := _number(m)) is not None}
-        last_line = text.splitlines()[-1] if text else ""
-        last = {_number(m) for m in _MARK.findall(last_line)} or _json_numbers(text)
-    if not last or None in last:
-        raise NoVerdictError("the last line holds no verdict")
-    if len(both := found | cast("set[int]", last)) > 1:
-        raise NoVerdictError(f"different verdicts: {', '.join(map(str, sorted(both)))}")
-    number = both.pop()
+        marked = {_number(mark) for mark in _MARK.findall(text)} - {None}
+        last = _numbers_at_the_end(text)
+        if not last or None in last:
+            raise NoVerdictError("the last line holds no verdict")
+        different = cast("set[int]", marked | last)
+        if len(different) > 1:
+            raise NoVerdictError(f"different verdicts: {', '.join(map(str, sorted(different)))}")
+        number = different.pop()
     if not least <= number <= count:
         raise NoVerdictError(f"{number} is not between {least} and {count}")
     return number
@@ -74,30 +75,34 @@ def choice(reply: str, count: int, *, least: int = 1) -> int:
 def grade(reply: str) -> Grade:
     """The last verdict of a comparison. Raises `NoVerdictError` where there is none."""
     text = html.unescape(_final_text(reply)).translate(_SIGNS)
-    grades: list[Grade] = [g for m in _MARK.findall(text) if (g := _grade(m))]
-    if not grades:
-        grades = [g for v in _json_values(text) if isinstance(v, str) and (g := _grade(v))]
-    last = grades[-1] if grades else _grade(text)
-    if last is None:
-        raise NoVerdictError("no verdict such as [[A>B]]")
-    return last
-
-
-def without_thought(reply: str) -> str:
-    """What stands after a reasoning model's thoughts; the empty string where it ends within one."""
-    text = _THOUGHT.split(reply)[-1]
-    return "" if _UNFINISHED_THOUGHT.match(text) else text
+    marked: list[str] = _MARK.findall(text)
+    quoted = [value for value in _json_values(text) if isinstance(value, str)]
+    for written in (marked, quoted, [text]):
+        grades: list[Grade | None] = [_grade(w) for w in written]
+        known: list[Grade] = [g for g in grades if g is not None]
+        if known:
+            return known[-1]
+    raise NoVerdictError("no verdict such as [[A>B]]")
 
 
 def _final_text(reply: str) -> str:
-    """What stands after a reasoning model's thoughts, in one spelling, without code fences."""
-    text = without_thought(reply)
+    """A reply without its reasoning and code fences, in one spelling of brackets and digits."""
+    text = answer_text(reply)
     if reply.strip() and not text:
-        raise NoVerdictError("the reply ends within a thought")
+        raise NoVerdictError("the reply ends within its reasoning")
     text = unicodedata.normalize("NFKC", text.translate(_BRACKETS))
     text = "".join(_ascii_digit(c) for c in text if unicodedata.category(c) != "Cf")
     text = text.replace("\\[", "[").replace("\\]", "]")
     return _FENCE.sub("", text).strip()
+
+
+def _numbers_at_the_end(text: str) -> set[int | None]:
+    """What the last line marks, else the numbers of a JSON object that ends the text; None for a mark that is no number."""
+    lines = text.splitlines()
+    if not lines:
+        return set()
+    marked = {_number(mark) for mark in _MARK.findall(lines[-1])}
+    return marked or {*_json_numbers(text)}
 
 
 def _ascii_digit(char: str) -> str:
@@ -110,11 +115,20 @@ def _number(content: str) -> int | None:
     content = content.strip(" *_`\"'")
     runs = re.findall(r"\d+", content)
     if not runs:
-        value = unicodedata.numeric(content, None) if len(content) == 1 else None
-        return int(value) if value is not None and value == int(value) else None
+        return _numeral(content)
     if len(runs) > 1 or re.search(r"[-−–.,]\s*\d|\d\s*[.,%/]", content):
         return None
     return int(runs[0])
+
+
+def _numeral(content: str) -> int | None:
+    """A numeral of one character that is no digit: `二`, `Ⅱ`."""
+    if len(content) != 1:
+        return None
+    value = unicodedata.numeric(content, None)
+    if value is None or value != int(value):
+        return None
+    return int(value)
 
 
 def _grade(content: str) -> Grade | None:
@@ -135,8 +149,10 @@ def _json_numbers(text: str) -> set[int]:
     for value in _json_values(text):
         if isinstance(value, int) and not isinstance(value, bool):
             found.add(value)
-        elif isinstance(value, str) and (alone := _NUMBER_ALONE.fullmatch(value)):
-            found.add(int(alone[1]))
+        elif isinstance(value, str):
+            alone = _NUMBER_ALONE.fullmatch(value)
+            if alone:
+                found.add(int(alone[1]))
     return found
 
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from math import fsum
 from typing import ClassVar, Literal
 
 from nbest.context import Context
 from nbest.errors import CapabilityError
-from nbest.judging.judge_calls import Question, ask, question
+from nbest.judging.judge_calls import Question, Read, Reply, ask, question
 from nbest.judging.templates import (
     LanguageWords,
     TemplateLanguage,
     language_words,
     template_for,
 )
-from nbest.judging.verdicts import choice
+from nbest.judging.verdict_forms import numbers
 from nbest.protocols import ServerPath
 from nbest.scoring.next_token import has_alternatives, num_logprobs, share
 from nbest.types import Candidate, Completion, Prompt, SamplingParams, Score
@@ -42,27 +42,39 @@ class Judge:
     engine: str | None = None
     """Name of the engine that judges; without one the engine called "judge", else the policy itself."""
     mode: Literal["score", "yes_no"] = "score"
+    temperature: float = 0.0
+    """mode=score: of the judge's replies."""
     max_tokens: int = 2048
     """Of each of the judge's replies, where it explains itself."""
     top_logprobs: int = 20
     """How many next tokens are looked at for yes and no, or as many as the engine gives."""
+    read: Read = "text"
+    """mode=score: how the verdict is read: text, grammar (structured output) or logprobs (see
+    `judging.judge_calls`). logprobs: the expected score, Σ p(i)·i, as in G-Eval (Liu et al. 2023, arXiv 2303.16634)."""
     template_language: TemplateLanguage = "en"
     templates: ServerPath | None = None
     """A template file, or a directory of them, instead of the ones that ship."""
+
+    def __post_init__(self) -> None:
+        SamplingParams(temperature=self.temperature, max_tokens=self.max_tokens)
+        if self.mode == "yes_no" and self.read != "text":
+            raise ValueError("mode=yes_no always reads log-probabilities: read goes with mode=score")
 
     async def __call__(
         self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
     ) -> Sequence[Score]:
         texts = list(dict.fromkeys(c.text for c in candidates))
-        judged = await (self._by_logprobs if self.mode == "yes_no" else self._by_number)(prompt, texts, ctx)
+        judge = self._by_logprobs if self.mode == "yes_no" else self._by_number
+        judged = await judge(prompt, texts, ctx)
         values = dict(zip(texts, judged, strict=True))
         return [Score(value=values[c.text]) for c in candidates]
 
     async def _by_number(self, prompt: Prompt, texts: Sequence[str], ctx: Context) -> list[float | None]:
-        params = SamplingParams(temperature=0.0, max_tokens=self.max_tokens)
-        replies = await ask([self._question("score", prompt, t, params, ctx) for t in texts], ctx)
+        params = SamplingParams(temperature=self.temperature, max_tokens=self.max_tokens)
+        questions = [self._question("score", prompt, t, params, ctx) for t in texts]
+        replies = await ask(questions, ctx, read=self.read)
         _note_missing([r.problem for r in replies], ctx)
-        return [None if r.verdict is None else float(r.verdict) for r in replies]
+        return [_value(r) for r in replies]
 
     async def _by_logprobs(self, prompt: Prompt, texts: Sequence[str], ctx: Context) -> list[float | None]:
         k = await num_logprobs(ctx, "judge", self.engine, wanted=self.top_logprobs, lacking=_lacks_logprobs())
@@ -95,8 +107,14 @@ class Judge:
             params=params,
             template_language=self.template_language,
             templates=self.templates,
-            read=partial(choice, count=_BEST),
+            form=numbers(_BEST),
         )
+
+
+def _value(reply: Reply[int]) -> float | None:
+    if reply.probabilities is not None:
+        return fsum(p * score for score, p in reply.probabilities.items())
+    return None if reply.verdict is None else float(reply.verdict)
 
 
 def _lacks_logprobs() -> CapabilityError:
@@ -113,7 +131,8 @@ def _why(completions: Sequence[Completion]) -> str:
 
 
 def _note_missing(problems: Sequence[str | None], ctx: Context) -> None:
-    if missing := [p for p in problems if p is not None]:
+    missing = [p for p in problems if p is not None]
+    if missing:
         ctx.note(
             f"judge: {len(missing)} of {len(problems)} distinct candidates have no score; the first: {missing[0]}"
         )

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from math import fsum
 from typing import ClassVar
 
 from nbest.context import Context
-from nbest.judging.judge_calls import Question, Reply, ask, question
+from nbest.judging.judge_calls import Question, Read, Reply, ask, question
 from nbest.judging.templates import TemplateLanguage
-from nbest.judging.verdicts import choice
+from nbest.judging.verdict_forms import numbers
 from nbest.protocols import ServerPath
 from nbest.scoring.aggregate import Reduce, aggregate
 from nbest.scoring.step_texts import Split, note_half_steps, steps_of
@@ -41,6 +40,9 @@ class StepJudge:
     reduce: Reduce = "last"
     max_tokens: int = 2048
     """Of each reply."""
+    read: Read = "text"
+    """How the verdict is read: text, grammar (structured output) or logprobs (see `judging.judge_calls`).
+    logprobs: a step is worth the probability that no step up to it is wrong."""
     template_language: TemplateLanguage = "en"
     templates: ServerPath | None = None
     """A template file, or a directory of them, instead of the ones that ship."""
@@ -48,6 +50,7 @@ class StepJudge:
     def __post_init__(self) -> None:
         if self.votes < 1:
             raise ValueError(f"votes must be at least 1, got {self.votes}")
+        SamplingParams(temperature=self.temperature, max_tokens=self.max_tokens)
 
     async def __call__(
         self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
@@ -58,8 +61,9 @@ class StepJudge:
         questions = [
             self._question(prompt, steps_by_text[t], vote, ctx) for t in texts for vote in range(self.votes)
         ]
-        replies = await ask(questions, ctx)
-        if missing := [r.problem for r in replies if r.verdict is None]:
+        replies = await ask(questions, ctx, read=self.read)
+        missing = [r.problem for r in replies if r.verdict is None]
+        if missing:
             ctx.note(
                 f"step_judge: {len(missing)} of {len(replies)} verdicts are missing; the first: {missing[0]}"
             )
@@ -70,11 +74,13 @@ class StepJudge:
         return [scores.get(c.text, Score(value=None)) for c in candidates]
 
     def _score(self, replies: Sequence[Reply[int]], num_steps: int) -> Score:
-        firsts = [r.verdict or num_steps + 1 for r in replies if r.verdict is not None]
-        if not firsts:
+        shares = [_shares(r) for r in replies if r.verdict is not None]
+        if not shares:
             return Score(value=None)
+
         steps = tuple(
-            fsum(step < first for first in firsts) / len(firsts) for step in range(1, num_steps + 1)
+            fsum(_is_right_up_to(step, of_vote) for of_vote in shares) / len(shares)
+            for step in range(1, num_steps + 1)
         )
         return Score(value=aggregate(steps, self.reduce), steps=steps)
 
@@ -93,5 +99,17 @@ class StepJudge:
             params=params,
             template_language=self.template_language,
             templates=self.templates,
-            read=partial(choice, count=len(steps), least=0),
+            form=numbers(len(steps), least=0),
         )
+
+
+def _shares(reply: Reply[int]) -> Mapping[int, float]:
+    """The probability of each verdict: which step is the first wrong one, or 0 for none."""
+    if reply.probabilities is not None:
+        return reply.probabilities
+    return {} if reply.verdict is None else {reply.verdict: 1.0}
+
+
+def _is_right_up_to(step: int, shares: Mapping[int, float]) -> float:
+    """The probability that no step up to `step` is wrong."""
+    return fsum(p for first, p in shares.items() if first == 0 or first > step)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import ClassVar
 
 from nbest import registry
 from nbest.context import Context
-from nbest.judging.judge_calls import Question, Reply, ask, question
+from nbest.judging.judge_calls import Question, Read, Reply, ask, question
 from nbest.judging.pools import distinct, labelled, shuffled, with_text_of
 from nbest.judging.sections import MARK_TOKENS, most_tokens
 from nbest.judging.templates import TemplateLanguage
-from nbest.judging.verdicts import choice
+from nbest.judging.verdict_forms import numbers
 from nbest.protocols import Selector, ServerPath
 from nbest.selection.mbr import Mbr
 from nbest.selection.pool import chosen, usable
@@ -38,15 +37,20 @@ class Chops:
     """Name of the engine that judges; without one the engine called "judge", else the policy itself."""
     fallback: Selector = field(default_factory=Mbr)
     """Chooses where there is no verdict. MBR, because it suits answers of any kind and language."""
+    temperature: float = 0.0
+    """Of the judge's replies."""
     max_tokens: int = 4096
     """Of the judge's reply."""
     context_tokens: int = 32_768
     """What fits into the judge's context, its replies included."""
+    read: Read = "text"
+    """How the verdict is read: text, grammar (structured output) or logprobs (see `judging.judge_calls`)."""
     template_language: TemplateLanguage = "en"
     templates: ServerPath | None = None
     """A template file, or a directory of them, instead of the ones that ship."""
 
     def __post_init__(self) -> None:
+        SamplingParams(temperature=self.temperature, max_tokens=self.max_tokens)
         if self.context_tokens <= 2 * self.max_tokens:
             raise ValueError(
                 f"context_tokens ({self.context_tokens}) must hold the prompt and two replies of max_tokens"
@@ -61,7 +65,8 @@ class Chops:
         while len(standing) > 1:
             parts = self._parts(prompt, standing, ctx)
             contested = [part for part in parts if len(part) > 1]
-            replies = await ask([self._question(prompt, part, ctx) for part in contested], ctx)
+            questions = [self._question(prompt, part, ctx) for part in contested]
+            replies = await ask(questions, ctx, read=self.read)
             if not contested:
                 problem = f"no two candidates fit into {self.context_tokens} tokens"
                 parts, contested, replies = [standing], [standing], [Reply[int](None, "", problem)]
@@ -82,7 +87,9 @@ class Chops:
         ctx: Context,
     ) -> Selection:
         if reply.verdict is not None:
-            return chosen(part[reply.verdict - 1], rationale=reply.text)
+            probabilities = reply.probabilities or {}
+            scores = {part[place - 1].id: p for place, p in probabilities.items()}
+            return chosen(part[reply.verdict - 1], scores=scores, rationale=reply.text)
         why = f"chops: {reply.problem}; {registry.spec_of(self.fallback)} chose instead"
         ctx.fall_back(why)
         fallen_back = await self.fallback(prompt, with_text_of(part, pool), ctx)
@@ -96,10 +103,10 @@ class Chops:
             ctx,
             role="judge",
             engine=self.judge,
-            params=SamplingParams(temperature=0.0, max_tokens=self.max_tokens),
+            params=SamplingParams(temperature=self.temperature, max_tokens=self.max_tokens),
             template_language=self.template_language,
             templates=self.templates,
-            read=partial(choice, count=len(part)),
+            form=numbers(len(part)),
         )
 
     def _parts(self, prompt: Prompt, standing: Sequence[Candidate], ctx: Context) -> list[list[Candidate]]:

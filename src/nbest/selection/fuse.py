@@ -45,6 +45,9 @@ class Fuse:
     templates: ServerPath | None = None
     """A template file, or a directory of them, instead of the ones that ship."""
 
+    def __post_init__(self) -> None:
+        SamplingParams(temperature=self.temperature, max_tokens=self.max_tokens)
+
     async def __call__(self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context) -> Selection:
         pool = usable(candidates)
         apart = distinct(pool)

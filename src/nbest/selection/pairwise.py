@@ -11,12 +11,13 @@ from typing import ClassVar, Literal
 from nbest import registry
 from nbest.context import Context
 from nbest.judging.games import Game, play
+from nbest.judging.judge_calls import Read
 from nbest.judging.pools import distinct
 from nbest.judging.templates import TemplateLanguage
 from nbest.protocols import Selector, ServerPath
 from nbest.selection.mbr import Mbr
 from nbest.selection.pool import argmax, chosen, usable
-from nbest.types import Candidate, Prompt, Selection, replace
+from nbest.types import Candidate, Prompt, SamplingParams, Selection, replace
 
 _DIGITS = 6
 """Strengths that agree this far are a tie."""
@@ -39,11 +40,18 @@ class JudgePairwise:
     """Name of the engine that judges; without one the engine called "judge", else the policy itself."""
     ranking: Literal["bradley_terry", "points"] = "bradley_terry"
     fallback: Selector = field(default_factory=Mbr)
+    temperature: float = 0.0
+    """Of the judge's replies."""
     max_tokens: int = 2048
     """Of each of the judge's replies."""
+    read: Read = "text"
+    """How the verdict is read: text, grammar (structured output) or logprobs (see `judging.judge_calls`)."""
     template_language: TemplateLanguage = "en"
     templates: ServerPath | None = None
     """A template file, or a directory of them, instead of the ones that ship."""
+
+    def __post_init__(self) -> None:
+        SamplingParams(temperature=self.temperature, max_tokens=self.max_tokens)
 
     async def __call__(self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context) -> Selection:
         pool = usable(candidates)
@@ -55,7 +63,8 @@ class JudgePairwise:
             prompt,
             ctx,
             judge=self.judge,
-            max_tokens=self.max_tokens,
+            params=SamplingParams(temperature=self.temperature, max_tokens=self.max_tokens),
+            read=self.read,
             template_language=self.template_language,
             templates=self.templates,
         )

@@ -10,12 +10,13 @@ from typing import ClassVar
 from nbest import registry
 from nbest.context import Context
 from nbest.judging.games import Game, play
+from nbest.judging.judge_calls import Read
 from nbest.judging.pools import distinct, shuffled
 from nbest.judging.templates import TemplateLanguage
 from nbest.protocols import Selector, ServerPath
 from nbest.selection.mbr import Mbr
 from nbest.selection.pool import chosen, usable
-from nbest.types import Candidate, Prompt, Selection, replace
+from nbest.types import Candidate, Prompt, SamplingParams, Selection, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +34,18 @@ class Tournament:
     judge: str | None = None
     """Name of the engine that judges; without one the engine called "judge", else the policy itself."""
     fallback: Selector = field(default_factory=Mbr)
+    temperature: float = 0.0
+    """Of the judge's replies."""
     max_tokens: int = 2048
     """Of each of the judge's replies."""
+    read: Read = "text"
+    """How the verdict is read: text, grammar (structured output) or logprobs (see `judging.judge_calls`)."""
     template_language: TemplateLanguage = "en"
     templates: ServerPath | None = None
     """A template file, or a directory of them, instead of the ones that ship."""
+
+    def __post_init__(self) -> None:
+        SamplingParams(temperature=self.temperature, max_tokens=self.max_tokens)
 
     async def __call__(self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context) -> Selection:
         pool = usable(candidates)
@@ -53,7 +61,8 @@ class Tournament:
                 prompt,
                 ctx,
                 judge=self.judge,
-                max_tokens=self.max_tokens,
+                params=SamplingParams(temperature=self.temperature, max_tokens=self.max_tokens),
+                read=self.read,
                 template_language=self.template_language,
                 templates=self.templates,
             )

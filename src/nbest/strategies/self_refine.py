@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar
 
 from nbest.context import Context
 from nbest.errors import SelectionError
 from nbest.judging.judge_calls import Reply, ask, question
 from nbest.judging.templates import TemplateLanguage
-from nbest.judging.verdicts import choice
+from nbest.judging.verdict_forms import numbers
 from nbest.protocols import Selector, ServerPath, logprobs_needed
 from nbest.selection.pool import chosen, select, usable
 from nbest.strategies.attempts import Attempt, ids, with_attempts
@@ -88,7 +87,7 @@ class SelfRefine:
                 break
             if reply.verdict == _GOOD:
                 break
-            attempts.append(Attempt(answer, self._turn(reply.said, prompt, ctx)))
+            attempts.append(Attempt(answer, self._turn(reply.text_without_reasoning, prompt, ctx)))
         return replace(await self._chosen(prompt, pool, best, ctx), details={"critiques": critiques})
 
     async def _chosen(
@@ -112,7 +111,7 @@ class SelfRefine:
             params=SamplingParams(temperature=0.0, max_tokens=self.critique_tokens),
             template_language=self.template_language,
             templates=self.templates,
-            read=partial(choice, count=2),
+            form=numbers(2),
         )
         [reply] = await ask([asked], ctx)
         return reply

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from math import fsum
 from typing import ClassVar
 
@@ -12,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbest.context import Context
-from nbest.judging.judge_calls import ask, question
+from nbest.judging.judge_calls import Question, Read, Reply, ask, question
 from nbest.judging.templates import TemplateLanguage
-from nbest.judging.verdicts import choice
+from nbest.judging.verdict_forms import numbers
 from nbest.protocols import ServerPath
 from nbest.types import Prompt, SamplingParams
 
@@ -35,7 +34,11 @@ class Judged:
 
     engine: str | None = None
     """Name of the engine that judges; without one the engine called "judge", else the policy itself."""
+    temperature: float = 0.0
+    """Of the judge's replies."""
     max_tokens: int = 1024
+    read: Read = "text"
+    """How the verdict is read: text, grammar (structured output) or logprobs (see `judging.judge_calls`)."""
     template_language: TemplateLanguage = "en"
     templates: ServerPath | None = None
     """A template file (agree.txt), or a directory of them, instead of the one that ships."""
@@ -43,26 +46,31 @@ class Judged:
 
     is_multilingual: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        SamplingParams(temperature=self.temperature, max_tokens=self.max_tokens)
+
     def for_prompt(self, prompt: Prompt) -> Judged:
-        told = replace(self)
-        object.__setattr__(told, "prompt", prompt)
-        return told
+        """This utility, with the task that the answers are for."""
+        informed = replace(self)
+        object.__setattr__(informed, "prompt", prompt)
+        return informed
 
     async def __call__(
         self, hypotheses: Sequence[str], references: Sequence[str], ctx: Context
     ) -> NDArray[np.float64]:
         pairs = sorted({(h, r) for h in hypotheses for r in references if h != r})
-        replies = await ask([self._question(h, r, ctx) for h, r in pairs], ctx)
-        grades = {p: float(r.verdict) for p, r in zip(pairs, replies, strict=True) if r.verdict is not None}
-        if missing := [r.problem for r in replies if r.verdict is None]:
+        replies = await ask([self._question(h, r, ctx) for h, r in pairs], ctx, read=self.read)
+        graded = {pair: _grade(reply) for pair, reply in zip(pairs, replies, strict=True)}
+        grades = {pair: grade for pair, grade in graded.items() if grade is not None}
+        missing = [r.problem for r in replies if r.verdict is None]
+        if missing:
             ctx.note(f"judged: {len(missing)} of {len(pairs)} pairs have no grade; the first: {missing[0]}")
         mean = fsum(grades.values()) / len(grades) if grades else float(_BEST)
-        return np.array(
-            [[float(_BEST) if h == r else grades.get((h, r), mean) for r in references] for h in hypotheses],
-            np.float64,
-        ).reshape(len(hypotheses), len(references))
+        grades |= {(text, text): float(_BEST) for text in hypotheses}
+        rows = [[grades.get((h, r), mean) for r in references] for h in hypotheses]
+        return np.array(rows, np.float64).reshape(len(hypotheses), len(references))
 
-    def _question(self, hypothesis: str, reference: str, ctx: Context):  # noqa: ANN202
+    def _question(self, hypothesis: str, reference: str, ctx: Context) -> Question[int]:
         return question(
             "agree",
             self.prompt or Prompt(id="", messages=()),
@@ -70,8 +78,15 @@ class Judged:
             ctx,
             role="judge",
             engine=self.engine,
-            params=SamplingParams(temperature=0.0, max_tokens=self.max_tokens),
+            params=SamplingParams(temperature=self.temperature, max_tokens=self.max_tokens),
             template_language=self.template_language,
             templates=self.templates,
-            read=partial(choice, count=_BEST),
+            form=numbers(_BEST),
         )
+
+
+def _grade(reply: Reply[int]) -> float | None:
+    """The judge's grade; the expected one where its probabilities are known."""
+    if reply.probabilities is not None:
+        return fsum(p * grade for grade, p in reply.probabilities.items())
+    return None if reply.verdict is None else float(reply.verdict)

@@ -3,6 +3,7 @@
 from nbest.context import Context
 from nbest.judging.judge_calls import question
 from nbest.judging.sections import shown_prompt, texts_of
+from nbest.judging.verdict_forms import FREE_TEXT
 from nbest.types import Message, Prompt, SamplingParams
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
@@ -33,7 +34,7 @@ def asked(prompt):
         params=SamplingParams(),
         template_language="en",
         templates=None,
-        read=str,
+        form=FREE_TEXT,
     ).request.prompt.messages
 
 
