@@ -65,6 +65,8 @@ class EngineError(NbestError):
 
     is_transient = False
     """Whether the same call may succeed when tried again."""
+    is_about_the_text = False
+    """Whether a server refuses this one text, and may take others."""
     causes: tuple["EngineError", ...] = ()
     """One per engine, where several were asked in turn (failover)."""
 
@@ -91,6 +93,10 @@ class EngineHttpError(EngineError):
     def is_transient(self) -> bool:  # type: ignore[override]
         """Too many requests, time-outs and server faults pass; a refused request does not."""
         return self.status in {408, 409, 425, 429} or self.status >= 500  # noqa: PLR2004
+
+    @property
+    def is_about_the_text(self) -> bool:  # type: ignore[override]
+        return self.status in REFUSED
 
 
 class EngineProtocolError(EngineError):

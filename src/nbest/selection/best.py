@@ -31,7 +31,7 @@ class Best:
 
     async def __call__(self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context) -> Selection:
         pool = usable(candidates)
-        scored = zip(pool, await self.scorer(prompt, pool, ctx), strict=True)
+        scored = zip(pool, await ctx.score(self.scorer, prompt, pool), strict=True)
         scores = {c.id: s.value for c, s in scored if s.value is not None}
         if not scores:
             ctx.fall_back(

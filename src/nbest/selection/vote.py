@@ -64,7 +64,7 @@ class Vote:
         """By id; unscored candidates get the least score."""
         if self.weight is None:
             return {c.id: 1.0 for c in pool}
-        values = [s.value for s in await self.weight(prompt, pool, ctx)]
+        values = [s.value for s in await ctx.score(self.weight, prompt, pool)]
         least = min((v for v in values if v is not None), default=0.0)
         return {c.id: least if v is None else v for c, v in zip(pool, values, strict=True)}
 

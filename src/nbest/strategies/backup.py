@@ -1,96 +1,134 @@
-"""What the steps and answers of a search are worth."""
+"""The verifier's values of the steps and answers of one search."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from nbest.context import Context
-from nbest.errors import REFUSED, EngineError, EngineHttpError
+from nbest.errors import EngineError, EngineHttpError
 from nbest.protocols import Scorer
 from nbest.scoring.aggregate import Reduce, aggregate
 from nbest.search.machine import Expansion, Node
 from nbest.text.calls import said
 from nbest.types import Candidate, Prompt, Score, replace
 
+_TextKey = tuple[str, bool]
+"""A text, and whether it is a step: the same words may be a step here and an answer there."""
+
 
 class StepValues:
-    """The verifier's values of one search: it is asked about each text once."""
+    """Asks the verifier about each text of a search once, and reduces scores of steps to values of answers."""
 
     def __init__(self, verifier: Scorer, reduce: Reduce, prompt: Prompt, ctx: Context) -> None:
         self._verifier, self._prompt, self._ctx = verifier, prompt, ctx
         self._reduce: Reduce = reduce
-        self._scores: dict[tuple[str, bool], Score] = {}
-        self._ahead: dict[str, float] = {}
-        """What a step's greedy continuation came to, by the step's text."""
-        self._judged: dict[int, int] = {}
-        """The node that a greedily drawn one was drawn for."""
+        self._score_by_text: dict[_TextKey, Score] = {}
+        self._lookahead_value_by_text: dict[str, float] = {}
+        """Of a step: the value of what its greedy continuation came to."""
+        self._judged_by_node: dict[int, int] = {}
+        """Node of a greedy continuation → node that it was drawn to judge."""
+        self._last_error: EngineError | None = None
+        """Of the verifier's last call, if it failed."""
+        self._has_given_up = False
         self.by_id: dict[int, float] = {}
-        """By candidate, where the verifier could say."""
+        """Candidate id → value, where the verifier gave one."""
 
     async def ask(self, candidates: Sequence[Candidate]) -> None:
-        """About all new texts in one batch; tool calls are text here.
+        """Scores the texts that are new, in one batch. Tool calls are scored as text.
 
-        Raises what the verifier raises until it has given a score, and then what a person has to mend. Any
-        other failure leaves these texts without a value, with a note.
+        A call that fails leaves its texts without a value, with a note. A verifier that has never given a
+        score, or whose server refuses whatever it is asked (a wrong key), is not asked again, and the
+        outcome's `stopped` is "error".
         """
-        candidates = [replace(c, text=said(c)) for c in candidates if c.is_usable]
-        new = {_text(c): c for c in candidates if _text(c) not in self._scores}
-        if new:
-            try:
-                scores = await self._verifier(self._prompt, list(new.values()), self._ctx)
-            except EngineError as e:
-                if is_configuration_error(e) or all(s.value is None for s in self._scores.values()):
-                    raise
-                self._ctx.note(f"tree: the verifier failed, and some texts have no value: {e}")
-            else:
-                self._scores |= dict(zip(new, scores, strict=True))
-        for c in candidates:
-            if (value := self._value(c)) is not None:
-                self.by_id[c.id] = value
+        as_texts = [replace(c, text=said(c)) for c in candidates if c.is_usable]
+        new = {_key(c): c for c in as_texts if _key(c) not in self._score_by_text}
+        if new and not self._has_given_up:
+            await self._score(new)
 
-    def backup(self, wishes: Sequence[Expansion], new: Sequence[Node], nodes: Sequence[Node]) -> None:
-        """Learns from `new` nodes of a batch what the steps before them lead to, where they were greedy."""
-        greedy = {w.node for w in wishes if w.is_greedy}
+        for candidate in as_texts:
+            if (value := self._value(candidate)) is not None:
+                self.by_id[candidate.id] = value
+
+    def scores(self) -> Mapping[int, Score]:
+        """Candidate id → score, where there is a value."""
+        return {id_: Score(value=value) for id_, value in self.by_id.items()}
+
+    def report_missing(self, pool: Sequence[Candidate]) -> None:
+        """Says in the outcome that answers of `pool` have no value because the verifier is down."""
+        is_down = self._last_error is not None and not self._last_error.is_about_the_text
+        if is_down and any(c.is_usable and c.id not in self.by_id for c in pool):
+            self._ctx.fall_back(f"tree: the verifier is down, and answers have no value: {self._last_error}")
+
+    def backup(self, expansions: Sequence[Expansion], new: Sequence[Node], nodes: Sequence[Node]) -> None:
+        """Gives the steps that greedy `expansions` looked ahead from the values of what came of them.
+
+        `new` are the nodes of this batch, `nodes` all, by id.
+        """
+        greedy = {expansion.node for expansion in expansions if expansion.is_greedy}
         for node in new:
             if node.parent not in greedy:
                 continue
-            judged = self._judged[node.id] = self._judged.get(node.parent, node.parent)
-            score = self._scores.get((node.text, node.fate == "open"))
+            # A lookahead of several steps judges the node where it began.
+            judged = self._judged_by_node.get(node.parent, node.parent)
+            self._judged_by_node[node.id] = judged
+            score = self._score_by_text.get((node.text, node.fate == "open"))
             if score and score.value is not None:
-                self._ahead[nodes[judged].text] = score.value
+                self._lookahead_value_by_text[nodes[judged].text] = score.value
 
     def propagate(self, nodes: Sequence[Node], drawn: Sequence[Candidate]) -> None:
-        """Gives steps that the verifier was not shown the values that the search has for their texts."""
+        """Gives steps without a value the one that the search has for their text."""
         known = {n.text: n.value for n in nodes if n.fate == "open" and n.value is not None}
-        for c in drawn:
-            if c.finish == "step" and c.text in known:
-                self.by_id.setdefault(c.id, known[c.text])
+        for candidate in drawn:
+            if candidate.finish == "step" and candidate.text in known:
+                self.by_id.setdefault(candidate.id, known[candidate.text])
+
+    async def _score(self, new: Mapping[_TextKey, Candidate]) -> None:
+        try:
+            scores = await self._verifier(self._prompt, list(new.values()), self._ctx)
+        except EngineError as e:
+            self._last_error = e
+            has_scored = any(s.value is not None for s in self._score_by_text.values())
+            if _is_permanent(e) or not has_scored:
+                self._has_given_up = True
+                self._ctx.fall_back(f"tree: the verifier failed, and is not asked again: {e}")
+            else:
+                self._ctx.note(f"tree: the verifier failed, and some texts have no value: {e}")
+        else:
+            self._last_error = None
+            self._score_by_text |= dict(zip(new, scores, strict=True))
 
     def _value(self, candidate: Candidate) -> float | None:
-        score = self._scores.get(_text(candidate))
-        if score is None or score.value is None or self._reduce == "last":
-            return score and score.value
-        steps = score.steps or [v for c in self._path(candidate) if (v := self._own(c)) is not None]
+        score = self._score_by_text.get(_key(candidate))
+        if score is None or score.value is None:
+            return None
+        if self._reduce == "last":
+            return score.value
+        steps = score.steps or self._values_on_path(candidate)
         return aggregate(steps, self._reduce)
 
+    def _values_on_path(self, candidate: Candidate) -> list[float]:
+        values = [self._step_value(c) for c in self._path(candidate)]
+        return [v for v in values if v is not None]
+
     def _path(self, candidate: Candidate) -> Iterator[Candidate]:
-        """Back to the first step."""
+        """The candidate, and the steps before it, back to the first."""
         yield candidate
         while candidate.parents:
             candidate = self._ctx.candidates[candidate.parents[0]]
             yield candidate
 
-    def _own(self, candidate: Candidate) -> float | None:
-        """The value of its last step, or what that leads to."""
-        score = self._scores.get(_text(candidate))
-        return score.value if score and score.value is not None else self._ahead.get(candidate.text)
+    def _step_value(self, candidate: Candidate) -> float | None:
+        """The value of the candidate's last step, or of what that led to."""
+        score = self._score_by_text.get(_key(candidate))
+        if score and score.value is not None:
+            return score.value
+        return self._lookahead_value_by_text.get(candidate.text)
 
 
-def is_configuration_error(error: EngineError) -> bool:
-    """Whether a server refuses whoever asks, whatever the text."""
-    return isinstance(error, EngineHttpError) and not error.is_transient and error.status not in REFUSED
+def _is_permanent(error: EngineError) -> bool:
+    """Whether the server refuses whatever it is asked (a wrong key, model or address), until a person mends it."""
+    return isinstance(error, EngineHttpError) and not (error.is_transient or error.is_about_the_text)
 
 
-def _text(candidate: Candidate) -> tuple[str, bool]:
-    """What a score is of: the same words may be a step and, elsewhere, an answer."""
+def _key(candidate: Candidate) -> _TextKey:
     return candidate.text, candidate.finish == "step"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from nbest.context import Context
@@ -12,7 +12,7 @@ from nbest.errors import EngineError
 from nbest.protocols import Scorer, logprobs_needed
 from nbest.selection.vote import Vote
 from nbest.strategies.attempts import Attempt, ids, with_attempts
-from nbest.strategies.backup import is_configuration_error
+from nbest.strategies.known_scores import KnownScores
 from nbest.strategies.phrases import words_for
 from nbest.text.calls import said
 from nbest.types import Candidate, Prompt, Request, SamplingParams, Score, Selection, replace
@@ -69,28 +69,36 @@ class Revise:
         self._params(0)
 
     async def __call__(self, prompt: Prompt, ctx: Context) -> Selection:
-        turn = self.turn or words_for(prompt, ctx).try_again
-        chains: list[list[Candidate]] = [[] for _ in range(self.parallel)]
-        asked: dict[int, Prompt] = {}
-        pool: list[Candidate] = []
+        drawn = _Drawn(chains=[[] for _ in range(self.parallel)])
         for step in range(self.sequential):
             # Seeds of a chain's draws depend on their places alone: larger runs contain smaller ones.
-            seed = ctx.random("sample" if step == 0 else f"revise/{step}").getrandbits(31)
-            if step == 0:
-                requests = [Request(prompt=prompt, n=self.parallel, params=self._params(seed))]
-            else:
-                requests = [self._revision(prompt, c, turn, seed + i) for i, c in enumerate(chains)]
-            drawn = await ctx.sample(requests)
-            pool += drawn
-            told = requests * self.parallel if step == 0 else requests
-            # What a budget leaves out is at the end.
-            for chain, request, answer in zip(chains, told, drawn, strict=False):
-                asked[answer.id] = request.prompt
-                if answer.is_usable:
-                    chain.append(answer)
-            if not drawn:
+            purpose = "sample" if step == 0 else f"revise/{step}"
+            seed = ctx.random(purpose).getrandbits(31)
+            requests = self._round(prompt, drawn.chains, seed, ctx, is_first=step == 0)
+
+            answers = await ctx.sample(requests)
+            if not answers:
                 break
-        return await self._chosen(prompt, pool, chains, asked, ctx)
+            drawn.add(answers, requests * self.parallel if step == 0 else requests)
+
+        selection = await self._select(prompt, drawn, ctx)
+        chains = [[c.id for c in chain] for chain in drawn.chains]
+        return replace(selection, details={"chains": chains})
+
+    def _round(
+        self,
+        prompt: Prompt,
+        chains: Sequence[Sequence[Candidate]],
+        seed: int,
+        ctx: Context,
+        *,
+        is_first: bool,
+    ) -> list[Request]:
+        """The first answers in one request, later ones in one for each chain."""
+        if is_first:
+            return [Request(prompt=prompt, n=self.parallel, params=self._params(seed))]
+        turn = self.turn or words_for(prompt, ctx).try_again
+        return [self._revision(prompt, chain, turn, seed + i) for i, chain in enumerate(chains)]
 
     def _revision(self, prompt: Prompt, chain: Sequence[Candidate], turn: str, seed: int) -> Request:
         attempts = [Attempt(c, turn) for c in chain[-self.shown :]]
@@ -108,73 +116,72 @@ class Revise:
             logprobs=logprobs_needed(self.verifier),
         )
 
-    async def _chosen(
-        self,
-        prompt: Prompt,
-        pool: Sequence[Candidate],
-        chains: Sequence[Sequence[Candidate]],
-        asked: Mapping[int, Prompt],
-        ctx: Context,
-    ) -> Selection:
+    async def _select(self, prompt: Prompt, drawn: _Drawn, ctx: Context) -> Selection:
+        """Raises `SelectionError` where no answer is usable."""
         vote = Vote()
         if self.verifier is not None:
-            vote = Vote(weight=_Known(await self._scores(self.verifier, prompt, pool, asked, ctx)))
+            scores = await self._scores(self.verifier, prompt, drawn, ctx)
+            vote = Vote(weight=KnownScores(by_id=scores))
+
         is_flat = self.selection == "flat" or (self.selection == "auto" and self.verifier is None)
-        begun = [chain for chain in chains if chain]
+        begun = [chain for chain in drawn.chains if chain]
         if is_flat or len(begun) <= 1:
-            chosen = await vote(prompt, pool, ctx)  # says what is wrong where there is nothing to choose from
-        else:
-            winners = [(await vote(prompt, chain, ctx)).winner for chain in begun]
-            chosen = await vote(prompt, winners, ctx)
-        return replace(chosen, details={"chains": [[c.id for c in chain] for chain in chains]})
+            return await vote(prompt, drawn.pool, ctx)
+        winners = [(await vote(prompt, chain, ctx)).winner for chain in begun]
+        return await vote(prompt, winners, ctx)
 
     async def _scores(
-        self,
-        verifier: Scorer,
-        prompt: Prompt,
-        pool: Sequence[Candidate],
-        asked: Mapping[int, Prompt],
-        ctx: Context,
+        self, verifier: Scorer, prompt: Prompt, drawn: _Drawn, ctx: Context
     ) -> Mapping[int, Score]:
-        """By id, in one batch for each conversation that the verifier reads, all at once.
+        """Candidate id → score, in one batch for each conversation that the verifier reads, all at once.
 
-        Raises what the verifier raises where it scores nothing, or where a person has to mend it. Answers of
-        a conversation that it cannot read otherwise have no score, with a note.
+        Answers of a batch that fails have no score, with a note. Where the verifier scores nothing, or
+        refuses more than the text of one conversation, `stopped` is "error".
         """
-        conversations: dict[int, tuple[Prompt, list[Candidate]]] = {}
-        for c in pool:
-            if c.is_usable:
-                read = asked[c.id] if self.sees_attempts else prompt
-                conversations.setdefault(id(read), (read, []))[1].append(c)
         scores: dict[int, Score] = {}
         failures: list[EngineError] = []
 
         async def score(read: Prompt, answers: Sequence[Candidate]) -> None:
-            texts = [replace(c, text=said(c)) for c in answers]
+            as_texts = [replace(c, text=said(c)) for c in answers]
             try:
-                found = await verifier(read, texts, ctx)
+                found = await verifier(read, as_texts, ctx)
             except EngineError as e:
-                if is_configuration_error(e):
-                    raise
                 failures.append(e)
-                found = [Score(value=None)] * len(answers)
+                return
             scores.update(zip((c.id for c in answers), found, strict=True))
 
-        await together(score(*each) for each in conversations.values())
-        if failures and all(s.value is None for s in scores.values()):
-            raise failures[0]
+        await together(score(*each) for each in self._conversations(prompt, drawn))
+        has_scored = any(s.value is not None for s in scores.values())
         for e in failures:
-            ctx.note(f"revise: the verifier failed, and some answers have no score: {e}")
+            report = ctx.note if has_scored and e.is_about_the_text else ctx.fall_back
+            report(f"revise: the verifier failed, and some answers have no score: {e}")
         return scores
 
+    def _conversations(self, prompt: Prompt, drawn: _Drawn) -> list[tuple[Prompt, list[Candidate]]]:
+        """What the verifier reads, each with the usable answers to it."""
+        by_prompt: dict[int, tuple[Prompt, list[Candidate]]] = {}
+        for candidate in drawn.pool:
+            if candidate.is_usable:
+                read = drawn.prompt_by_id[candidate.id] if self.sees_attempts else prompt
+                by_prompt.setdefault(id(read), (read, []))[1].append(candidate)
+        return list(by_prompt.values())
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """Scores that are there already."""
 
-    by_id: Mapping[int, Score]
+@dataclass(slots=True, kw_only=True)
+class _Drawn:
+    """The answers so far."""
 
-    async def __call__(
-        self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
-    ) -> Sequence[Score]:
-        return [self.by_id[c.id] for c in candidates]
+    chains: list[list[Candidate]]
+    """The usable answers of each chain, in order."""
+    pool: list[Candidate] = field(default_factory=list[Candidate])
+    """All answers, failed ones included."""
+    prompt_by_id: dict[int, Prompt] = field(default_factory=dict[int, Prompt])
+    """Candidate id → the conversation that it answers."""
+
+    def add(self, answers: Sequence[Candidate], requests: Sequence[Request]) -> None:
+        """One answer per chain and request; those that the budget left out are missing at the end."""
+        self.pool += answers
+        for chain, request, answer in zip(self.chains, requests, answers, strict=False):
+            self.prompt_by_id[answer.id] = request.prompt
+            if answer.is_usable:
+                chain.append(answer)

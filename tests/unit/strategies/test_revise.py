@@ -164,15 +164,21 @@ async def test_a_verifier_that_cannot_read_one_conversation_scores_the_others():
 
 
 @pytest.mark.parametrize(
-    ("longest", "status", "why"), [(0, 400, "the context is too long"), (3, 401, "no such key")]
+    ("longest", "status", "answers", "chosen"),
+    [
+        (0, 400, ["12", "7", "7"], "答え：7"),  # nothing is scored: the majority
+        (0, 503, ["12", "7", "7"], "答え：7"),
+        (3, 401, ["8", "12", "7"], "答え：8"),  # the best by what is known
+    ],
 )
-async def test_a_verifier_that_reads_nothing_or_refuses_whoever_asks_is_an_error(longest, status, why):
+async def test_a_dead_verifier_loses_no_answer(longest, status, answers, chosen):
     class Broken(Forgetful):
         pass
 
-    Broken.longest, Broken.error = longest, EngineHttpError(why, status=status)
-    outcome, _ = await revised([["12", "7", "8"]], verifier=Broken(values=VALUES), sees_attempts=True)
-    assert (outcome.selection, outcome.error, len(outcome.candidates)) == (None, why, 3)
+    Broken.longest, Broken.error = longest, EngineHttpError("no", status=status)
+    outcome, _ = await revised([answers], verifier=Broken(values=VALUES), sees_attempts=True)
+    assert (outcome.text, outcome.stopped, outcome.error) == (chosen, "error", None)
+    assert outcome.notes == ("revise: the verifier failed, and some answers have no score: no",)
 
 
 async def test_a_failed_revision_leaves_the_chain_as_it_is():

@@ -7,7 +7,14 @@ from judges import PROMPT
 from nbest import registry
 from nbest.accounting.meter import total
 from nbest.engines.fake import Fake
-from nbest.errors import CapabilityError, EngineError, EngineHttpError, EngineTimeoutError, SpecError
+from nbest.errors import (
+    CapabilityError,
+    EngineError,
+    EngineHttpError,
+    EngineTimeoutError,
+    SpecError,
+    UnreachableError,
+)
 from nbest.protocols import Capabilities
 from nbest.report.dot import to_dot
 from nbest.run import ask
@@ -446,7 +453,7 @@ class Clock:
 class TestNearTheDeadline:
     def searched(self, monkeypatch, engine):
         clock = Clock()
-        for module in ("budget", "strategies.tree"):
+        for module in ("budget", "strategies.tree_rounds"):
             monkeypatch.setattr(f"nbest.{module}.time", clock)
 
         async def slow(prompt, candidates, ctx):
@@ -504,14 +511,57 @@ class TestAVerifierThatFails:
         assert any(f"the verifier failed, and some texts have no value: {error}" in n for n in outcome.notes)
 
     @pytest.mark.parametrize("error", [EngineTimeoutError("late"), EngineHttpError("no", status=400)])
-    def test_at_once_is_said(self, error):
-        outcome, _ = self.searched(error, 1)
-        assert (outcome.selection, outcome.error) == (None, str(error))
+    def test_at_once_ends_the_search_with_one_answer(self, error):
+        outcome, calls = self.searched(error, 1)
+        assert (outcome.stopped, outcome.error, len(calls)) == ("error", None, 1)
+        assert outcome.selection.winner.finish == "stop"
+        assert len(outcome.candidates) == 5  # a round, and the answer that goes on from it
+        assert f"tree: the verifier failed, and is not asked again: {error}" in outcome.notes
+
+    @pytest.mark.parametrize(
+        "search", ["abmcts(n=4)", "beam(n=4, width=2)", "rebase(n=4)", "dvts(n=4, width=2)"]
+    )
+    def test_every_search_keeps_its_answers(self, search):
+        async def dead(prompt, candidates, ctx):
+            raise UnreachableError("nobody is there")
+
+        tree = Tree(search=registry.parse("searches", search), verifier=dead)
+        outcome = solve(Scripted(), tree)
+        assert (outcome.stopped, outcome.text is not None) == ("error", True)
 
     @pytest.mark.parametrize("status", [401, 403, 404])
-    def test_for_a_reason_that_a_person_has_to_mend_is_said(self, status):
+    def test_for_a_reason_that_a_person_has_to_mend_keeps_what_is_known(self, status):
         outcome, _ = self.searched(EngineHttpError("your key", status=status), 3)
-        assert (outcome.selection, outcome.error) == (None, "your key")
+        assert (outcome.stopped, outcome.error, outcome.selection.winner.finish) == ("error", None, "stop")
+        assert any("is not asked again: your key" in note for note in outcome.notes)
+
+    @pytest.mark.parametrize(
+        ("error", "stopped"),
+        [(EngineTimeoutError("late"), "error"), (EngineHttpError("no", status=400), "done")],
+    )
+    def test_answers_without_a_value_are_an_error_if_the_verifier_is_down(self, error, stopped):
+        outcome, _ = self.searched(error, 3)
+        assert outcome.stopped == stopped
+
+    def test_of_finished_answers_the_best_by_what_is_known_wins(self):
+        """Two answers are finished in the first round; the verifier dies in the second."""
+
+        class Early(Scripted):
+            def _one(self, request, i):
+                if not request.prefix and i < 2:
+                    return Completion(text=("คำตอบ: ๗", "คำตอบ: ๙")[i], usage=Usage(completion=5))
+                return super()._one(request, i)
+
+        rounds = []
+
+        async def dying(prompt, candidates, ctx):
+            rounds.append(len(candidates))
+            if len(rounds) == 2:
+                raise EngineHttpError("your key", status=401)
+            return [Score(value=0.9 if "๙" in c.text else 0.1) for c in candidates]
+
+        outcome = solve(Early(), Tree(search=Beam(n=4, width=2), verifier=dying))
+        assert (outcome.text, outcome.stopped, len(rounds)) == ("คำตอบ: ๙", "error", 2)
 
 
 def test_what_the_client_stops_at_ends_the_answer_across_steps_too():
