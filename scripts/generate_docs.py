@@ -81,10 +81,15 @@ def _commands(group):  # noqa: ANN001, ANN202
             yield name, command
 
 
+def pages() -> dict[Path, str]:
+    """The text that each generated page should have."""
+    return {DOCS / "methods.md": methods(), DOCS / "cli.md": command_line()}
+
+
 def main() -> int:
     """Writes or compares; 1 where a page is out of date."""
     stale = []
-    for file, text in ((DOCS / "methods.md", methods()), (DOCS / "cli.md", command_line())):
+    for file, text in pages().items():
         if not file.exists() or file.read_text(encoding="utf-8") != text:
             stale.append(file.name)
             if "--check" not in sys.argv:
