@@ -4,12 +4,12 @@ import asyncio
 import json
 import random
 import signal
-import sys
 
 from judges import SECTION
 from nbest.arena.judged_games import read_verdicts
 from nbest.records import RunWriter
 from nbest.types import Candidate, Message, Outcome, Prompt, Selection
+from processes import Nbest
 from upstream import Upstream
 
 NUM_PROMPTS = 60
@@ -23,7 +23,7 @@ class SlowJudge(Upstream):
     async def _generate(self, request):
         asked = (await request.json())["messages"][0]["content"]
         self.arrivals.append(tuple(m["text"] for m in SECTION.finditer(asked)))
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.01)
         return await super()._generate(request)
 
 
@@ -44,12 +44,6 @@ def record(path, name):
             )
 
 
-async def nbest(*arguments):
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "nbest", *map(str, arguments), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )  # fmt: skip
-
-
 def recorded(store):
     if not (store / "manifest.json").exists():
         return set()
@@ -64,31 +58,28 @@ async def test_no_verdict_is_bought_twice(tmp_path):
         server.arrivals = []
         runs = ("judge", tmp_path / "a", tmp_path / "b", "--out", store)
         judge = (*runs, "--engine", f"openai:{server.url}", "--concurrency", CONCURRENCY)
-        rng, kills, said = random.Random(2), 0, b""
+        rng, kills, said = random.Random(2), 0, ""
         while True:
             known, before = recorded(store), len(server.arrivals)
-            process = await nbest(*judge)
-            life = asyncio.ensure_future(process.communicate())
+            process = Nbest(tmp_path, *judge)
             if kills < NUM_KILLS:
                 # At most 20 calls a life: there is always something left to be killed at.
                 wanted = before + rng.randint(1, 20)
-                while len(server.arrivals) < wanted and not life.done():  # noqa: ASYNC110
+                while len(server.arrivals) < wanted and process.is_running:  # noqa: ASYNC110
                     await asyncio.sleep(0.002)
                 await asyncio.sleep(rng.uniform(0, 0.02))
-                if process.returncode is None:
-                    process.send_signal(signal.SIGKILL)
-            said, wrong = await life
+                await asyncio.to_thread(process.kill)
+            code, said, wrong = await asyncio.to_thread(process.wait)
             assert not known & set(server.arrivals[before:])
-            if process.returncode == 0:
+            if code == 0:
                 break
-            assert process.returncode == -signal.SIGKILL, wrong
+            assert code == -signal.SIGKILL, wrong
             kills += 1
         num_calls = len(server.arrivals)
-        offline = await nbest(*runs, "--json")
-        out, wrong = await offline.communicate()
-        assert offline.returncode == 0, wrong
-        again = await nbest(*judge, "--json")
-        assert (await again.communicate())[0] == out
+        code, out, wrong = await asyncio.to_thread(Nbest(tmp_path, *runs, "--json").wait)
+        assert code == 0, wrong
+        again = await asyncio.to_thread(Nbest(tmp_path, *judge, "--json").wait)
+        assert again[1] == out
         assert len(server.arrivals) == num_calls
 
     assert kills == NUM_KILLS
@@ -97,4 +88,4 @@ async def test_no_verdict_is_bought_twice(tmp_path):
     assert rates["judge"]["num_games"] == rates["judge"]["usage"]["calls"] == 2 * NUM_PROMPTS
     assert rates["judge"]["num_null"] == 0
     assert "hi" in rates["systems"][1]["by_language"]
-    assert b"against a, %" in said
+    assert "against a, %" in said

@@ -1,0 +1,80 @@
+"""`nbest …` in processes of their own that start at once: they are forked from one that has imported everything."""
+
+import multiprocessing
+import os
+import sys
+import time
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(
+    [
+        "processes",
+        "nbest.cli.main",
+        "nbest.cli.display.run_progress",
+        "nbest.cli.display.run_summary",
+        "nbest.cli.display.verdicts",
+        "nbest.arena.judged_games",
+        "nbest.arena.pairings",
+        "nbest.arena.winrate",
+        "nbest.engines.fake",
+        "nbest.engines.layers",
+        "nbest.engines.openai",
+        "nbest.records",
+        "nbest.sampling.hedged",
+        "nbest.selection.mbr",
+        "nbest.selection.random",
+        "nbest.session",
+        "nbest.settings.run",
+        "nbest.strategies.parallel",
+        "nbest.tasks",
+        "nbest.utilities.chrf",
+        "typer._adapters",  # it imports pydantic
+    ]
+)
+
+
+class Nbest:
+    """A command under way; `folder` gets its standard output and error."""
+
+    def __init__(self, folder, *arguments):
+        self._logs = [folder / f"process.{name}" for name in ("out", "err")]
+        self._process = _CONTEXT.Process(target=_main, args=(list(map(str, arguments)), self._logs))
+        self._process.start()
+
+    @property
+    def is_running(self):
+        return self._process.is_alive()
+
+    def kill(self):
+        """As `kill -9` does. Gives the exit code: another one where it had ended before."""
+        self._process.kill()
+        return self.wait()[0]
+
+    def wait(self):
+        """Exit code, standard output and standard error."""
+        self._process.join(60)
+        assert not self.is_running
+        return self._process.exitcode, *(log.read_text(encoding="utf-8") for log in self._logs)
+
+
+def until(is_so, process, *, within_s=20):
+    """Waits for `is_so()`, or for the process to end."""
+    ends = time.monotonic() + within_s
+    while not is_so() and process.is_running and time.monotonic() < ends:
+        time.sleep(0.002)
+
+
+def _main(arguments, logs):
+    for descriptor, log in zip((1, 2), logs, strict=True):
+        with log.open("w") as file:
+            os.dup2(file.fileno(), descriptor)
+    sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
+    sys.argv = ["nbest", *arguments]
+    from nbest.cli.main import main
+
+    try:
+        main()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
