@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import sys
 import time
+from pathlib import Path
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
@@ -23,6 +24,7 @@ _CONTEXT.set_forkserver_preload(
         "nbest.sampling.hedged",
         "nbest.selection.mbr",
         "nbest.selection.random",
+        "nbest.serve.start",
         "nbest.session",
         "nbest.settings.run",
         "nbest.strategies.parallel",
@@ -34,11 +36,12 @@ _CONTEXT.set_forkserver_preload(
 
 
 class Nbest:
-    """A command under way; `folder` gets its standard output and error."""
+    """A command under way; its standard output and error go to files in `folder`."""
 
-    def __init__(self, folder, *arguments):
-        self._logs = [folder / f"process.{name}" for name in ("out", "err")]
-        self._process = _CONTEXT.Process(target=_main, args=(list(map(str, arguments)), self._logs))
+    def __init__(self, folder, *arguments, err="process.err", env=None, cwd=None):
+        self.out, self.err = Path(folder) / "process.out", Path(folder) / err
+        given = (list(map(str, arguments)), self.out, self.err, env or {}, cwd)
+        self._process = _CONTEXT.Process(target=_main, args=given)
         self._process.start()
 
     @property
@@ -50,11 +53,15 @@ class Nbest:
         self._process.kill()
         return self.wait()[0]
 
+    def terminate(self):
+        """As `kill` does."""
+        self._process.terminate()
+
     def wait(self):
         """Exit code, standard output and standard error."""
         self._process.join(60)
         assert not self.is_running
-        return self._process.exitcode, *(log.read_text(encoding="utf-8") for log in self._logs)
+        return self._process.exitcode, *(log.read_text(encoding="utf-8") for log in (self.out, self.err))
 
 
 def until(is_so, process, *, within_s=20):
@@ -64,12 +71,15 @@ def until(is_so, process, *, within_s=20):
         time.sleep(0.002)
 
 
-def _main(arguments, logs):
-    for descriptor, log in zip((1, 2), logs, strict=True):
+def _main(arguments, out, err, env, cwd):
+    for descriptor, log in ((1, out), (2, err)):
         with log.open("w") as file:
             os.dup2(file.fileno(), descriptor)
     sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
     sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
+    os.environ.update(env)
+    if cwd is not None:
+        os.chdir(cwd)
     sys.argv = ["nbest", *arguments]
     from nbest.cli.main import main
 

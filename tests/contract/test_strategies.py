@@ -69,9 +69,15 @@ class TestEveryStrategy:
         assert "told to fail" in o.error
 
     def test_a_hanging_draw_ends_at_the_deadline_and_the_rest_is_used(self, spec):
-        outcomes = [
-            outcome(spec, p, Fake(hang_rate=0.3, max_n=1), budget=Budget(seconds=0.2)) for p in PROMPTS
-        ]
+        strategy = registry.parse("strategies", spec)
+        engines = {"policy": Fake(hang_rate=0.3, max_n=1)}
+
+        async def all_at_once():
+            return await asyncio.gather(
+                *(ask(p, strategy, engines, budget=Budget(seconds=0.2)) for p in PROMPTS)
+            )
+
+        outcomes = asyncio.run(all_at_once())
         assert any(o.stopped == "deadline" for o in outcomes)
         assert all(o.seconds < 2 for o in outcomes)
         for o in outcomes:

@@ -1,13 +1,11 @@
-"""`nbest serve` as people start it."""
+"""`nbest serve` in a process of its own."""
 
 import contextlib
-import os
 import re
-import subprocess
-import sys
 import time
-from pathlib import Path
 from urllib.request import urlopen
+
+from processes import Nbest
 
 _STARTS_WITHIN_S = 60
 
@@ -15,24 +13,24 @@ _STARTS_WITHIN_S = 60
 @contextlib.contextmanager
 def serving(folder, *flags, cwd=None):
     """The address of a gateway that is ready; its log is `folder`/gateway.log."""
-    log = Path(folder) / "gateway.log"
-    command = [Path(sys.executable).parent / "nbest", "serve", "--port", "0", *flags]
-    with log.open("w") as err:
-        process = subprocess.Popen(command, stderr=err, env=os.environ | {"OPENAI_API_KEY": ""}, cwd=cwd)
+    flags = ("serve", "--port", "0", *flags)
+    process = Nbest(folder, *flags, err="gateway.log", env={"OPENAI_API_KEY": ""}, cwd=cwd)
     try:
-        base = _announced(process, log)
+        base = _announced(process)
         with urlopen(f"{base.removesuffix('/v1')}/ready", timeout=5) as reply:
             assert reply.status == 200
         yield base
     finally:
         process.terminate()
-        process.wait(40)
+        process.wait()
 
 
-def _announced(process, log):
+def _announced(process):
     ends = time.monotonic() + _STARTS_WITHIN_S
-    while time.monotonic() < ends and process.poll() is None:
-        if found := re.search(r"nbest answers at (\S+)", log.read_text()):
+    log = ""
+    while time.monotonic() < ends and process.is_running:
+        log = process.err.read_text(encoding="utf-8") if process.err.exists() else ""
+        if found := re.search(r"nbest answers at (\S+)", log):
             return found[1]
         time.sleep(0.02)
-    raise AssertionError(f"the gateway did not start:\n{log.read_text()}")
+    raise AssertionError(f"the gateway did not start:\n{log}")

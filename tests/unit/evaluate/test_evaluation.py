@@ -1,11 +1,10 @@
 import io
 import json
-import subprocess
-import sys
 
 import pytest
 from rich.console import Console
 
+from commandline import nbest
 from nbest.accounting.costs import ModelSize, Price
 from nbest.accounting.price_list import costs_of
 from nbest.errors import InputError
@@ -162,25 +161,15 @@ def test_sizes_and_prices_as_flags():
 def test_the_command(tmp_path):
     record(tmp_path / "a", [[0, 1]] * 12, language=["th", "sw"] * 6)
     record(tmp_path / "b", [[1, 1]] * 12, language=["th", "sw"] * 6)
-    command = [
-        sys.executable,
-        "-m",
-        "nbest",
-        "eval",
-        str(tmp_path / "a"),
-        str(tmp_path / "b"),
-        "--params",
-        "8e9",
-    ]
-    shown = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert shown.returncode == 0, shown.stderr
+    command = ("eval", tmp_path / "a", tmp_path / "b", "--params", "8e9")
+    shown = nbest(*command, may_fail=False)
     for word in ("accuracy", "pass@2", "maj@2", "hope", "distinct", "FLOPs", "p (Holm)", "macro"):
         assert word in shown.stdout
-    done = subprocess.run([*command, "--json", "--by", "task"], capture_output=True, text=True, check=False)
+    done = nbest(*command, "--json", "--by", "task")
     found = json.loads(done.stdout)
     assert found["changes"][0]["value"] == 1
     assert found["groups"][0]["cells"]["flops"]["value"] == 2 * 8e9 * 9
-    wrong = subprocess.run([*command, "--score", "nonsense"], capture_output=True, text=True, check=False)
+    wrong = nbest(*command, "--score", "nonsense")
     assert wrong.returncode == 2
     assert wrong.stderr.startswith("error: score nonsense")
 
@@ -188,7 +177,5 @@ def test_the_command(tmp_path):
 def test_run_takes_a_task(tmp_path):
     (tmp_path / "mgsm_th.tsv").write_text("สองบวกสอง?\t4\n", encoding="utf-8")
     spec = f"mgsm(path='{tmp_path}', languages=[th])"
-    command = [sys.executable, "-m", "nbest", "run", spec, "--engine", "fake", "--out", str(tmp_path / "run")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    nbest("run", spec, "--engine", "fake", "--out", tmp_path / "run", may_fail=False)
     assert measured(tmp_path / "run").clusters == ["mgsm/0"]

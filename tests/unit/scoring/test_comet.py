@@ -144,7 +144,7 @@ async def test_the_deadline_holds_and_a_late_answer_is_not_the_next_ones(tmp_pat
 
 async def test_at_the_deadline_candidates_have_no_quality():
     ctx = Context({}, budget=Budget(seconds=0.2))
-    silent = f"{sys.executable} -c 'import time; time.sleep(5)'"
+    silent = f"{sys.executable} -c 'import sys; sys.stdin.read()'"
     found = await CometQuality(command=silent)(PROMPT, [Candidate(id=0, text="红苹果")], ctx)
     assert [s.value for s in found] == [None]
     assert ctx.stopped == "deadline"
@@ -154,7 +154,7 @@ async def test_at_the_deadline_candidates_have_no_quality():
 @pytest.mark.parametrize("selector", [Mbr, Xmbr])
 async def test_at_the_deadline_the_first_candidate_is_the_answer(selector):
     ctx = Context({}, budget=Budget(seconds=0.2))
-    silent = f"{sys.executable} -c 'import time; time.sleep(5)'"
+    silent = f"{sys.executable} -c 'import sys; sys.stdin.read()'"
     pool = [
         Candidate(id=0, text="", error="down"),
         Candidate(id=1, text="roter Apfel", language="de"),
