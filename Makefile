@@ -24,7 +24,7 @@ demo: $(SETUP)   ## sample real pools from the embedded model in many languages,
 	@$(BIN)/nbest demo --out demo
 
 test: $(SETUP)   ## the whole default suite: no network, key or GPU
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(SETUP)   ## ruff and pyright
 	@$(BIN)/ruff check .
