@@ -13,6 +13,7 @@ import regex
 
 from nbest.text.language import primary_subtag
 from nbest.text.normalise import folded, normalised
+from nbest.text.spelling import text_key
 
 _CONNECTIVE_CHARS = 40
 
@@ -21,16 +22,38 @@ _CONNECTIVE_CHARS = 40
 class Convention:
     """How one language writes answers; of several languages at once where it is not known. One object a language."""
 
+    code: str | None
+    """ISO 639-1, or None where the language is not known."""
     decimals: str
     """The decimal marks in use, likeliest first; empty where the language is not known."""
     groups_with_spaces: bool
+    has_slash_decimals: bool
+    """Whether `3/14` may be 3.14, as in Persian."""
+    is_right_to_left: bool
+    """Whether a minus may stand behind its number."""
     markers: tuple[str, ...]
     """Folded words for "answer", longer ones first."""
+    weak_markers: tuple[str, ...]
+    """Those that mark an answer in the last paragraph only."""
+    choosing: tuple[str, ...]
+    """Words that stand before the letter of a choice."""
+    checking: regex.Pattern[str]
+    """How a paragraph begins that checks an answer; folded."""
+    checks_inside: regex.Pattern[str]
+    """The same words anywhere."""
+    correcting: regex.Pattern[str]
+    """How a sentence begins that takes an answer back; folded."""
+    given: regex.Pattern[str]
+    """A word before a number, at the end, that makes it no answer: "for" in "18 dollars for 9 eggs"; folded."""
+    copulas: regex.Pattern[str]
+    """What stands between the subject of a sentence and its predicate, at the start; folded."""
+    ends_with_copula: regex.Pattern[str]
+    """A copula at the end of a sentence, in languages that put it there."""
     joint: regex.Pattern[str]
     """What stands between such a word and the answer."""
     tails: frozenset[str]
     verdicts: Mapping[str, str]
-    """Folded word → "yes" or "no"."""
+    """Word, in one spelling (`text_key`) → "yes" or "no"."""
     options: regex.Pattern[str]
     """A word such as "option" at the start."""
     minus: regex.Pattern[str]
@@ -69,12 +92,25 @@ def _convention(known: str | None) -> Convention:
         # What the language itself says about a word holds against English.
         scales[word] = scales.get(word, (value,)) if known else _added(scales.get(word, ()), value)
     return Convention(
+        code=known,
         decimals=tables[0]["decimal"] if known else "",
-        groups_with_spaces=tables[0].get("spaces", False) if known else True,
-        markers=tuple(sorted(_words(tables, "answer"), key=lambda w: (-len(w), w))),
+        groups_with_spaces=True,
+        has_slash_decimals=known == "fa",
+        is_right_to_left=known in {None, "ar", "fa", "he"},
+        markers=_longest_first(_words([*tables, *([] if known else [_data()["elsewhere"]])], "answer")),
+        weak_markers=_longest_first(_words(tables, "weak")),
+        choosing=_longest_first(_words(tables, "choose")),
+        checking=regex.compile(rf"[\W\d]{{0,12}}(?:{_any_of(_words(tables, 'check'))})"),
+        checks_inside=regex.compile(_any_of(_words(tables, "check"))),
+        correcting=regex.compile(
+            rf"(?:[.!?…\n:)\]]\s*|[。！？।؟*])[\s*_\"']*(?:{_any_of(_words(tables, 'correction'))})"
+        ),
+        given=_trailing(_words(tables, "given")),
+        copulas=regex.compile(rf"\s(?:{_any_of(_words(tables, 'is'))})\s"),
+        ends_with_copula=regex.compile(rf"\s?(?:{_any_of(_words(tables, 'tail'))})[\s.。।]*$"),
         joint=_joint(_words(tables, "is")),
         tails=frozenset(_words(tables, "tail")),
-        verdicts={w: v for v in ("no", "yes") for w in _words(tables, v)},
+        verdicts={text_key(w): v for v in ("no", "yes") for w in _words(tables, v)},
         options=_leading(_words(tables, "option")),
         minus=_leading(_words(tables, "minus")),
         percent=_leading(_words(tables, "percent")),
@@ -108,6 +144,19 @@ def _added(values: tuple[int, ...], value: int) -> tuple[int, ...]:
 def _words(tables: Iterable[Mapping[str, Any]], field: str) -> dict[str, None]:
     words = dict.fromkeys(folded(w) for t in tables for w in t.get(field, ()))
     return words | dict.fromkeys(w.replace("ı", "i") for w in words)  # what Turkish capitals fold to
+
+
+def _longest_first(words: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(words, key=lambda w: (-len(w), w)))
+
+
+def _trailing(words: Iterable[str]) -> regex.Pattern[str]:
+    """Any of `words` with at most one other word behind it, at the end."""
+    spaced = [w for w in words if _SPACED.search(w)]
+    unspaced = [w for w in words if not _SPACED.search(w)]
+    return regex.compile(
+        rf"(?:(?:{_any_of(spaced)})[\s\p{{Sc}}*(]*(?:[\p{{L}}\p{{M}}’']+[\s\p{{Sc}}*(]+)?|(?:{_any_of(unspaced)})[^0-9.,。，]{{0,8}})$"
+    )
 
 
 def _leading(words: Iterable[str]) -> regex.Pattern[str]:

@@ -7,7 +7,8 @@ from functools import lru_cache
 from nbest.text.answer import Answer
 from nbest.text.expressions import are_equal
 from nbest.text.extraction import extract_marked
-from nbest.text.readers import read, text_key
+from nbest.text.readers import read
+from nbest.text.spelling import text_key
 
 
 def equivalent(a: Answer | str | None, b: Answer | str | None) -> bool:

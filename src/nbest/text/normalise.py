@@ -126,6 +126,8 @@ _BRACKETS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("【", "
 
 def _is_one_group(span: str, opening: str, closing: str) -> bool:
     inner = span[len(opening) : -len(closing)]
+    if opening == "[" and ("," in inner or ";" in inner):
+        return False  # an interval or a list, and no quotation
     return len(span) > len(opening) + len(closing) and opening not in inner and closing not in inner
 
 

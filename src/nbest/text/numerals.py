@@ -161,10 +161,24 @@ def _is_small(value: Fraction) -> bool:
     return 0 < value.numerator <= 100 and value.denominator <= 100  # noqa: PLR2004
 
 
+_SCALE_BY_LETTER: Final = {
+    "k": 10**3,
+    "K": 10**3,
+    "M": 10**6,
+    "B": 10**9,
+    "bn": 10**9,
+    "mn": 10**6,
+    "mln": 10**6,
+}
+_SCALE_LETTER = regex.compile(r"(k|K|M|B|bn|mn|mln)(?![\p{L}\p{M}/])")
+
+
 def _scaled(
     text: str, end: int, values: tuple[Fraction, ...], convention: Convention, *, parts: int = 4
 ) -> tuple[tuple[Fraction, ...], int]:
-    """`3 million`, `3만 5천`, `2 lakh 50 thousand`: at most `parts` numbers with their words."""
+    """`3 million`, `5k`, `3만 5천`, `2 lakh 50 thousand`: at most `parts` numbers with their words."""
+    if letter := _SCALE_LETTER.match(text, end):
+        return tuple(v * _SCALE_BY_LETTER[letter[1]] for v in values), letter.end()
     match = convention.scale.match(text, end)
     if not match:
         return values, end
