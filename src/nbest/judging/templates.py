@@ -19,6 +19,7 @@ import msgspec
 from nbest.context import Context
 from nbest.errors import InputError
 from nbest.text.language import primary_subtag
+from nbest.text.language_tags import closest_tag
 from nbest.types import Prompt
 
 TemplateLanguage = Literal["prompt", "en"]
@@ -53,19 +54,28 @@ def template_for(
 ) -> Template:
     """The template of a method: the user's from `path`, else the one that ships.
 
-    `path` is a file, or a directory that is searched for `<language>/<name>.txt` and `<name>.txt`.
+    `path` is a file, or a directory that is searched for `<language>/<name>.txt` and `<name>.txt`; for
+    `pt-BR` the language is `pt-BR`, else `pt`.
     English stands in, with a note, where the prompt's language has no template. Raises `InputError`
     where `path` does not exist or its template has unknown or lacks needed placeholders.
     """
-    wanted = primary_subtag(prompt.language) or "en" if language == "prompt" else "en"
-    if path is not None and (own := _own_file(Path(path), name, wanted)):
-        return _read(str(own), wanted)
-    for code in (wanted, "en"):
-        if shipped := _shipped(name, code):
-            if code != wanted:
-                ctx.note(f"no {name} template in {wanted!r}: the English one was used")
-            return shipped
-    raise InputError(f"no template is called {name!r}")
+    tag = "en"
+    if language == "prompt" and prompt.language:
+        tag = prompt.language
+    wanted = primary_subtag(tag)
+
+    if path is not None:
+        own = _own_file(Path(path), name, tag)
+        if own is not None:
+            return _read(str(own), wanted)
+    shipped = _shipped(name, wanted)
+    if shipped is not None:
+        return shipped
+    english = _shipped(name, "en")
+    if english is None:
+        raise InputError(f"no template is called {name!r}")
+    ctx.note(f"no {name} template in {wanted!r}: the English one was used")
+    return english
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:
@@ -93,8 +103,13 @@ def _own_file(path: Path, name: str, language: str) -> Path | None:
         return path
     if not path.is_dir():
         raise InputError(f"{path}: no such file or directory (templates of {name})")
-    places = (path / language / f"{name}.txt", path / f"{name}.txt")
-    return next((p for p in places if p.is_file()), None)
+
+    file_by_language = {file.parent.name: file for file in path.glob(f"*/{name}.txt")}
+    closest = closest_tag(language, file_by_language)
+    if closest is not None:
+        return file_by_language[closest]
+    general = path / f"{name}.txt"
+    return general if general.is_file() else None
 
 
 @lru_cache(maxsize=256)
@@ -114,11 +129,13 @@ def _read(path: str, language: str) -> Template:
 
 def _parsed(text: str, where: str, language: str) -> Template:
     used = set(_PLACEHOLDER.findall(text))
-    if unknown := used - PLACEHOLDERS:
+    unknown = used - PLACEHOLDERS
+    if unknown:
         raise InputError(
             f"{where}: unknown placeholder {{{{{min(unknown)}}}}}; known: {', '.join(sorted(PLACEHOLDERS))}"
         )
-    if missing := [p for p in _NEEDED if p not in used]:
+    missing = [p for p in _NEEDED if p not in used]
+    if missing:
         raise InputError(f"{where}: the template does not use {{{{{missing[0]}}}}}")
     ask, *repair = _REPAIR.split(text, maxsplit=1)
     return Template(ask.strip(), repair[0].strip() if repair else "", language)

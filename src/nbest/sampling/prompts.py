@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -17,6 +17,7 @@ from nbest.protocols import Sampler, ServerPath
 from nbest.sampling.hedged import Hedged
 from nbest.sampling.spread import draws, merged, resized, size
 from nbest.sampling.turn_templates import PLACE, checked, wrapped
+from nbest.text.language_tags import closest_tag
 from nbest.types import Prompt, Request, replace
 
 
@@ -43,7 +44,8 @@ class Prompts:
     variants: tuple[str, ...] = ()
     file: ServerPath | None = None
     """TOML file instead: rows `[[variants]]` with `text`, and `language` and `task` where a row is for
-    prompts of that kind only. A prompt that no row fits is asked as it is."""
+    prompts of that kind only; rows for `pt` hold for `pt-BR` where there are none for that. A prompt that no
+    row fits is asked as it is."""
     n: int | None = None
     """Size of the pool; the sampler's own without it."""
 
@@ -67,12 +69,10 @@ class Prompts:
 
 
 def _fitting(path: str, prompt: Prompt) -> Sequence[str]:
-    asked = {"language": prompt.language, "task": prompt.task}
-    return [v.text for v in _read(path) if _fits(v, asked)] or [PLACE]
-
-
-def _fits(variant: Variant, asked: Mapping[str, str | None]) -> bool:
-    return variant.language in {None, asked["language"]} and variant.task in {None, asked["task"]}
+    """The texts for the prompt's task, of those for a language the ones that fit the prompt's best."""
+    variants = [v for v in _read(path) if v.task in {None, prompt.task}]
+    language = closest_tag(prompt.language, [v.language for v in variants if v.language is not None])
+    return [v.text for v in variants if v.language in {None, language}] or [PLACE]
 
 
 @cache

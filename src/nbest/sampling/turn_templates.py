@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from nbest.errors import InputError
+from nbest.text.language_tags import closest_tag
 from nbest.types import Prompt, replace
 
 PLACE = "{prompt}"
@@ -41,17 +43,17 @@ def checked(template: str, where: str) -> str:
 def template(purpose: str, language: str, directory: str | None = None) -> str:
     """The text for `language`: from `directory`, else the one that ships for `purpose`.
 
-    `pt-BR` falls back on `pt`. Raises `InputError` where there is none, or where it has no `{prompt}`.
+    `pt-BR` falls back on `pt`, `zh_TW` on `zh-Hant` and `zh`. Raises `InputError` where there is none, or where it has no `{prompt}`.
     """
-    shipped = files("nbest.sampling").joinpath("templates", purpose)
-    for name in dict.fromkeys((f"{language}.txt", f"{language.partition('-')[0]}.txt")):
-        for place in ([Path(directory)] if directory else []) + [shipped]:
-            if place.joinpath(name).is_file():
-                text = place.joinpath(name).read_text(encoding="utf-8").strip("\n")
-                try:
-                    return checked(text, f"{place.joinpath(name)}")
-                except ValueError as e:
-                    raise InputError(str(e)) from None
+    for place in _places(purpose, directory):
+        name_by_language = {f.name.removesuffix(".txt"): f.name for f in _text_files(place)}
+        closest = closest_tag(language, name_by_language)
+        if closest is not None:
+            file = place.joinpath(name_by_language[closest])
+            try:
+                return checked(file.read_text(encoding="utf-8").strip("\n"), f"{file}")
+            except ValueError as e:
+                raise InputError(str(e)) from None
     raise InputError(
         f"there is no template for language {language!r}; known: {', '.join(languages(purpose))}."
         f" Write {language}.txt with {PLACE} in it, and name its directory:  templates=DIRECTORY"
@@ -60,5 +62,20 @@ def template(purpose: str, language: str, directory: str | None = None) -> str:
 
 def languages(purpose: str) -> list[str]:
     """The languages whose template ships, sorted."""
-    shipped = files("nbest.sampling").joinpath("templates", purpose)
-    return sorted(f.name.removesuffix(".txt") for f in shipped.iterdir() if f.name.endswith(".txt"))
+    return sorted(f.name.removesuffix(".txt") for f in _text_files(_shipped(purpose)))
+
+
+def _places(purpose: str, directory: str | None) -> list[Traversable]:
+    """The user's directory before ours."""
+    own: list[Traversable] = [Path(directory)] if directory else []
+    return [*own, _shipped(purpose)]
+
+
+def _shipped(purpose: str) -> Traversable:
+    return files("nbest.sampling").joinpath("templates", purpose)
+
+
+def _text_files(place: Traversable) -> list[Traversable]:
+    if not place.is_dir():
+        return []
+    return [f for f in place.iterdir() if f.name.endswith(".txt")]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import ClassVar
+from typing import ClassVar, Final, NamedTuple
 
 import regex
 
@@ -15,10 +15,12 @@ from nbest.context import Context
 from nbest.protocols import Selector
 from nbest.selection.pool import usable
 from nbest.text.language import check_language, is_in_language, primary_subtag
+from nbest.text.normalise import folded
 from nbest.types import Candidate, Prompt, Selection
 
-MAX_REFUSAL_CHARS = 600
+MAX_REFUSAL_CHARS: Final = 600
 """A longer answer that begins with an apology does answer."""
+_A_FEW_WORDS: Final = r".{0,60}?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,8 @@ class Guard:
 
     async def __call__(self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context) -> Selection:
         pool = usable(candidates)
-        faults = {c.id: fault for c in pool if (fault := self._fault(c, prompt))}
+        fault_by_id = {c.id: self._fault(c, prompt) for c in pool}
+        faults = {i: fault for i, fault in fault_by_id.items() if fault is not None}
         kept = [c for c in pool if c.id not in faults]
         if all(_is_evidence(c, prompt) for c in kept):  # of what is left, none may win
             kept = []
@@ -65,8 +68,12 @@ class Guard:
             return None
         if self.refused and is_refusal(candidate.text):
             return "refused"
-        asked = candidate.language or prompt.language if self.language == "prompt" else self.language
-        return f"not in {asked}" if asked and is_in_language(candidate.text, asked) is False else None
+        asked = self.language
+        if asked == "prompt":
+            asked = candidate.language or prompt.language
+        if asked and is_in_language(candidate.text, asked) is False:
+            return f"not in {asked}"
+        return None
 
 
 def _is_evidence(candidate: Candidate, prompt: Prompt) -> bool:
@@ -76,25 +83,54 @@ def _is_evidence(candidate: Candidate, prompt: Prompt) -> bool:
 
 
 def is_refusal(text: str) -> bool:
-    """Whether `text` is short and begins as refusals do in any language of the table.
+    """Whether `text` is short and begins as refusals do in any language of the table, and does not answer after all.
 
-    A heuristic: it knows phrases, not intentions. Refusals in other words pass.
+    It answers where a number stands behind a contrast ("…, aber es sind 42"). A heuristic: it knows phrases,
+    not intentions. Refusals in other words pass.
     """
-    return len(text) <= MAX_REFUSAL_CHARS and bool(_openings().match(_spelling(text)))
+    if len(text) > MAX_REFUSAL_CHARS:
+        return False
+    spelled = _spelled(text)
+    opening = _phrases().openings.match(spelled)
+    return opening is not None and not _phrases().answers.search(spelled, opening.end())
+
+
+class _Phrases(NamedTuple):
+    openings: regex.Pattern[str]
+    answers: regex.Pattern[str]
+    """A contrast, and a number behind it."""
 
 
 @cache
-def _openings() -> regex.Pattern[str]:
-    table: Mapping[str, list[str]] = tomllib.loads(
-        files("nbest.selection").joinpath("refusals.toml").read_text(encoding="utf-8")
-    )
-    phrases = sorted({_spelling(p) for words in table.values() for p in words}, key=lambda p: (-len(p), p))
-    return regex.compile("|".join(map(regex.escape, phrases)))
+def _phrases() -> _Phrases:
+    text = files("nbest.selection").joinpath("refusals.toml").read_text(encoding="utf-8")
+    table: Mapping[str, Mapping[str, list[str]]] = tomllib.loads(text)
+    openings = "|".join(map(_pattern, _all_of(table["refusals"])))
+    contrasts = "|".join(map(_as_words, _all_of(table["contrasts"])))
+    return _Phrases(regex.compile(openings), regex.compile(rf"(?:{contrasts}).*?\p{{N}}"))
 
 
-def _spelling(text: str) -> str:
+def _all_of(phrases_by_language: Mapping[str, list[str]]) -> list[str]:
+    """All phrases of a table, longest first."""
+    phrases = {phrase for words in phrases_by_language.values() for phrase in words}
+    return sorted(phrases, key=lambda phrase: (-len(phrase), phrase))
+
+
+def _pattern(phrase: str) -> str:
+    """The expression of a phrase in which … stands for a few words."""
+    parts = [regex.escape(_spelled(part)) for part in phrase.split("…")]
+    return _A_FEW_WORDS.join(parts)
+
+
+def _as_words(phrase: str) -> str:
+    """The expression of whole words, in scripts that put spaces between them."""
+    spelled = regex.escape(_spelled(phrase))
+    if regex.search(r"[\p{Han}\p{Hiragana}\p{Hangul}\p{Thai}]", phrase):
+        return spelled
+    return rf"(?<![^ ]){spelled}(?![^ ])"
+
+
+def _spelled(text: str) -> str:
     """Words alone, case-folded."""
-    from nbest.text.normalise import folded  # noqa: PLC0415
-
     undotted = folded(text).replace("i\u0307", "i").replace("ı", "i")  # case pairs of Turkish
     return " ".join(regex.findall(r"[\p{L}\p{M}\p{N}]+", undotted))

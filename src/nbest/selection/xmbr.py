@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as replace_fields
 from math import fsum, isfinite
@@ -14,7 +14,8 @@ from nbest.protocols import Utility
 from nbest.registry import spec_of
 from nbest.selection.mbr import NeedsPrompt, in_time, row_means, utilities
 from nbest.selection.pool import argmax, chosen, usable
-from nbest.text.language import primary_subtag
+from nbest.text.language import check_language, primary_subtag
+from nbest.text.language_tags import closest_tag
 from nbest.types import Candidate, Prompt, Selection
 
 
@@ -37,10 +38,16 @@ class Xmbr:
 
     utility: Utility
     evidence: float | dict[str, float] = 1.0
-    """Weight of a sample in another language, for all or by language; what is not named weighs 1."""
+    """Weight of a sample in another language, for all or by language (`pt` holds for `pt-BR`); what is not named weighs 1."""
 
     def __post_init__(self) -> None:
-        given = self.evidence.values() if isinstance(self.evidence, dict) else (self.evidence,)
+        given: Iterable[float]
+        if isinstance(self.evidence, dict):
+            for language in self.evidence:
+                check_language(language)
+            given = self.evidence.values()
+        else:
+            given = (self.evidence,)
         if not all(isfinite(w) and w >= 0 for w in given):
             raise ValueError(f"evidence={self.evidence} must be weights of at least 0")
 
@@ -82,7 +89,10 @@ class Xmbr:
         return chosen(winner, weights=spoke, scores=scores)
 
     def _weight(self, language: str | None) -> float:
-        return self.evidence.get(language or "", 1.0) if isinstance(self.evidence, dict) else self.evidence
+        if not isinstance(self.evidence, dict):
+            return self.evidence
+        named = closest_tag(language, self.evidence)
+        return 1.0 if named is None else self.evidence[named]
 
     def _note_a_lexical_utility(
         self,

@@ -85,3 +85,26 @@ def test_a_directory_may_hold_languages(tmp_path):
     assert made == Template("Jibu.\n{{prompt}}\n{{candidates}}", "", "sw")
     # What the directory does not hold is ours.
     assert template_for("rsa", swahili, Context({}), language="en", path=str(tmp_path)).language == "en"
+
+
+@pytest.mark.parametrize(
+    ("language", "file"),
+    [
+        ("pt-BR", "pt-BR"),
+        ("pt_BR", "pt-BR"),
+        ("pt", "pt"),
+        ("pt-PT", "pt"),
+        ("zh_TW", "zh-Hant"),
+        ("fr", None),
+    ],
+)
+def test_a_region_has_its_own_template_or_the_languages(tmp_path, language, file):
+    for name in ("pt-BR", "pt", "zh-Hant"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "score.txt").write_text(
+            f"{name} {{{{prompt}}}} {{{{candidates}}}}", encoding="utf-8"
+        )
+    prompt = replace(PROMPT, language=language)
+    made = template_for("score", prompt, Context({}), language="prompt", path=str(tmp_path))
+    assert made.ask.split(" ")[0] == (file or made.ask.split(" ")[0])
+    assert (made == template("score", language)) is (file is None)

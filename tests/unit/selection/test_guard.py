@@ -66,12 +66,15 @@ async def test_each_check_can_be_turned_off():
     assert (await guard(sorry, Candidate(id=1, text=GERMAN), refused=False))[0] == 0
 
 
-TABLE = tomllib.loads(files("nbest.selection").joinpath("refusals.toml").read_text(encoding="utf-8"))
+TABLE = tomllib.loads(files("nbest.selection").joinpath("refusals.toml").read_text(encoding="utf-8"))[
+    "refusals"
+]
 
 
 @pytest.mark.parametrize("language", sorted(TABLE))
 def test_refusals_are_recognised_in_every_language(language):
-    assert all(is_refusal(f"  **{phrase.upper()}** …") for phrase in TABLE[language])
+    texts = [phrase.replace("…", "abc") for phrase in TABLE[language]]
+    assert all(is_refusal(f"  **{text.upper()}** …") for text in texts)
 
 
 @pytest.mark.parametrize(
@@ -80,6 +83,17 @@ def test_refusals_are_recognised_in_every_language(language):
         "Sorry, I made a mistake: the answer is 42.",
         "Desculpe a demora: a resposta é 42.",
         "抱歉，刚才算错了。答案是42。",
+        "Es tut mir leid, ich kann es nicht sicher sagen, aber es sind 42.",
+        "Es tut mir leid, aber ich kann nur bestätigen: 42.",
+        "I'm sorry, I can't be certain, but the answer is 42.",
+        "Lo siento, no puedo estar seguro, pero son 42 manzanas.",
+        "Извините, я не могу проверить, но получается 42.",
+        "抱歉，我无法确定，但答案是42。",
+        "申し訳ありませんが、その計算は42です。",
+        "ขออภัย ฉันไม่สามารถยืนยันได้ แต่คำตอบคือ ๔๒",
+        "죄송하지만 답변을 드릴 수 없는 줄 알았지만 42입니다.",
+        "عذرًا، لا أستطيع التأكد، لكن الجواب ٤٢",
+        "मुझे खेद है, लेकिन मैं कहूँगा कि उत्तर ४२ है।",
         GERMAN,
         "",
         "I'm sorry, but I can't find a simpler form. " + "However, here is the whole derivation. " * 20,
@@ -87,6 +101,28 @@ def test_refusals_are_recognised_in_every_language(language):
 )
 def test_an_apology_is_no_refusal(text):
     assert not is_refusal(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm sorry, but I can't help with that. If you are in danger, call 112.",
+        "Es tut mir leid, aber ich kann dabei leider nicht helfen.",
+        "Het spijt me, maar ik kan je daar echt niet mee helpen.",
+        "క్షమించండి, నేను ఈ విషయంలో సహాయం చేయలేను.",
+        "मुझे खेद है, लेकिन मैं इसमें मदद नहीं कर सकता।",
+        "申し訳ありませんが、そのご質問にはお答えできません。",
+    ],
+)
+def test_what_declines_is_a_refusal(text):
+    assert is_refusal(text)
+
+
+@pytest.mark.parametrize("language", ["de-AT", "de_CH"])
+async def test_a_region_is_judged_as_its_language(language):
+    prompt = Prompt(id="p", messages=(Message(role="user", content="?"),), language=language)
+    pool = [Candidate(id=0, text=ENGLISH), Candidate(id=1, text=GERMAN)]
+    assert (await Guard(selector=First())(prompt, pool, Context({}))).winner.id == 1
 
 
 async def test_evidence_in_another_language_is_no_answer_that_is_left():

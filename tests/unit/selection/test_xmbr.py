@@ -59,6 +59,21 @@ def test_weights_of_evidence_for_all_and_by_language():
     assert choose(TIED_AT_HOME, evidence={"en": 0.5})[0].winner.text == "Paris"
 
 
+def test_a_weight_for_a_language_holds_for_its_regions():
+    regional = pool(("Rom", "de"), ("Paris", "de"), ("巴黎", "zh_TW"), ("باريس", "ar-EG"), ("Rome", "en"))
+    weights = {"zh": 0.0, "ar": 0.25, "en": 0.5}
+    assert choose(regional, evidence=weights)[0].scores == choose(TIED_AT_HOME, evidence=weights)[0].scores
+    own = choose(regional, evidence={**weights, "zh-Hant": 1.0})[0]
+    assert own.winner.text == "Paris"
+
+
+def test_a_weight_for_what_is_no_language_is_refused():
+    with pytest.raises(SpecError, match="did you mean 'de'"):
+        registry.parse(
+            "selectors", "xmbr(utility=embedding(url='http://x', model='m'), evidence={'German': 0.5})"
+        )
+
+
 def test_without_evidence_it_is_mbr():
     candidates = pool(("ein Apfel", "de"), ("ein Apfel rot", "de"), ("eine Birne", None), ("ein Apfel", "de"))
     ours, _ = choose(candidates, utility=Chrf())
