@@ -189,9 +189,11 @@ def _check_manifest(path: Path, config: Mapping[str, Any]) -> None:
 
 def _is_same(key: str, then: Any, now: Any) -> bool:
     """Whether two values are equal, or specs of equal plug-ins: names change, and old runs go on."""
-    kind = _KIND_BY_KEY.get(key.partition(".")[0])
-    if then == now or kind is None or not isinstance(then, str):
-        return then == now
+    if then == now:
+        return True
+    kind = next((k for part in key.split(".") if (k := _KIND_BY_KEY.get(part))), None)
+    if kind is None or not isinstance(then, str):
+        return False
     try:
         return spec_of(parse(kind, then)) == now
     except NbestError:
