@@ -21,10 +21,10 @@ _BURST_S = 0.1
 class Breaker(Layer):
     """A circuit breaker: after `failures` server faults in a row, calls fail at once for `cool_down_s`.
 
-    Then one call is let through, and what begins with it: if it succeeds all are, and if it fails the next
-    cool-down begins, twice as long, up to `longest_s`. Calls that fail at once count as one. Server
-    faults are 5xx, time-outs, broken replies and nobody answering; a refused request or 429 is none.
-    Raises `UnavailableError`, which says when it will be tried again. Around `retry`, not inside.
+    Then one call, with those that begin at the same time, is let through: if it succeeds all are, and if it
+    fails the next cool-down begins, twice as long, up to `longest_s`. Calls that fail at the same time count
+    as one. Server faults are 5xx, time-outs, broken replies and nobody answering; a refused request or 429
+    is none. Raises `UnavailableError`, which says when the engine is tried again. Put it around `retry`.
     """
 
     is_open_to_clients: ClassVar[bool] = False
@@ -61,15 +61,15 @@ class Breaker(Layer):
     async def logprobs(self, prompt: Prompt, text: str) -> Logprobs:
         return await self._call(lambda: self.engine.logprobs(prompt, text))
 
-    async def _call(self, ask: Callable[[], Awaitable[_T]]) -> _T:
+    async def _call(self, make: Callable[[], Awaitable[_T]]) -> _T:
         if not self._circuit.is_ready:
             raise self._unavailable()
-        return await self._circuit.call(ask)
+        return await self._circuit.call(make)
 
     def _unavailable(self) -> UnavailableError:
         left_s = self._circuit.ready_in_s
         when = f"in {left_s:.1f} s" if left_s else "now, by another call"
         return UnavailableError(
-            f"{self.name} failed {self.failures} times in a row and is not asked: it is tried again {when}",
+            f"{self.name} failed {self.failures} times in a row and is not called: it is tried again {when}",
             retry_after_s=left_s,
         )

@@ -1,4 +1,4 @@
-"""Draws kept on disk."""
+"""A cache of completions on disk."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ _capabilities = msgspec.json.Decoder(Capabilities)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cache(Layer):
-    """Draws by content on disk: the same engine, messages, prefix, parameters and seed are drawn once.
+    """A cache of completions on disk: the same engine, messages, prefix, parameters and seed are drawn once.
 
-    Draw i of a request for n is kept under seed + i by itself, so a larger pool takes over the smaller
-    one. Unseeded draws at a temperature pass through, and errors are never kept. A kept completion has
-    the usage that it cost when it was drawn. Where the engine is unreachable, what is kept still
-    answers, if its model is named. One file may serve many tasks and processes at once.
+    Draw i of a request for n is stored under seed + i by itself, so that a larger pool reuses a smaller
+    one. Unseeded draws at a temperature above 0 pass through, and errors are never stored. A cached
+    completion has the usage that it cost when it was drawn. While the engine is unreachable, cached
+    completions still answer, if its model is named. One file may serve many tasks and processes at once.
 
     Raises `InputError` where the file is not a cache.
     """
@@ -60,12 +60,13 @@ class Cache(Layer):
         try:
             known = await self.engine.capabilities()
         except UnreachableError:
-            if kept := self._live.capabilities(self.name):
-                self._live.is_met = True
-                return kept
-            raise
+            stored = self._live.capabilities(self.name)
+            if stored is None:
+                raise
+            self._live.is_met = True
+            return stored
         if not self._live.is_met:
-            self._live.keep_capabilities(self.name, known)
+            self._live.store_capabilities(self.name, known)
             self._live.is_met = True
         return known
 
@@ -96,12 +97,12 @@ class Cache(Layer):
                     raise
                 drawn = [Completion.failed(str(e))] * n
             found[start : start + len(drawn)] = drawn
-            self._live.keep([(k, c) for k, c in zip(keys[start:], drawn, strict=False) if c.error is None])
+            self._live.store([(k, c) for k, c in zip(keys[start:], drawn, strict=False) if c.error is None])
         return [c for c in takewhile(lambda c: c is not None, found) if c]
 
 
 def _key(name: str, request: Request, i: int) -> bytes:
-    """SHA-256 of what draw i depends on; whose work it is and the prompt's id are not part of that."""
+    """SHA-256 of what draw i depends on; the role and the prompt's id are not part of that."""
     params = request.params_of(i)
     index = i if params.seed is None else 0
     what = (_FORMAT, name, request.prompt.messages, request.prefix, params, index)
@@ -137,19 +138,19 @@ class _Live:
         )
         return [_completion.decode(row[0]) if row else None for row in rows]
 
-    def keep(self, draws: Sequence[tuple[bytes, Completion]]) -> None:
+    def store(self, draws: Sequence[tuple[bytes, Completion]]) -> None:
         rows = [(k, _encode(c)) for k, c in draws]
         try:
             with self._open() as db:
                 db.executemany("INSERT OR IGNORE INTO draws VALUES (?, ?)", rows)
         except sqlite3.Error as e:  # a full disk must not cost a draw
-            log.warning("the cache %s keeps nothing: %s", self._path, e)
+            log.warning("the cache %s stores nothing: %s", self._path, e)
 
     def capabilities(self, name: str) -> Capabilities | None:
         row = self._open().execute("SELECT capabilities FROM engines WHERE name = ?", (name,)).fetchone()
         return _capabilities.decode(row[0]) if row else None
 
-    def keep_capabilities(self, name: str, known: Capabilities) -> None:
+    def store_capabilities(self, name: str, known: Capabilities) -> None:
         with self._open() as db:
             db.execute("INSERT OR REPLACE INTO engines VALUES (?, ?)", (name, _encode(known)))
 

@@ -1,4 +1,4 @@
-"""Whether a server is worth asking. Source: M. Nygard, "Release It!" (2007), circuit breaker."""
+"""A circuit breaker for one server. Source: M. Nygard, "Release It!" (2007), circuit breaker."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _SERVER_FAULT = 500
 
 
 class Circuit:
-    """Opens after `failures` server faults in a row, for `cool_down_s`; what the next call finds decides.
+    """Opens after `failures` server faults in a row, for `cool_down_s`; then the next call (the probe) decides.
 
-    Where that is a fault again it stays open for twice as long as before, up to `longest_s`. Faults of
-    calls that were under way at once count as one, since one bad request may make many calls; and for
-    `burst_s` after a call that finds out how things are, others may go with it. A refused request (4xx,
-    too many requests included) shows that somebody answers. Calls that began before it opened change
-    nothing afterwards.
+    If the probe fails too, the circuit stays open for twice as long as before, up to `longest_s`; if it
+    succeeds, the circuit closes. Faults of calls that ran at the same time count as one, since one bad
+    request may make many calls. Other calls may go with a probe that began less than `burst_s` ago. A
+    refused request (4xx, 429 included) shows that the server works. Calls that began before the circuit
+    opened change nothing afterwards.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Circuit:
         self._burst_s = burst_s
         self._num_failures = 0
         self._num_counted = 0
-        """Faults ever: what began before the last one is not counted again."""
+        """Faults ever: a call that began before the last one is not counted again."""
         self._num_probes = 0
         self._probe_began = 0.0
         self._open_until: float | None = None
@@ -63,39 +63,40 @@ class Circuit:
 
     @property
     def ready_in_s(self) -> float:
-        """Until it may be tried again."""
+        """Seconds until a probe may be made; 0 while closed."""
         return 0.0 if self._open_until is None else max(0.0, self._open_until - time.monotonic())
 
-    async def call(self, ask: Callable[[], Awaitable[_T]], *, proves: bool = True) -> _T:
-        """Asks, ready or not, and learns from the outcome; a cancelled call teaches nothing.
+    async def call(self, make: Callable[[], Awaitable[_T]], *, proves: bool = True) -> _T:
+        """Makes the call, ready or not, and learns from the outcome; a cancelled call teaches nothing.
 
-        `proves` is False for what may be answered from memory: then only a failure counts.
+        `proves` is False where the result may come from memory: then only a failure counts.
         """
-        is_probe, num_counted = proves and self.state != "closed", self._num_counted
+        is_probe = proves and self.state != "closed"
+        num_counted = self._num_counted
         if is_probe and not self._num_probes:
             self._probe_began = time.monotonic()
         self._num_probes += is_probe
         try:
-            answer = await ask()
+            answer = await make()
         except EngineError as e:
             if is_probe or not proves or self.state == "closed":
                 if not _is_server_fault(e):
-                    self._learn_well(proves=proves)
+                    self._learn_success(proves=proves)
                 elif num_counted == self._num_counted:
-                    self._learn_ill()
+                    self._learn_failure()
             raise
         else:
             if is_probe or self.state == "closed":
-                self._learn_well(proves=proves)
+                self._learn_success(proves=proves)
             return answer
         finally:
             self._num_probes -= is_probe
 
-    def _learn_well(self, *, proves: bool) -> None:
+    def _learn_success(self, *, proves: bool) -> None:
         if proves:
             self._num_failures, self._open_until, self._cool_down_s = 0, None, self._first_s
 
-    def _learn_ill(self) -> None:
+    def _learn_failure(self) -> None:
         self._num_failures += 1
         self._num_counted += 1
         if self._open_until is not None:

@@ -1,4 +1,4 @@
-"""Another engine where one fails."""
+"""Another engine when one fails."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failover:
-    """Asks the first engine that is well; on an error, the next, unless a part of the text was heard already.
+    """Calls the first healthy engine; on an error the next, unless a part of the text was emitted already.
 
-    An engine with `failures` server faults in a row (as for `breaker`) is passed over for `cool_down_s`,
-    unless all the others fail; then one call at a time finds out whether it is well again. Raises one
+    An engine with `failures` server faults in a row (as for `breaker`) is skipped for `cool_down_s`,
+    unless all the others fail; then one call at a time tries whether it works again. Raises one
     `EngineError` that holds every engine's, transient if any is. Capabilities are those of the engine
-    that is asked first.
+    that is called first.
     """
 
     is_open_to_clients: ClassVar[bool] = False
@@ -51,13 +51,13 @@ class Failover:
         return await self._first(lambda e: e.capabilities(), proves=False)
 
     async def generate(self, request: Request, on_delta: OnDelta | None = None) -> Sequence[Completion]:
-        heard = EmittedGuard(on_delta) if on_delta else None
+        guard = EmittedGuard(on_delta) if on_delta else None
 
         async def draw(engine: Engine) -> list[Completion]:
-            drawn = await engine.generate(request, heard)
+            drawn = await engine.generate(request, guard)
             return [replace(c, engine=c.engine or engine.name) for c in drawn]
 
-        return await self._first(draw, heard)
+        return await self._first(draw, guard)
 
     async def logprobs(self, prompt: Prompt, text: str) -> Logprobs:
         return await self._first(lambda e: e.logprobs(prompt, text))
@@ -68,8 +68,8 @@ class Failover:
 
     async def _first(
         self,
-        ask: Callable[[Engine], Awaitable[_T]],
-        heard: EmittedGuard | None = None,
+        call: Callable[[Engine], Awaitable[_T]],
+        guard: EmittedGuard | None = None,
         *,
         proves: bool = True,
     ) -> _T:
@@ -77,10 +77,10 @@ class Failover:
         pairs = zip(self.engines, self._circuits, strict=True)
         for engine, circuit in sorted(pairs, key=lambda pair: not pair[1].is_ready):
             try:
-                return await circuit.call(lambda engine=engine: ask(engine), proves=proves)
+                return await circuit.call(lambda engine=engine: call(engine), proves=proves)
             except EngineError as e:
                 errors.append(e)
-                if heard and heard.has_begun:
+                if guard and guard.has_emitted:
                     break
         if len(errors) == 1:
             raise errors[0]

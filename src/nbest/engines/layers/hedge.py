@@ -1,4 +1,4 @@
-"""A second call where the first is slow."""
+"""Request hedging: a second call where the first is slow."""
 
 from __future__ import annotations
 
@@ -17,21 +17,20 @@ from nbest.types import Completion, Delta, Request
 
 _WINDOW = 200
 """Calls whose durations are remembered."""
-_FEWEST = 20
+_MIN_CALLS = 20
 """Calls before a percentile means anything."""
-_MOST_AT_ONCE = 10.0
-"""What calls that needed no second one may save up, so that a server that slows down as a whole is not
-asked for twice as much."""
+_MAX_CREDIT = 10.0
+"""Second calls that can be saved up, so that a server that slows down as a whole is not sent twice as much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hedge(Layer):
     """Hedged requests (Dean & Barroso, "The Tail at Scale", 2013): a slow call is made a second time.
 
-    A call that is not back after `after_s`, or without it after the `percentile` of the last 200 calls
-    (none of the first 20), is sent again as it is. The first to come back well wins, or of a stream the
-    first to say something, and the other is cancelled; what that one drew is in nobody's usage, though
-    the server has computed it. A stream that has begun is not sent again.
+    A call that has not returned after `after_s`, or without it after the `percentile` of the last 200 calls
+    (none of the first 20), is sent again unchanged. The first to succeed wins, or of streams the first to
+    emit a delta, and the other is cancelled; the tokens of that one are in nobody's usage, though the
+    server has computed them. A stream that has begun is not sent again.
 
     It pays where calls are slow by chance: several replicas behind one address, or a server that stalls.
     """
@@ -55,21 +54,22 @@ class Hedge(Layer):
         object.__setattr__(self, "_live", _Live())
 
     @property
-    def num_reissued(self) -> int:
+    def num_hedged(self) -> int:
         """How many calls were made twice so far."""
-        return self._live.num_reissued
+        return self._live.num_hedged
 
     async def generate(self, request: Request, on_delta: OnDelta | None = None) -> Sequence[Completion]:
-        live, race = self._live, _Race(on_delta)
-        live.credit = min(live.credit + self.most, _MOST_AT_ONCE)
+        live = self._live
+        race = _Race(on_delta)
+        live.credit = min(live.credit + self.most, _MAX_CREDIT)
         started = time.monotonic()
         try:
-            race.start(lambda voice: self.engine.generate(request, voice))
+            race.start(lambda emit: self.engine.generate(request, emit))
             await asyncio.wait(race.calls, timeout=self._patience_s())
             if race.is_open and live.credit >= 1:
                 live.credit -= 1
-                live.num_reissued += 1
-                race.start(lambda voice: self.engine.generate(request, voice))
+                live.num_hedged += 1
+                race.start(lambda emit: self.engine.generate(request, emit))
             drawn = await race.result()
         finally:
             await race.end()
@@ -77,9 +77,9 @@ class Hedge(Layer):
         return drawn
 
     def _patience_s(self) -> float | None:
-        """None: as long as it takes."""
+        """Until the second call; None: there is none."""
         seconds = self._live.seconds
-        if self.after_s is not None or len(seconds) < _FEWEST:
+        if self.after_s is not None or len(seconds) < _MIN_CALLS:
             return self.after_s
         return sorted(seconds)[ceil(self.percentile / 100 * len(seconds)) - 1]
 
@@ -89,33 +89,33 @@ class _Live:
     seconds: deque[float] = field(default_factory=lambda: deque(maxlen=_WINDOW))
     credit: float = 0.0
     """Calls that may be made twice."""
-    num_reissued: int = 0
+    num_hedged: int = 0
 
 
 class _Race:
-    """The same call one or several times; of those that are heard, only the first to speak is."""
+    """The same call, once or twice. Of streams only the first to emit is passed on, and the other is cancelled."""
 
     def __init__(self, on_delta: OnDelta | None) -> None:
-        self._on_text = on_delta
-        self._speaker: int | None = None
+        self._on_delta = on_delta
+        self._emitting: int | None = None
+        """Index of the call whose deltas are passed on."""
         self.calls: list[asyncio.Future[Sequence[Completion]]] = []
 
     @property
     def is_open(self) -> bool:
-        return self._speaker is None and not any(c.done() for c in self.calls)
+        return self._emitting is None and not any(call.done() for call in self.calls)
 
     def start(self, call: Callable[[OnDelta | None], Awaitable[Sequence[Completion]]]) -> None:
-        voice = self._voice(len(self.calls), self._on_text) if self._on_text else None
-        self.calls.append(asyncio.ensure_future(call(voice)))
+        on_delta = self._emitter(len(self.calls), self._on_delta) if self._on_delta else None
+        self.calls.append(asyncio.ensure_future(call(on_delta)))
 
     async def result(self) -> Sequence[Completion]:
-        """Of the first that comes back well, or of the one that speaks. Raises the first call's error."""
+        """Of the call that emits, else of the first that succeeds. Raises the first call's error."""
         waiting = set(self.calls)
         while waiting:
             done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             for call in sorted(done, key=self.calls.index):
-                is_heard = self._speaker is None or call is self.calls[self._speaker]
-                if is_heard and (self._speaker is not None or not _failure(call)):
+                if self._is_decided_by(call):
                     return call.result()
         return self.calls[0].result()
 
@@ -125,18 +125,23 @@ class _Race:
             call.cancel()
         await asyncio.gather(*self.calls, return_exceptions=True)
 
-    def _voice(self, index: int, on_delta: OnDelta) -> OnDelta:
-        def say(piece: Delta) -> None:
-            if self._speaker is None:
-                self._speaker = index
+    def _is_decided_by(self, call: asyncio.Future[Sequence[Completion]]) -> bool:
+        if self._emitting is not None:
+            return call is self.calls[self._emitting]
+        return not _is_failure(call)
+
+    def _emitter(self, index: int, on_delta: OnDelta) -> OnDelta:
+        def emit(delta: Delta) -> None:
+            if self._emitting is None:
+                self._emitting = index
                 for call in self.calls[:index] + self.calls[index + 1 :]:
                     call.cancel()
-            if self._speaker == index:
-                on_delta(piece)
+            if self._emitting == index:
+                on_delta(delta)
 
-        return say
+        return emit
 
 
-def _failure(call: asyncio.Future[Sequence[Completion]]) -> bool:
-    """Whether it failed as engines do, or was cancelled because another one spoke."""
+def _is_failure(call: asyncio.Future[Sequence[Completion]]) -> bool:
+    """Whether it failed as engines do, or was cancelled because the other one emits."""
     return call.cancelled() or isinstance(call.exception(), EngineError)

@@ -1,4 +1,4 @@
-"""What every layer around one engine has."""
+"""What all layers around one engine share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nbest.types import Completion, Delta, Logprobs, Prompt, ReasoningDelta, Req
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """An engine around an engine: passes on what it does not change, the name included."""
+    """An engine around an engine; forwards every call, and keeps the inner engine's name."""
 
     engine: Engine
 
@@ -33,13 +33,14 @@ class Layer:
 
 
 class EmittedGuard:
-    """Passes pieces of a text on, and knows whether there was one: what was heard is not drawn again, but
-    for what was merely thought."""
+    """Passes deltas on, and remembers whether text was emitted: it cannot be taken back, so that the call
+    must not be made again. Reasoning may be emitted twice."""
 
     def __init__(self, on_delta: OnDelta) -> None:
-        self._on_text = on_delta
-        self.has_begun = False
+        self._on_delta = on_delta
+        self.has_emitted = False
 
-    def __call__(self, piece: Delta) -> None:
-        self.has_begun = self.has_begun or not isinstance(piece, ReasoningDelta)
-        self._on_text(piece)
+    def __call__(self, delta: Delta) -> None:
+        if not isinstance(delta, ReasoningDelta):
+            self.has_emitted = True
+        self._on_delta(delta)

@@ -1,4 +1,4 @@
-"""A bound on what is under way."""
+"""Limits on concurrent sequences and tokens."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _BYTES_PER_TOKEN = 3
 class Limit(Layer):
     """At most `max_in_flight` sequences and `max_tokens_in_flight` tokens at once, first come first served.
 
-    A request for n counts n sequences; its tokens are n · `max_tokens`, all that it may draw, and those of
-    the prompt, by a guess (a token for 3 bytes). One that is larger than a limit waits until it is alone,
-    and nothing overtakes it.
+    A request for n counts n sequences; its tokens are n · `max_tokens`, the most that it may draw, and those
+    of the prompt, estimated at 3 bytes a token. One that is larger than a limit waits until it is alone, and
+    nothing overtakes it.
     """
 
     is_open_to_clients: ClassVar[bool] = False
@@ -45,21 +45,21 @@ class Limit(Layer):
 
     async def generate(self, request: Request, on_delta: OnDelta | None = None) -> Sequence[Completion]:
         num_drawn = request.n * request.params.max_tokens
-        async with self._gate.hold(request.n, num_drawn + _num_read(request.prompt, request.prefix)):
+        async with self._gate.hold(request.n, num_drawn + _num_prompt_tokens(request.prompt, request.prefix)):
             return await self.engine.generate(request, on_delta)
 
     async def logprobs(self, prompt: Prompt, text: str) -> Logprobs:
-        async with self._gate.hold(1, _num_read(prompt, text)):
+        async with self._gate.hold(1, _num_prompt_tokens(prompt, text)):
             return await self.engine.logprobs(prompt, text)
 
 
-def _num_read(prompt: Prompt, text: str) -> int:
+def _num_prompt_tokens(prompt: Prompt, text: str) -> int:
     texts = [m.content for m in prompt.messages] + [text]
     return sum(len(t.encode(errors="replace")) for t in texts) // _BYTES_PER_TOKEN
 
 
 class _Gate:
-    """A first-in-first-out semaphore over several kinds of places, of which one caller takes any number."""
+    """A first-in-first-out semaphore over several resources, of each of which a caller takes any amount."""
 
     def __init__(self, *sizes: float) -> None:
         self._sizes = sizes
@@ -70,7 +70,7 @@ class _Gate:
     async def hold(self, *wanted: float) -> AsyncGenerator[None]:
         places = tuple(map(min, wanted, self._sizes))
         if self._queue or not self._fits(places):
-            await self._turn(places)
+            await self._wait(places)
         else:
             self._take(places)
         try:
@@ -84,20 +84,23 @@ class _Gate:
     def _take(self, places: tuple[float, ...]) -> None:
         self._free = tuple(free - p for p, free in zip(places, self._free, strict=True))
 
-    async def _turn(self, places: tuple[float, ...]) -> None:
-        turn = asyncio.get_running_loop().create_future()
-        self._queue.append((places, turn))
+    async def _wait(self, places: tuple[float, ...]) -> None:
+        granted = asyncio.get_running_loop().create_future()
+        self._queue.append((places, granted))
         try:
-            await turn
+            await granted
         except asyncio.CancelledError:
-            came = turn.done() and not turn.cancelled()
+            came = granted.done() and not granted.cancelled()
             self._give_back(places if came else (0,) * len(places))  # those behind may fit now
             raise
 
     def _give_back(self, places: tuple[float, ...]) -> None:
         self._free = tuple(free + p for p, free in zip(places, self._free, strict=True))
-        while self._queue and (self._queue[0][1].cancelled() or self._fits(self._queue[0][0])):
-            taken, turn = self._queue.popleft()
-            if not turn.cancelled():
-                self._take(taken)
-                turn.set_result(None)
+        while self._queue:
+            wanted, granted = self._queue[0]
+            if not (granted.cancelled() or self._fits(wanted)):
+                return
+            self._queue.popleft()
+            if not granted.cancelled():
+                self._take(wanted)
+                granted.set_result(None)

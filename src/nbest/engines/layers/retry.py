@@ -1,4 +1,4 @@
-"""Asking again."""
+"""Retries."""
 
 from __future__ import annotations
 
@@ -20,13 +20,12 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry(Layer):
-    """Asks again after transient errors: exponential backoff with full jitter, and `Retry-After` obeyed.
+    """Retries after transient errors: exponential backoff with full jitter, on top of `Retry-After`.
 
     The wait before retry k (from 0) is uniform in [0, min(longest_s, base_s · 2^k)], on top of what the
     server asks for. The last error is raised as it came: after `attempts`, or where the next wait would
     end later than `total_s` after the first try or than the prompt's deadline, or where a part of the
-    text was heard already. A server that is not there at all when it is first asked what it can do is
-    reported at once.
+    text was emitted already. `capabilities` is not retried: a server that is not there is reported at once.
     """
 
     is_open_to_clients: ClassVar[bool] = False
@@ -46,22 +45,22 @@ class Retry(Layer):
             raise ValueError("base_s, longest_s and total_s must not be negative")
 
     async def generate(self, request: Request, on_delta: OnDelta | None = None) -> Sequence[Completion]:
-        heard = EmittedGuard(on_delta) if on_delta else None
-        return await self._persist(lambda: self.engine.generate(request, heard), heard)
+        guard = EmittedGuard(on_delta) if on_delta else None
+        return await self._persist(lambda: self.engine.generate(request, guard), guard)
 
     async def logprobs(self, prompt: Prompt, text: str) -> Logprobs:
         return await self._persist(lambda: self.engine.logprobs(prompt, text))
 
-    async def _persist(self, call: Callable[[], Awaitable[_T]], heard: EmittedGuard | None = None) -> _T:
+    async def _persist(self, call: Callable[[], Awaitable[_T]], guard: EmittedGuard | None = None) -> _T:
         ends = time.monotonic() + self.total_s
         for k in range(self.attempts - 1):
             try:
                 return await call()
             except EngineError as e:
                 wait_s = self._wait_s(e, k)
-                has_begun = heard is not None and heard.has_begun
+                has_emitted = guard is not None and guard.has_emitted
                 is_too_long = wait_s > min(ends - time.monotonic(), seconds_left())
-                if not e.is_transient or has_begun or is_too_long:
+                if not e.is_transient or has_emitted or is_too_long:
                     raise
             await asyncio.sleep(wait_s)
         return await call()

@@ -1,4 +1,4 @@
-"""A draw of llama.cpp, heard while it is written."""
+"""A streamed draw of llama.cpp."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ class _Text(msgspec.Struct):
     content: str
 
 
-async def heard(server: LlamaServer, body: Mapping[str, Any], on_delta: OnDelta) -> Drawn:
-    """What `/completion` would have answered to `body` in one piece, but for an end that is no whole
-    character. With log-probabilities it is heard in one piece: streams leave out tokens that only begin
-    a character."""
+async def streamed(server: LlamaServer, body: Mapping[str, Any], on_delta: OnDelta) -> Drawn:
+    """Emits the deltas of `/completion`, and gives what it would have answered to `body` in one reply, except
+    for an end that is no whole character.
+
+    With log-probabilities the text is one delta: streams leave out tokens that only begin a character.
+    """
     if body["n_probs"]:
         whole = await server.post("/completion", body, Drawn)
         if whole.content:
@@ -34,15 +36,18 @@ async def heard(server: LlamaServer, body: Mapping[str, Any], on_delta: OnDelta)
         try:
             parts.append(_drawn.decode(data))
         except msgspec.DecodeError as e:
-            raise EngineProtocolError(f"llama.cpp streams what is no part of an answer: {e}") from None
+            raise EngineProtocolError(
+                f"llama.cpp streamed something that is no part of a completion: {e}"
+            ) from None
         if parts[-1].content:
             on_delta(parts[-1].content)
 
     await server.stream("/completion", {**body, "stream": True}, take)
     *_, last = parts
     if not last.stop_type:
-        raise EngineProtocolError("llama.cpp broke off its answer")
-    if rest := await _held_back(server, parts):
+        raise EngineProtocolError("llama.cpp broke off its reply")
+    rest = await _held_back(server, parts)
+    if rest:
         on_delta(rest)
     return msgspec.structs.replace(
         last,
@@ -52,7 +57,7 @@ async def heard(server: LlamaServer, body: Mapping[str, Any], on_delta: OnDelta)
 
 
 async def _held_back(server: LlamaServer, parts: list[Drawn]) -> str:
-    """What was never streamed: an end that might have begun a stop string, and did not."""
+    """Text that was never streamed: an end that might have begun a stop string, and did not."""
     held: list[int] = []
     for part in parts:
         held = [] if part.content else [*held, *part.tokens]

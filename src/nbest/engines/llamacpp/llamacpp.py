@@ -14,26 +14,27 @@ from typing import Any, ClassVar
 import msgspec
 
 from nbest.accounting.gguf import read_context_length
-from nbest.engines.llamacpp.deltas import heard
+from nbest.engines.llamacpp.deltas import streamed
 from nbest.engines.llamacpp.logprobs import FIELDS, Drawn, drawn_logprobs, text_logprobs
 from nbest.engines.llamacpp.params import client_fields
 from nbest.engines.llamacpp.runtime import LlamaServer, ServerConfig, is_small
+from nbest.engines.surrogates import well_formed
 from nbest.errors import EngineError
 from nbest.protocols import Capabilities, OnDelta, ServerPath
 from nbest.types import Completion, Logprobs, Message, Prompt, Request, SamplingParams
 
 NUM_CONTEXT_DEFAULT = 4096
-"""Tokens per slot at most, where nothing else is said: memory grows with slots x context."""
+"""The most tokens per slot where `context` is None: memory grows with slots x context."""
 
-_NUM_OPENINGS = 256
+_MAX_TEMPLATED = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LlamaCpp:
     """A GGUF model in this process. Loads at first use; safe to call from many tasks at once.
 
-    Temperature comes before min-p, top-k and top-p, as in vLLM, so that both draw alike. A text that
-    reaches the end of its slot's context is cut there, with finish "length".
+    Temperature is applied before min-p, top-k and top-p, as in vLLM, so that both sample from the same
+    distribution. A text that reaches the end of its slot's context is truncated, with finish "length".
     Raises `InputError` at first use where `model` is missing or no GGUF.
     """
 
@@ -42,11 +43,10 @@ class LlamaCpp:
     model: ServerPath | None = None
     """Path of a GGUF file; None is the tiny model that is packaged with nbest."""
     slots: int = 16
-    """Sequences that are drawn at once, over all prompts; also the largest `n` of one call."""
+    """Sequences drawn at once, over all prompts; also the largest `n` of one call."""
     spare: int | None = None
-    """Further slots, for texts that wait to be continued: a search reads its prefixes from them instead of
-    computing them again. Each takes as much memory as a slot; None: as many as `slots` for a model file
-    below 256 MB, else none."""
+    """Further slots that cache texts to be continued, so that a search need not compute its prefixes again.
+    Each takes as much memory as a slot; None: as many as `slots` for a model file below 256 MB, else none."""
     context: int | None = None
     """Tokens per sequence, prompt included, rounded up to 256; None: the model's own, at most 4096."""
     threads: int = 1
@@ -74,50 +74,55 @@ class LlamaCpp:
         return Capabilities(max_n=self.slots, scores_text=True, names_stop=True)
 
     async def generate(self, request: Request, on_delta: OnDelta | None = None) -> Sequence[Completion]:
-        """`request.n` draws. The prompt is read once for all that fit at once, and charged to their first."""
+        """`request.n` draws. The prompt is computed once for those that run at the same time, and charged to the first."""
         if not 1 <= request.n <= self.slots:
             raise EngineError(f"n must be between 1 and {self.slots} (slots=), got {request.n}")
         server = await self._server()
-        opening = await self._opening(server, request)
-        goes_on = bool(request.prefix) or request.role != "policy"
-        return await self._pool(server, opening, request, goes_on=goes_on, on_delta=on_delta)
+        text = await self._prompt_text(server, request)
+        is_continued = bool(request.prefix) or request.role != "policy"
+        return await self._draw(server, text, request, is_continued=is_continued, on_delta=on_delta)
 
-    async def _pool(
+    async def _draw(
         self,
         server: LlamaServer,
-        opening: str,
+        prompt_text: str,
         request: Request,
         *,
-        goes_on: bool,
+        is_continued: bool,
         on_delta: OnDelta | None = None,
     ) -> list[Completion]:
-        """What begins may come in two parts, so that half of the places need not wait, empty, for the rest.
-        What goes on comes at once: one slot holds its prefix."""
+        """Waits for slots, and draws.
+
+        A pool that begins may be drawn in two parts, so that half of its slots need not wait, empty, for the
+        rest. One that continues a text is drawn at once: one slot holds its prefix.
+        """
         n = 1 if self.deterministic else request.n
-        num = await server.turns.take(n, least=n if goes_on else ceil(n / 2), goes_on=goes_on)
+        least = n if is_continued else ceil(n / 2)
+        num_slots = await server.slots.take(n, least=least, is_continued=is_continued)
         rest: asyncio.Future[list[Completion]] | None = None
         try:
-            if num < n:
-                later = request.part(num, n - num)
-                rest = asyncio.ensure_future(self._pool(server, opening, later, goes_on=True))
-                request = request.part(0, num)
-            drawn = await self._part(server, opening, request, on_delta)
+            if num_slots < n:
+                later = request.part(num_slots, n - num_slots)
+                rest = asyncio.ensure_future(self._draw(server, prompt_text, later, is_continued=True))
+                request = request.part(0, num_slots)
+            drawn = await self._draw_in_slots(server, prompt_text, request, on_delta)
         except BaseException:
             if rest:
                 rest.cancel()
                 await asyncio.gather(rest, return_exceptions=True)
             raise
         finally:
-            server.turns.give_back(num)
+            server.slots.give_back(num_slots)
         return [*drawn, *await rest] if rest else drawn
 
-    async def _part(
-        self, server: LlamaServer, opening: str, request: Request, on_delta: OnDelta | None
+    async def _draw_in_slots(
+        self, server: LlamaServer, prompt_text: str, request: Request, on_delta: OnDelta | None
     ) -> list[Completion]:
-        drawn = await self._drawn(server, opening, request, on_delta)
+        drawn = await self._choices(server, prompt_text, request, on_delta)
         logprobs: list[Logprobs | None] = [None] * len(drawn)
-        if (k := request.params.logprobs) is not None:
-            logprobs = [await drawn_logprobs(server, opening, d, k) for d in drawn]
+        num_top = request.params.logprobs
+        if num_top is not None:
+            logprobs = [await drawn_logprobs(server, prompt_text, d, num_top) for d in drawn]
         return [
             Completion(
                 text=d.content,
@@ -129,13 +134,14 @@ class LlamaCpp:
             for i, d in enumerate(drawn)
         ]
 
-    async def _drawn(
-        self, server: LlamaServer, opening: str, request: Request, on_delta: OnDelta | None
+    async def _choices(
+        self, server: LlamaServer, prompt_text: str, request: Request, on_delta: OnDelta | None
     ) -> list[Drawn]:
+        """`request.n` choices from llama.cpp: of one call, or of one call each where they must not depend on load."""
         body = {**_body(request.params), **client_fields(request, _SAMPLERS)}
-        body |= {"prompt": opening, "cache_prompt": not self.deterministic}
+        body |= {"prompt": prompt_text, "cache_prompt": not self.deterministic}
         if on_delta and request.n == 1:
-            return [await heard(server, body, on_delta)]
+            return [await streamed(server, body, on_delta)]
         if self.deterministic or request.n == 1:
             return [
                 await server.post("/completion", {**body, "seed": _seed(request.params, i)}, Drawn)
@@ -146,25 +152,26 @@ class LlamaCpp:
     async def logprobs(self, prompt: Prompt, text: str) -> Logprobs:
         """Of the tokens that `text` has by itself, after the prompt; one short call for each."""
         server = await self._server()
-        opening = await self._opening(server, Request(prompt=prompt))
-        num_places = await server.turns.take(1)
+        prompt_text = await self._prompt_text(server, Request(prompt=prompt))
+        num_slots = await server.slots.take(1)
         try:
-            return await text_logprobs(server, opening, _sanitised(text))
+            return await text_logprobs(server, prompt_text, well_formed(text))
         finally:
-            server.turns.give_back(num_places)
+            server.slots.give_back(num_slots)
 
     async def aclose(self) -> None:
         await asyncio.to_thread(self._live.close)
 
-    async def _opening(self, server: LlamaServer, request: Request) -> str:
-        """What the model reads: the turns in its own chat template, and the prefix of its answer."""
+    async def _prompt_text(self, server: LlamaServer, request: Request) -> str:
+        """The messages in the model's own chat template, and the prefix of its answer."""
         body = {"messages": [_turn(m) for m in request.prompt.messages]}
-        known, key = self._live.openings, msgspec.json.encode(body)
-        if key not in known:
-            known[key] = (await server.post("/apply-template", body, _Templated)).prompt
-            if len(known) > _NUM_OPENINGS:
-                del known[next(iter(known))]
-        return known[key] + _sanitised(request.prefix)
+        templated = self._live.templated
+        key = msgspec.json.encode(body)
+        if key not in templated:
+            templated[key] = (await server.post("/apply-template", body, _Templated)).prompt
+            if len(templated) > _MAX_TEMPLATED:
+                del templated[next(iter(templated))]
+        return templated[key] + well_formed(request.prefix)
 
     async def _server(self) -> LlamaServer:
         server = self._live.server or await asyncio.to_thread(self._live.start, self)
@@ -174,14 +181,13 @@ class LlamaCpp:
 
     def config(self) -> ServerConfig:
         """What llama.cpp is started with. Raises `InputError` where the file is no GGUF."""
-        path = (
-            Path(self.model)
-            if self.model
-            else Path(str(resources.files("nbest") / "data" / "nbest-mini.gguf"))
-        )
-        trained = read_context_length(path)
-        spare = self.spare if self.spare is not None else self.slots if is_small(path) else 0
-        context = self.context or min(trained or NUM_CONTEXT_DEFAULT, NUM_CONTEXT_DEFAULT)
+        packaged = resources.files("nbest") / "data" / "nbest-mini.gguf"
+        path = Path(self.model or str(packaged))
+        trained = read_context_length(path) or NUM_CONTEXT_DEFAULT
+        context = self.context or min(trained, NUM_CONTEXT_DEFAULT)
+        spare = self.spare
+        if spare is None:
+            spare = self.slots if is_small(path) else 0
         return ServerConfig(
             path=path,
             slots=1 if self.deterministic else self.slots,
@@ -198,8 +204,8 @@ class _Live:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.server: LlamaServer | None = None
-        self.openings: dict[bytes, str] = {}
-        """Prompts in the chat template: each step of a search has the same one."""
+        self.templated: dict[bytes, str] = {}
+        """Prompts in the chat template by their messages: each step of a search has the same one."""
 
     def start(self, engine: LlamaCpp) -> LlamaServer:
         with self._lock:
@@ -229,7 +235,7 @@ def _body(p: SamplingParams) -> dict[str, Any]:
         "min_p": p.min_p,
         "samplers": _SAMPLERS,
         "seed": _seed(p, 0),
-        "stop": [_sanitised(s) for s in p.stop if s],
+        "stop": [well_formed(s) for s in p.stop if s],
         "n_probs": 0 if p.logprobs is None else max(1, p.logprobs),
         "return_tokens": p.logprobs is not None,
         "response_fields": FIELDS,
@@ -242,11 +248,4 @@ def _seed(p: SamplingParams, i: int) -> int:
 
 
 def _turn(message: Message) -> Mapping[str, str]:
-    return {"role": message.role, "content": _sanitised(message.content)}
-
-
-def _sanitised(text: str) -> str:
-    """Lone surrogates have no UTF-8: U+FFFD in their place; pairs become their character."""
-    if text.isascii():
-        return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return {"role": message.role, "content": well_formed(message.content)}

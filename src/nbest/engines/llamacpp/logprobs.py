@@ -1,8 +1,8 @@
-"""What llama.cpp says about drawn tokens, and what it leaves out.
+"""Log-probabilities of drawn and given tokens from llama.cpp.
 
-Its native answer has one log-probability per *character*: where a character spans tokens, those that
+Its native reply has one log-probability per *character*: where a character spans tokens, those that
 only begin it are left out, which would make text in many scripts look likelier than it is. They are
-asked for afterwards, from the token ids: a call that draws one token names the log-probability of a
+requested afterwards, from the token ids: a call that draws one token names the log-probability of a
 token that a bias forces, and of the likeliest ones.
 """
 
@@ -76,22 +76,22 @@ class _Tokenized(msgspec.Struct):
     tokens: list[int]
 
 
-async def drawn_logprobs(server: LlamaServer, opening: str, drawn: Drawn, k: int) -> Logprobs:
+async def drawn_logprobs(server: LlamaServer, prompt_text: str, drawn: Drawn, k: int) -> Logprobs:
     """Of all drawn tokens, the one that ended the text included; one short call for each left out."""
     known = _aligned(drawn.tokens, drawn.completion_probabilities)
     places = [
-        known.get(i) or await _place(server, opening, drawn.tokens[:i], id_, k)
+        known.get(i) or await _place(server, prompt_text, drawn.tokens[:i], id_, k)
         for i, id_ in enumerate(drawn.tokens)
     ]
     return _logprobs(places, k)
 
 
-async def text_logprobs(server: LlamaServer, opening: str, text: str) -> Logprobs:
+async def text_logprobs(server: LlamaServer, prompt_text: str, text: str) -> Logprobs:
     """Of the tokens that `text` has by itself; one short call for each."""
     ids = (await server.post("/tokenize", {"content": text}, _Tokenized)).tokens
     places = [
-        await _next(server, opening, ids[:i], forced=id_, num_top=1)
-        or await _place(server, opening, ids[:i], id_, 0)
+        await _next(server, prompt_text, ids[:i], forced=id_, num_top=1)
+        or await _place(server, prompt_text, ids[:i], id_, 0)
         for i, id_ in enumerate(ids)
     ]
     return _logprobs(places, 0)
@@ -122,11 +122,11 @@ def _matched(ids: Sequence[int], places: Sequence[Place]) -> dict[int, int]:
     return matched
 
 
-async def _place(server: LlamaServer, opening: str, before: Sequence[int], id_: int, k: int) -> Place:
-    """Token `id_` after `opening` and the tokens `before`, found among the likeliest or among all."""
+async def _place(server: LlamaServer, prompt_text: str, before: Sequence[int], id_: int, k: int) -> Place:
+    """Token `id_` after `prompt_text` and the tokens `before`, found among the likeliest or among all."""
     neutral = (await server.post("/tokenize", {"content": "a"}, _Tokenized)).tokens[-1]
     for num_top in (max(k, 64), 4096, _WHOLE_VOCABULARY):
-        drawn = await _next(server, opening, before, forced=neutral, num_top=num_top)
+        drawn = await _next(server, prompt_text, before, forced=neutral, num_top=num_top)
         likeliest = drawn.top_logprobs if drawn else []
         for top in likeliest:
             if top.id == id_:
@@ -135,11 +135,11 @@ async def _place(server: LlamaServer, opening: str, before: Sequence[int], id_: 
 
 
 async def _next(
-    server: LlamaServer, opening: str, before: Sequence[int], *, forced: int, num_top: int
+    server: LlamaServer, prompt_text: str, before: Sequence[int], *, forced: int, num_top: int
 ) -> Place | None:
     """The one token drawn; None where it is only the beginning of a character."""
     body = {
-        "prompt": [opening, *before] if before else opening,
+        "prompt": [prompt_text, *before] if before else prompt_text,
         "n_predict": 1,
         "temperature": 0,
         "logit_bias": [[forced, _FORCED]],

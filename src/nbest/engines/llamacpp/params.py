@@ -1,4 +1,4 @@
-"""What a client of a gateway says (`Prompt.overrides.body`), in llama.cpp's words."""
+"""Fields of a client's request (`Prompt.overrides.body`) as fields of llama.cpp's native API."""
 
 from __future__ import annotations
 
@@ -18,44 +18,49 @@ _PENALTIES = {
     "repetition_penalty": "repeat_penalty",
 }
 _COMPACT = {"x-guidance": {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}}
-"""Without, a small model writes spaces without an end."""
+"""Without these, a small model writes spaces without end."""
 _ALL = 2**17
-"""Tokens of a context of today. llama.cpp sets memory aside for as many: half a megabyte a draw."""
+"""Tokens that penalties look back on: all of a context. llama.cpp reserves memory for as many, half a MB a draw."""
 _CALLS = ("tools", "functions")
 
 
 def client_fields(request: Request, samplers: list[str]) -> dict[str, Json]:
     """Fields for the native `/completion`; `samplers` are those in use.
 
-    `response_format`, `logit_bias` (by this model's token ids) and penalties are honoured; what is left
-    changes no text, and is left out. Raises `CapabilityError` for tools, images, and for a format of a
-    text that has begun already.
+    `response_format`, `logit_bias` (by this model's token ids) and penalties are supported; other fields
+    change no text, and are left out. Raises `CapabilityError` for tools, images, and for a
+    `response_format` with a prefix.
     """
     own = own_fields(request)
-    _refuse_what_it_cannot(request, own)
+    _check_supported(request, own)
     body: dict[str, Json] = {}
-    if schema := _schema(own.pop("response_format", None)):
-        if request.prefix:
-            raise CapabilityError("the engine llamacpp cannot continue a text under  response_format")
+    schema = _schema(own.pop("response_format", None))
+    if schema and request.prefix:
+        raise CapabilityError("the engine llamacpp cannot continue a prefix under  response_format")
+    if schema:
         body["json_schema"] = schema
-    if bias := own.pop("logit_bias", None):
+    bias = own.pop("logit_bias", None)
+    if bias:
         body["logit_bias"] = _biases(bias)
-    if penalties := {_PENALTIES[k]: own.pop(k) for k in _PENALTIES if own.get(k) is not None}:
+    penalties = {native: own.pop(name) for name, native in _PENALTIES.items() if own.get(name) is not None}
+    if penalties:
         body |= {**penalties, "samplers": ["penalties", *samplers], "repeat_last_n": _ALL}
     if own:
         log.debug("llamacpp leaves out %s", ", ".join(sorted(own)))
     return body
 
 
-def _refuse_what_it_cannot(request: Request, own: Mapping[str, Json]) -> None:
-    turns = request.prompt.messages
-    asked = [k for k in _CALLS if own.get(k)]
-    asked += ["calls of tools"] if any("tool_calls" in m.fields for m in turns) else []
-    asked += sorted({str(p.get("type")) for m in turns for p in m.parts if "text" not in p})
+def _check_supported(request: Request, own: Mapping[str, Json]) -> None:
+    messages = request.prompt.messages
+    parts = [part for message in messages for part in message.parts]
+    asked = [name for name in _CALLS if own.get(name)]
+    if any("tool_calls" in message.fields for message in messages):
+        asked.append("tool calls in messages")
+    asked += sorted({f"parts of type {part.get('type')}" for part in parts if "text" not in part})
     if asked:
         raise CapabilityError(
-            f"the engine llamacpp does not take {', '.join(asked)}: use llama.cpp's own server, or vLLM,"
-            " with  --engine openai:http://…"
+            f"the engine llamacpp does not support {', '.join(asked)}: use the engine openai with llama.cpp's"
+            " own server or vLLM"
         )
 
 

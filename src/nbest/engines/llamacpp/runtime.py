@@ -1,9 +1,8 @@
-"""llama.cpp inside this process: one model, its slots, and the native endpoints of its listener.
+"""llama.cpp inside this process: one model, its slots, and the native endpoints of its server.
 
-Calls go over the loopback listener that xllamacpp opens anyway, locked with a key that only this
-process knows. Against the in-process `handle_*` functions (benchmarks/throughput.md) that is as fast,
-because no interpreter lock is taken per token, and richer: the native answer holds the token ids, and
-one count for each of n draws.
+Calls go over the loopback server that xllamacpp opens anyway, with an API key that only this process
+knows. That is as fast as its in-process `handle_*` functions (benchmarks/throughput.md), because no
+interpreter lock is taken per token, and the native reply says more: token ids, and a count for each of n draws.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ T = TypeVar("T")
 
 _LONGEST_LINE = 2**24
 _POLL_S = 1.1
-"""llama.cpp looks once a second whether somebody still waits for an answer."""
+"""llama.cpp checks once a second whether a client is still connected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +46,9 @@ class ServerConfig:
 
     path: Path
     slots: int
-    """Sequences that are drawn at once."""
+    """Sequences drawn at once."""
     spare: int
-    """Further slots, which hold texts that may be continued."""
+    """Further slots, which cache texts that may be continued."""
     context: int
     """Tokens per slot."""
     threads: int
@@ -57,7 +56,7 @@ class ServerConfig:
 
 
 def is_small(path: Path) -> bool:
-    """Whether a model is so small that memory need not be spared."""
+    """Whether a model file is below 256 MB, so that memory need not be saved."""
     return path.stat().st_size < 2**28
 
 
@@ -73,8 +72,8 @@ class LlamaServer:
         self._host, self._port = address.hostname or "127.0.0.1", address.port
         self._sockets: set[Any] = set()
         self._noticed_at = 0.0
-        """When llama.cpp will have noticed the last connection that was cut."""
-        self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, SlotScheduler] = WeakKeyDictionary()
+        """When llama.cpp will have noticed the last closed connection."""
+        self._slots: WeakKeyDictionary[asyncio.AbstractEventLoop, SlotScheduler] = WeakKeyDictionary()
 
     @property
     def is_closed(self) -> bool:
@@ -90,29 +89,29 @@ class LlamaServer:
         del server
 
     @property
-    def turns(self) -> SlotScheduler:
-        """The places of this event loop: nothing is ever queued inside llama.cpp, whose order is another."""
+    def slots(self) -> SlotScheduler:
+        """The scheduler of this event loop: nothing is queued inside llama.cpp, which has another order."""
         loop = asyncio.get_running_loop()
-        if loop not in self._turns:
-            self._turns[loop] = SlotScheduler(self.config.slots)
-        return self._turns[loop]
+        if loop not in self._slots:
+            self._slots[loop] = SlotScheduler(self.config.slots)
+        return self._slots[loop]
 
     async def post(self, path: str, body: Mapping[str, Any], answer: type[T]) -> T:
-        """The JSON answer to one call. Cancelling closes the connection; the work stops within a second.
+        """The JSON reply to one call. Cancelling closes the connection; the work stops within a second.
 
-        Raises `EngineError`: llama.cpp refused the call, or was closed meanwhile.
+        Raises `EngineError` where llama.cpp refused the call, or was closed meanwhile.
         """
         payload = await self._answer(path, body, None)
         try:
             return msgspec.json.decode(payload, type=answer)
         except msgspec.DecodeError as e:
-            raise EngineProtocolError(f"llama.cpp gave no answer to {path}: {e}") from None
+            raise EngineProtocolError(f"llama.cpp gave no valid reply to {path}: {e}") from None
 
     async def stream(self, path: str, body: Mapping[str, Any], take: Callable[[bytes], object]) -> None:
-        """Gives the data of each event of the answer to `take`. Raises as `post` does."""
+        """Passes the data of each event of the reply to `take`. Raises as `post` does."""
         await self._answer(path, body, take)
         if self.is_closed:
-            raise EngineError("the engine was closed before it had answered")
+            raise EngineError("the engine was closed during the reply")
 
     async def _answer(
         self, path: str, body: Mapping[str, Any], take: Callable[[bytes], object] | None
@@ -128,9 +127,9 @@ class LlamaServer:
             raise UnreachableError(f"llama.cpp in this process does not answer: {e}") from None
         _, _, payload = raw.partition(b"\r\n\r\n")
         if self.is_closed and not payload:
-            raise EngineError("the engine was closed before it answered")
+            raise EngineError("the engine was closed before it replied")
         if b'"error"' in payload[:20]:
-            raise _refusal(payload)
+            raise _call_error(payload)
         return payload
 
     async def _exchange(self, data: bytes, take: Callable[[bytes], object] | None) -> bytes:
@@ -142,7 +141,7 @@ class LlamaServer:
         raw = b""
         try:
             writer.write(data)
-            raw = await (reader.read() if take is None else _events(reader, take))
+            raw = await reader.read() if take is None else await _read_events(reader, take)
         finally:
             if not raw:
                 self._cut(socket)
@@ -156,8 +155,8 @@ class LlamaServer:
             socket.shutdown(SHUT_RDWR)
 
 
-async def _events(reader: asyncio.StreamReader, take: Callable[[bytes], object]) -> bytes:
-    """Gives away the events, each of which is a line; returns the rest."""
+async def _read_events(reader: asyncio.StreamReader, take: Callable[[bytes], object]) -> bytes:
+    """Passes the data of events, each of which is a line, to `take`; returns the other lines."""
     rest = b""
     async for line in reader:
         if line.startswith(b"data: "):
@@ -167,8 +166,8 @@ async def _events(reader: asyncio.StreamReader, take: Callable[[bytes], object])
     return rest
 
 
-def _refusal(payload: bytes) -> EngineError:
-    error = msgspec.json.decode(payload, type=_Refusal).error
+def _call_error(payload: bytes) -> EngineError:
+    error = msgspec.json.decode(payload, type=_ErrorReply).error
     if error.type == "exceed_context_size_error":
         return EngineHttpError(
             f"the prompt has {error.n_prompt_tokens} tokens, but a sequence holds {error.n_ctx}:"
@@ -185,7 +184,7 @@ class _Error(msgspec.Struct):
     n_ctx: int | None = None
 
 
-class _Refusal(msgspec.Struct):
+class _ErrorReply(msgspec.Struct):
     error: _Error
 
 

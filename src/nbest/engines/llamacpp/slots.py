@@ -1,4 +1,4 @@
-"""Whose turn it is to draw where a fixed number of sequences fits."""
+"""Which sequences are drawn next, where a fixed number fits at once."""
 
 from __future__ import annotations
 
@@ -7,40 +7,41 @@ from collections import deque
 from dataclasses import dataclass
 
 PATIENCE = 64
-"""Calls that may pass the oldest one that waits to begin."""
+"""Calls that may overtake the oldest one that waits to begin."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Wish:
+class _Waiting:
     n: int
     least: int
     granted: asyncio.Future[int]
 
 
 class SlotScheduler:
-    """Places for sequences. Calls that go on come before calls that begin, each first come first served.
+    """Grants slots. Calls that continue a text come before calls that begin one, each first come first served.
 
-    So texts in progress are finished before others are begun, and what the engine holds of them is used
-    before it is written over. No more than `PATIENCE` calls pass one that waits to begin.
+    So texts in progress are finished before others are begun, and their cached prefixes are used before they
+    are overwritten. At most `PATIENCE` calls overtake one that waits to begin.
     """
 
-    def __init__(self, num_places: int) -> None:
-        self._free = self._num_places = num_places
-        self._going_on: deque[_Wish] = deque()
-        self._beginning: deque[_Wish] = deque()
-        self._num_passed = 0
+    def __init__(self, num_slots: int) -> None:
+        self._free = self._num_slots = num_slots
+        self._continuing: deque[_Waiting] = deque()
+        self._beginning: deque[_Waiting] = deque()
+        self._num_overtaken = 0
+        """Calls that have overtaken the oldest one that waits to begin, in a row."""
 
-    async def take(self, n: int, *, least: int | None = None, goes_on: bool = False) -> int:
-        """Waits for `n` places, or for `least` if that many come first; how many it got."""
-        n = min(n, self._num_places)
-        wish = _Wish(n, min(n, least or n), asyncio.get_running_loop().create_future())
-        (self._going_on if goes_on else self._beginning).append(wish)
+    async def take(self, n: int, *, least: int | None = None, is_continued: bool = False) -> int:
+        """Waits for `n` slots, or for `least` if so many are free first; gives the number granted."""
+        n = min(n, self._num_slots)
+        waiting = _Waiting(n, min(n, least or n), asyncio.get_running_loop().create_future())
+        (self._continuing if is_continued else self._beginning).append(waiting)
         self._grant()
         try:
-            return await wish.granted
+            return await waiting.granted
         except asyncio.CancelledError:
-            came = wish.granted.done() and not wish.granted.cancelled()
-            self.give_back(wish.granted.result() if came else 0)  # those behind may fit now
+            was_granted = waiting.granted.done() and not waiting.granted.cancelled()
+            self.give_back(waiting.granted.result() if was_granted else 0)  # those behind may fit now
             raise
 
     def give_back(self, n: int) -> None:
@@ -48,18 +49,22 @@ class SlotScheduler:
         self._grant()
 
     def _grant(self) -> None:
-        while queue := self._next():
-            wish = queue[0]
-            num = min(wish.n, self._free)
-            if not wish.granted.cancelled() and num < wish.least:
+        while True:
+            queue = self._next()
+            if not queue:
+                return
+            waiting = queue[0]
+            num = min(waiting.n, self._free)
+            if not waiting.granted.cancelled() and num < waiting.least:
                 return
             queue.popleft()
-            if wish.granted.cancelled():
+            if waiting.granted.cancelled():
                 continue
-            self._num_passed = self._num_passed + 1 if queue is self._going_on and self._beginning else 0
+            has_overtaken = queue is self._continuing and bool(self._beginning)
+            self._num_overtaken = self._num_overtaken + 1 if has_overtaken else 0
             self._free -= num
-            wish.granted.set_result(num)
+            waiting.granted.set_result(num)
 
-    def _next(self) -> deque[_Wish]:
-        must_begin = self._beginning and self._num_passed >= PATIENCE
-        return self._going_on if self._going_on and not must_begin else self._beginning
+    def _next(self) -> deque[_Waiting]:
+        must_begin = self._beginning and self._num_overtaken >= PATIENCE
+        return self._continuing if self._continuing and not must_begin else self._beginning

@@ -233,7 +233,7 @@ async def test_a_prompt_gets_candidates_that_say_so():
         for _ in range(3):
             (candidate,) = await Context({"policy": engine}).sample([ASK])
             assert candidate.error
-        assert "is not asked" in candidate.error
+        assert "is not called" in candidate.error
         assert len(server.bodies) == 2
         await engine.aclose()
 

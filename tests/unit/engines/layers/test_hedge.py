@@ -91,7 +91,7 @@ async def test_a_slow_call_is_made_twice_and_the_first_back_wins():
     inner = Stalling(deque([Forever()]))
     engine = Hedge(engine=inner, after_s=0.01, most=1.0)
     assert [c.text for c in await engine.generate(ASK)] == ["1"]
-    assert (inner.num_calls, inner.num_cancelled, engine.num_reissued) == (2, 1, 1)
+    assert (inner.num_calls, inner.num_cancelled, engine.num_hedged) == (2, 1, 1)
 
 
 async def test_a_call_that_is_back_in_time_is_made_once():
@@ -116,7 +116,7 @@ def test_the_share_is_kept_at_every_moment(are_slow, most):
             engine.engine.waits.extend([9, 0] if is_slow else [0])
             await engine.generate(ASK)
             engine.engine.waits.clear()
-            assert engine.num_reissued <= most * num + 1e-9
+            assert engine.num_hedged <= most * num + 1e-9
 
     asyncio.run(run())
 
@@ -127,7 +127,7 @@ async def test_the_share_is_used():
         engine.engine.waits.extend([9, 0])
         await engine.generate(ASK)
         engine.engine.waits.clear()
-    assert engine.num_reissued in {3, 4}  # ten tenths are a little less than one
+    assert engine.num_hedged in {3, 4}  # ten tenths are a little less than one
 
 
 async def test_patience_is_learnt_from_the_calls_before():
@@ -141,7 +141,7 @@ async def test_patience_is_learnt_from_the_calls_before():
     engine._live.seconds.extend([0.0] * 200)
     inner.waits.append(Forever())
     await engine.generate(ASK)
-    assert engine.num_reissued == 1
+    assert engine.num_hedged == 1
 
 
 async def test_an_error_before_the_second_call_is_raised_at_once():

@@ -519,7 +519,7 @@ async def test_a_cache_that_cannot_write_costs_no_draw(cached, monkeypatch, capl
     await engine.generate(ask())
     engine._live._db.execute("PRAGMA query_only = ON")
     assert len(await engine.generate(ask(seed=77))) == 1
-    assert "keeps nothing" in caplog.text
+    assert "stores nothing" in caplog.text
 
 
 async def test_what_the_client_says_makes_another_draw(cached):

@@ -13,7 +13,7 @@ from nbest import registry
 from nbest.accounting.gguf import read_context_length
 from nbest.engines.llamacpp.llamacpp import LlamaCpp
 from nbest.engines.llamacpp.logprobs import Drawn, Place, _aligned, _logprobs
-from nbest.engines.llamacpp.runtime import _refusal
+from nbest.engines.llamacpp.runtime import _call_error
 from nbest.errors import InputError, SpecError
 from nbest.types import Message, Prompt, Request, Usage
 
@@ -146,13 +146,13 @@ class TestRefusals:
             b'{"error": {"code": 400, "message": "", "type": "exceed_context_size_error",'
             b' "n_prompt_tokens": 401, "n_ctx": 256}}'
         )
-        message = str(_refusal(said))
+        message = str(_call_error(said))
         assert "401" in message
         assert "256" in message
         assert "context=" in message
 
     def test_other_refusals_keep_their_words(self):
-        assert "temperature" in str(_refusal(b'{"error": {"message": "temperature is odd"}}'))
+        assert "temperature" in str(_call_error(b'{"error": {"message": "temperature is odd"}}'))
 
 
 @pytest.mark.skipif(

@@ -70,7 +70,7 @@ def test_penalties_do_not_cost_the_memory_of_a_machine():
     ],
 )
 def test_tools_and_images_are_refused_and_never_left_out(request_):
-    with pytest.raises(CapabilityError, match=r"does not take .*--engine openai"):
+    with pytest.raises(CapabilityError, match=r"does not support .*: use the engine openai"):
         client_fields(request_, [])
 
 

@@ -1,4 +1,4 @@
-"""How the embedded engine deals out its slots."""
+"""How the embedded engine schedules its slots."""
 
 import asyncio
 
@@ -21,13 +21,13 @@ TEXTS = ["小明有三个苹果。", "У Сары 3 яблока.", "サラは�
 @pytest.fixture
 async def engine():
     engine = LlamaCpp(slots=4, context=256)
-    for text in TEXTS:  # their templates are known from now on, so that turns are asked for in order
+    for text in TEXTS:  # their templates are known from now on, so that slots are requested in order
         await engine.generate(ask(text))
     yield engine
     await engine.aclose()
 
 
-async def test_what_begins_takes_the_places_that_are_free_and_the_rest_later(engine):
+async def test_what_begins_takes_the_slots_that_are_free_and_the_rest_later(engine):
     greedy = SamplingParams(temperature=0.0, max_tokens=40, seed=3)
     _, pool = await asyncio.gather(
         engine.generate(ask(TEXTS[0], 2)), engine.generate(ask(TEXTS[1], 4, params=greedy))
@@ -45,7 +45,7 @@ async def test_seeds_of_a_pool_in_parts_are_those_of_the_whole(engine):
     assert sum(a.text == b.text for a, b in zip(whole, parts, strict=True)) >= 2  # batching moves a few
 
 
-async def test_a_text_that_goes_on_comes_before_one_that_begins_and_is_read_from_the_cache(engine):
+async def test_a_text_that_continues_comes_before_one_that_begins_and_is_read_from_the_cache(engine):
     calm = SamplingParams(temperature=0.0, max_tokens=20)  # tokens of hot texts may read back as others
     (begun,) = await engine.generate(ask(TEXTS[2], params=calm))
     done = []
@@ -64,7 +64,7 @@ async def test_a_text_that_goes_on_comes_before_one_that_begins_and_is_read_from
     assert going_on[0].usage.prompt - going_on[0].usage.cached <= 4
 
 
-async def test_places_come_back_from_calls_that_fail_or_are_cancelled(engine):
+async def test_slots_come_back_from_calls_that_fail_or_are_cancelled(engine):
     calls = [asyncio.create_task(engine.generate(ask(f"{i}?", 3))) for i in range(4)]
     await asyncio.sleep(0.05)
     for call in calls[::2]:
