@@ -16,9 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nbest.arena.bradley_terry import bradley_terry, win_probability
 from nbest.arena.judged_games import Verdict
+from nbest.arena.style_control import win_probability
 from nbest.arena.winrate import win_rates
+from nbest.judging.bradley_terry import bradley_terry
 from nbest.judging.verdicts import POINTS
 from nbest.types import Message, Prompt
 

@@ -5,33 +5,56 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import Final, get_args
 
 from nbest.accounting import gguf, hf_config
 from nbest.accounting.costs import Costs, ModelSize, Price
 from nbest.errors import InputError
+from nbest.suggestions import did_you_mean
+from nbest.types import Role
+
+_ROLES: Final[tuple[str, ...]] = get_args(Role)
 
 
 def costs_of(sizes: Sequence[str], prices: Sequence[str]) -> Costs:
-    """`8e9`, `judge=model.gguf` (active parameters); `0.15/0.6`, `judge=2/8/0.5` (read/drawn/cached per million).
+    """Model sizes and prices by role, from `8e9`, `judge=model.gguf` and `0.15/0.6`, `judge=2/8/0.5`.
 
-    A size is a number, or is read from a GGUF file, or from a Hugging Face config.json or its directory;
-    `llamacpp` is the embedded model. Without a role it is the policy's, and of every role without its own. Raises `InputError`.
+    A size (active parameters) is a number, or is read from a GGUF file, or from a Hugging Face config.json or its
+    directory; `llamacpp` is the embedded model. A price is input/output or input/output/cached, per million
+    tokens. Without a role it is the policy's, and of every role without its own. Raises `InputError`, also for a
+    role that does not exist: its tokens would be priced as the policy's.
     """
-    price_by_role = {role: _numbers(text, "--price", 3) for role, text in map(_split, prices)}
-    if short := next((role for role, p in price_by_role.items() if len(p) < 2), None):  # noqa: PLR2004
-        raise InputError(f"--price of {short}: write  READ/DRAWN  or  READ/DRAWN/CACHED, such as  0.15/0.6")
     return Costs(
-        sizes={role: _size(text) for role, text in map(_split, sizes)},
-        prices={
-            role: Price(prompt=p[0], completion=p[1], cached=p[2] if len(p) > 2 else None)  # noqa: PLR2004
-            for role, p in price_by_role.items()
-        },
+        sizes={role: _size(text) for role, text in _by_role(sizes, "params").items()},
+        prices={role: _price(text, role) for role, text in _by_role(prices, "prices").items()},
     )
+
+
+def _by_role(given: Sequence[str], parameter: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in given:
+        role, value = _split(text)
+        if role not in _ROLES:
+            raise InputError(f"`{parameter}` {text}: no role is called {role!r}{did_you_mean(role, _ROLES)}")
+        if role in found:
+            raise InputError(f"`{parameter}` names two for {role}: {found[role]} and {value}")
+        found[role] = value
+    return found
 
 
 def _split(given: str) -> tuple[str, str]:
     role, equals, text = given.partition("=")
-    return (role.strip(), text) if equals else ("policy", given)
+    if not equals or Path(given).exists():
+        return "policy", given
+    return role.strip(), text
+
+
+def _price(text: str, role: str) -> Price:
+    numbers = _numbers(text, "prices", 3)
+    if len(numbers) == 1:
+        raise InputError(f"`prices` of {role}: write INPUT/OUTPUT or INPUT/OUTPUT/CACHED, such as 0.15/0.6")
+    prompt, completion, *cached = numbers
+    return Price(prompt=prompt, completion=completion, cached=cached[0] if cached else None)
 
 
 def _size(text: str) -> ModelSize:
@@ -42,15 +65,15 @@ def _size(text: str) -> ModelSize:
         return gguf.read_size(path)
     if path.suffix == ".json" or path.is_dir():
         return hf_config.read_size(path)
-    return ModelSize(parameters=_numbers(text, "--params", 1)[0])
+    return ModelSize(parameters=_numbers(text, "params", 1)[0])
 
 
-def _numbers(text: str, option: str, most: int) -> list[float]:
+def _numbers(text: str, parameter: str, most: int) -> list[float]:
     try:
         found = [float(part) for part in text.split("/")]
     except ValueError:
         found = []
     if not 1 <= len(found) <= most or not all(0 <= x < float("inf") for x in found):
         example = "8e9, judge=70e9, model.gguf, model/config.json" if most == 1 else "0.15/0.6, judge=2/8/0.5"
-        raise InputError(f"{option} {text}: write it as in  {example}")
+        raise InputError(f"`{parameter}` {text}: write it as in {example}")
     return found

@@ -7,11 +7,11 @@ from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
-from nbest.arena.bradley_terry import Battles, Floats, Ints
 from nbest.arena.judged_games import Verdict
 from nbest.arena.style import Style, style
+from nbest.arena.style_control import Battles
 from nbest.errors import InputError
-from nbest.evaluate.intervals import codes
+from nbest.evaluate.intervals import Floats, Ints, codes
 from nbest.evaluate.scores import CLUSTER
 from nbest.judging.verdicts import POINTS
 from nbest.types import Prompt
@@ -32,7 +32,7 @@ class Pair(NamedTuple):
     games: tuple[Verdict, Verdict]
 
     @property
-    def grades(self) -> int:
+    def num_grades(self) -> int:
         """How many of the two games have a verdict."""
         return sum(g.grade is not None for g in self.games)
 
@@ -82,7 +82,7 @@ def clusters_of(verdicts: Sequence[Verdict], column: str | None) -> tuple[dict[s
     if column is None and len(lacking) == len(verdicts):
         return {v.prompt.id: v.prompt.id for v in verdicts}, None
     if lacking:
-        raise InputError(f"prompt {lacking[0]!r} has no column {name!r}; --cluster needs it in every row")
+        raise InputError(f"prompt {lacking[0]!r} has no column {name!r}; `cluster` needs it in every row")
     return {v.prompt.id: repr(v.gold[name]) for v in verdicts}, name
 
 
@@ -90,7 +90,7 @@ def table_of(
     pairs: Sequence[Pair], systems: Sequence[str], clusters: Mapping[str, str], *, nulls: Nulls
 ) -> Table:
     """The battles that count; N may be 0."""
-    counted = [p for p in pairs if nulls == "tie" or p.grades == len(p.games)]
+    counted = [p for p in pairs if nulls == "tie" or p.num_grades == len(p.games)]
     number = {s: i for i, s in enumerate(systems)}
     languages = tuple(sorted({language_of(p.prompt) for p in counted}))
     points = np.array([p.points for p in counted]).reshape(-1, 2)

@@ -1,4 +1,4 @@
-"""What a judge did in a set of games: verdicts, failures, position bias, agreement with itself."""
+"""What a judge did in a set of games: its verdicts and failures, position bias, agreement with itself."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from math import fsum
+from typing import NamedTuple
 
 import numpy as np
 
 from nbest.accounting.meter import total
 from nbest.arena.battles import Pair
-from nbest.arena.bradley_terry import share_estimate
 from nbest.arena.judged_games import Verdict
+from nbest.arena.shares import share_estimate
 from nbest.evaluate.intervals import Estimate, codes, resampled_clusters
 from nbest.judging.verdicts import POINTS
 from nbest.types import Usage, Value
 
 
 class JudgeReport(Value, frozen=True, kw_only=True):
-    """What the judge did."""
+    """Verdicts, failures and consistency of the judge over all games."""
 
     num_games: int
     num_equal: int
@@ -51,58 +52,84 @@ def judge_report(
     resamples: int = 1000,
     seed: int = 0,
 ) -> JudgeReport:
-    """Of all games; shares of the pairs whose two games were both asked and have a verdict, by cluster."""
+    """Counts of all games, and shares of the pairs whose two games were both asked and have a verdict.
+
+    `clusters` says which cluster each prompt id is in, for the intervals.
+    """
     answered = [v for v in verdicts if v.is_answered]
-    both = [p for p in pairs if all(g.is_asked and g.grade for g in p.games)]
     problems = Counter(v.problem for v in verdicts if v.grade is None and v.problem)
     grades = Counter(v.grade for v in verdicts if v.is_asked and v.grade)
-    sides = [tuple(_side(g) for g in p.games) for p in both]
-    # Columns: points of seat A, of all games; same winner, same seat, one for each pair.
-    rows = np.array(
-        [
-            (
-                fsum(POINTS[g.grade or "A=B"][0] for g in p.games),
-                fsum(chain.from_iterable(POINTS[g.grade or "A=B"] for g in p.games)),
-                float(s == -t),
-                float(s == t != 0),
-                1.0,
-            )
-            for p, (s, t) in zip(both, sides, strict=True)
-        ]
-    ).reshape(-1, 5)
-    cluster_N = codes([clusters[p.prompt.id] for p in both])
-    num_clusters = len(set(cluster_N.tolist()))
-    sums = np.zeros((num_clusters, 5))
-    np.add.at(sums, cluster_N, rows)
-
-    drawn = (
-        np.concatenate([w @ sums for w in resampled_clusters(num_clusters, resamples=resamples, seed=seed)])
-        if both
-        else sums
-    )
-
-    def share(part: int, whole: int) -> Estimate | None:
-        if not both:
-            return None
-        value = sums[:, part].sum() / sums[:, whole].sum()
-        return share_estimate(float(value), drawn[:, part] / drawn[:, whole], num_clusters)
-
+    shares = _Shares([p for p in pairs if _is_judged_twice(p)], clusters, resamples=resamples, seed=seed)
     return JudgeReport(
         num_games=len(verdicts),
         num_equal=sum(not v.is_asked for v in verdicts),
         num_null=sum(v.grade is None for v in answered),
         num_failed=len(verdicts) - len(answered),
-        num_pairs_left_out=sum(p.grades < len(p.games) for p in pairs),
+        num_pairs_left_out=sum(p.num_grades < len(p.games) for p in pairs),
         problems=dict(problems.most_common()),
         verdicts={g: grades[g] for g in POINTS if grades[g]},
-        seat_a=share(0, 1),
-        agreement=share(2, 4),
-        contradiction=share(3, 4),
+        seat_a=shares.of("points_of_a", "points"),
+        agreement=shares.of("same_winner", "pairs"),
+        contradiction=shares.of("same_seat", "pairs"),
         usage=sum((total(v.usage) for v in verdicts), Usage()),
     )
 
 
+def _is_judged_twice(pair: Pair) -> bool:
+    return all(game.is_asked and game.grade for game in pair.games)
+
+
+class _Counts(NamedTuple):
+    """What one pair adds to the shares; summed by cluster and resampled."""
+
+    points_of_a: float
+    """Points of the answer shown first, of both games."""
+    points: float
+    same_winner: float
+    """1 where both games have the same winner, or are both ties."""
+    same_seat: float
+    """1 where the answer shown first won both, or lost both."""
+    pairs: float
+
+
+class _Shares:
+    """Ratios of sums over pairs, with their intervals over clusters of prompts."""
+
+    def __init__(
+        self, pairs: Sequence[Pair], clusters: Mapping[str, str], *, resamples: int, seed: int
+    ) -> None:
+        counts_N5 = np.array([_counts_of(pair) for pair in pairs]).reshape(-1, len(_Counts._fields))
+        cluster_N = codes([clusters[pair.prompt.id] for pair in pairs])
+        self._num_clusters = len(set(cluster_N.tolist()))
+        self._sums_K5 = np.zeros((self._num_clusters, counts_N5.shape[1]))
+        np.add.at(self._sums_K5, cluster_N, counts_N5)
+        self._drawn_R5 = self._sums_K5
+        if pairs:
+            weights = resampled_clusters(self._num_clusters, resamples=resamples, seed=seed)
+            self._drawn_R5 = np.concatenate([weights_BK @ self._sums_K5 for weights_BK in weights])
+
+    def of(self, part: str, whole: str) -> Estimate | None:
+        """The share of `part` in `whole`, fields of `_Counts`; None without pairs."""
+        if not self._num_clusters:
+            return None
+        i, j = _Counts._fields.index(part), _Counts._fields.index(whole)
+        value = self._sums_K5[:, i].sum() / self._sums_K5[:, j].sum()
+        return share_estimate(float(value), self._drawn_R5[:, i] / self._drawn_R5[:, j], self._num_clusters)
+
+
+def _counts_of(pair: Pair) -> _Counts:
+    points = [POINTS[game.grade or "A=B"] for game in pair.games]
+    first, second = (_side(game) for game in pair.games)
+    return _Counts(
+        points_of_a=fsum(of_a for of_a, _ in points),
+        points=fsum(chain.from_iterable(points)),
+        same_winner=float(first == -second),
+        same_seat=float(first == second != 0),
+        pairs=1.0,
+    )
+
+
 def _side(game: Verdict) -> int:
-    """1 where seat A won, −1 where seat B did, 0 for a tie."""
+    """1 where the answer shown first won, −1 where the second did, 0 for a tie."""
     of_a, of_b = POINTS[game.grade or "A=B"]
     return (of_a > of_b) - (of_a < of_b)

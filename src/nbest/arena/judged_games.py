@@ -73,7 +73,7 @@ class Judging:
         path = Path(self.templates)
         files = [path] if path.is_file() else sorted(path.rglob(f"{NAME}.txt"))
         if not files:
-            raise InputError(f"{path}: no {NAME}.txt there (--templates)")
+            raise InputError(f"{path}: no {NAME}.txt there (`templates`)")
         digest = hashlib.sha256()
         for file in files:
             digest.update(str(file.relative_to(path)).encode() + b"\0" + file.read_bytes())
@@ -156,7 +156,7 @@ def read_verdicts(out: Path, games: Sequence[Game] = ()) -> list[Verdict]:
     Raises `RecordsError` where `out` is no store of verdicts, holds other answers, or lacks games.
     """
     if not (out / "manifest.json").exists():
-        raise RecordsError(f"{out} holds no verdicts yet: add  --engine SPEC  to have the games judged")
+        raise RecordsError(f"{out} holds no verdicts yet: name an `engine` to have the games judged")
     if not games:
         return list(_verdicts(out))
     _check_same_answers(games, out)
@@ -165,7 +165,7 @@ def read_verdicts(out: Path, games: Sequence[Game] = ()) -> list[Verdict]:
     if lacking := [id_ for id_ in wanted if id_ not in held]:
         raise RecordsError(
             f"{out} lacks {len(lacking)} of {len(wanted)} games, such as {lacking[0]!r}:"
-            " add  --engine SPEC  to have them judged"
+            " name an `engine` to have them judged"
         )
     return [held[id_] for id_ in wanted]
 
@@ -174,7 +174,7 @@ def _verdicts(out: Path) -> Iterator[Verdict]:
     for o in read_outcomes(out):
         id_, *systems = o.prompt.id.rsplit("/", 2)
         if o.strategy != NAME or len(systems) != 2 or len(o.candidates) != 2:  # noqa: PLR2004
-            raise RecordsError(f"{out} holds answers, not verdicts; choose another --out")
+            raise RecordsError(f"{out} holds answers, not verdicts; choose another `out`")
         found: Grade | None = o.selection.details["verdict"] if o.selection else None
         yield Verdict(
             prompt=replace(o.prompt, id=id_),
@@ -196,7 +196,7 @@ def _check_same_answers(games: Sequence[Game], out: Path) -> None:
         if game and tuple(c.text for c in game.candidates) != tuple(c.text for c in o.candidates):
             raise RecordsError(
                 f"{out} holds verdicts on other answers to {o.prompt.id!r}: the runs have changed;"
-                " choose another --out"
+                " choose another `out`"
             )
 
 

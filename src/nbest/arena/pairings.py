@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from nbest.errors import InputError
+from nbest.evaluate.prompt_index import PromptIndex, contents_of
 from nbest.records import read_outcomes
 from nbest.types import Candidate, Json, Prompt, replace
 
@@ -62,30 +63,47 @@ def games_between(
 ) -> list[Game]:
     """Both games of every pair of answers to the same prompt. Without `baseline` it is the first system.
 
-    Prompts that only one run has, or that one has no answer to, give no game (`unanswered` counts them).
+    Prompts are the same where they ask the same (`PromptIndex`), and have the id of the first system that was
+    asked. Prompts that only one run has, or that one has no answer to, give no game (`unanswered` counts them).
     Raises `InputError` where runs mean different prompts by the same id, the baseline is no system, or no
     two systems answer the same prompt.
     """
     if baseline is not None and baseline not in systems:
-        raise InputError(f"no run is called {baseline!r}; known: {', '.join(systems)} (--baseline)")
+        raise InputError(f"no run is called {baseline!r}; known: {', '.join(systems)} (`baseline`)")
     base = next(iter(systems), None) if baseline is None else baseline
+    aligned = same_ids(systems)
     games: list[Game] = []
-    for a, b in combinations(systems, 2):
+    for a, b in combinations(aligned, 2):
         if pairs == "all" or base in {a, b}:
-            games += _games_of_pair(a, systems[a], b, systems[b])
+            games += _games_of_pair(a, aligned[a], b, aligned[b])
     if not games:
         raise InputError(f"no prompt is answered by two of the runs {', '.join(systems)}: name two or more")
     return games
 
 
+def same_ids(systems: Mapping[str, Mapping[str, Answer]]) -> dict[str, dict[str, Answer]]:
+    """The answers of each system, under ids that are the same for prompts that ask the same.
+
+    Raises `InputError` where runs mean different prompts by the same id.
+    """
+    index = PromptIndex()
+    aligned: dict[str, dict[str, Answer]] = {}
+    for name, answers in systems.items():
+        prompts = (replace(answer.prompt, id=id_) for id_, answer in answers.items())
+        number_by_id = index.add(name, contents_of(prompts))
+        aligned[name] = {index.ids[number_by_id[id_]]: answer for id_, answer in answers.items()}
+    return aligned
+
+
 def unanswered(systems: Mapping[str, Mapping[str, Answer]]) -> dict[str, int]:
     """For each system, how many of all prompts it lacks or has no answer to; without the zeros."""
-    prompts = {id_ for answers in systems.values() for id_ in answers}
-    missing = {
-        name: sum(id_ not in answers or answers[id_].text is None for id_ in prompts)
-        for name, answers in systems.items()
+    aligned = same_ids(systems)
+    num_prompts = len({id_ for answers in aligned.values() for id_ in answers})
+    num_answered = {
+        name: sum(answer.text is not None for answer in answers.values()) for name, answers in aligned.items()
     }
-    return {name: n for name, n in missing.items() if n}
+    missing = {name: num_prompts - num for name, num in num_answered.items()}
+    return {name: num for name, num in missing.items() if num}
 
 
 def game_id(prompt_id: str, first: str, second: str) -> str:
@@ -97,21 +115,19 @@ def _games_of_pair(a: str, ours: Mapping[str, Answer], b: str, theirs: Mapping[s
     games: list[Game] = []
     for id_ in sorted(ours.keys() & theirs.keys()):
         x, y = ours[id_], theirs[id_]
-        if x.prompt.messages != y.prompt.messages:
-            raise InputError(f"prompt {id_!r} of {a} is another one than {id_!r} of {b}")
         if x.text is not None and y.text is not None:
-            games += _both_orders(a, x, b, y)
+            games += _both_orders(id_, a, x, b, y)
     return games
 
 
-def _both_orders(a: str, ours: Answer, b: str, theirs: Answer) -> list[Game]:
+def _both_orders(id_: str, a: str, ours: Answer, b: str, theirs: Answer) -> list[Game]:
     # One of the two rows speaks for both, whatever the order in which the runs were named.
     row, other = (ours, theirs) if a < b else (theirs, ours)
     gold = {**other.gold, **row.gold}
     seats = (((a, ours), (b, theirs)), ((b, theirs), (a, ours)))
     return [
         Game(
-            replace(row.prompt, id=game_id(row.prompt.id, seat[0][0], seat[1][0])),
+            replace(row.prompt, id=game_id(id_, seat[0][0], seat[1][0])),
             (_shown(0, *seat[0]), _shown(1, *seat[1])),
             gold,
         )

@@ -8,9 +8,11 @@ from math import fsum
 import numpy as np
 
 from nbest.arena.battles import Table
-from nbest.arena.bradley_terry import Floats, bradley_terry, controlled, share_estimate, win_probability
+from nbest.arena.shares import percentiles, share_estimate
 from nbest.arena.style import style
-from nbest.evaluate.intervals import Estimate, tail
+from nbest.arena.style_control import controlled, win_probability
+from nbest.evaluate.intervals import Estimate, Floats, Ints
+from nbest.judging.bradley_terry import bradley_terry
 from nbest.types import Value
 
 _COLLINEAR = 30.0
@@ -70,36 +72,43 @@ class Rates:
     def row(self, i: int) -> SystemRates:
         """One system; the baseline's own has no rates."""
         name = self.table.systems[i]
-        lengths = [
-            style(text).length
-            for p in self.table.pairs
-            for system, text in zip(p.games[0].systems, p.games[0].texts, strict=True)
-            if system == name
-        ]
-        mean_length = fsum(lengths) / len(lengths) if lengths else None
-        met_KL = self.points_KLSS[:, :, [i, self.baseline], [self.baseline, i]].sum(axis=2)
+        mean_length = self._mean_length(name)
         if i == self.baseline or not self._is_comparable(i):
             return SystemRates(system=name, num_pairs=0, mean_length=mean_length)
+
+        met_KL = self.points_KLSS[:, :, [i, self.baseline], [self.baseline, i]].sum(axis=2)
+        num_clusters = int((met_KL.sum(axis=1) > 0).sum())
         seats = {name, self.table.systems[self.baseline]}
         met = [p for p in self.table.pairs if {p.a, p.b} == seats]
-        by_language = {
-            code: found
-            for k, code in enumerate(self.table.languages)
-            if (found := self._share(i, [k], int((met_KL[:, k] > 0).sum())))
-        }
-        num_clusters = int((met_KL.sum(axis=1) > 0).sum())
+        by_language = self._by_language(i, (met_KL > 0).sum(axis=0))
+        languages = [self.table.languages.index(code) for code in by_language]
         return SystemRates(
             system=name,
             num_pairs=len(met),
             num_equal=sum(not p.is_asked for p in met),
             win_rate=self._share(i, range(len(self.table.languages)), num_clusters),
             by_language=by_language,
-            macro=self._macro(i, [self.table.languages.index(c) for c in by_language], num_clusters),
+            macro=self._macro(i, languages, num_clusters),
             bradley_terry=self._modelled(self.strengths, self.drawn_strengths, i),
             length_controlled=self._modelled(*self.fits["length"], i),
             style_controlled=self._modelled(*self.fits["style"], i),
             mean_length=mean_length,
         )
+
+    def _mean_length(self, system: str) -> float | None:
+        """Of the answers of a system, one of each of its games."""
+        lengths: list[int] = []
+        for pair in self.table.pairs:
+            game = pair.games[0]
+            if system in game.systems:
+                lengths.append(style(game.texts[game.systems.index(system)]).length)
+        return fsum(lengths) / len(lengths) if lengths else None
+
+    def _by_language(self, i: int, num_clusters_L: Ints) -> dict[str, Estimate]:
+        shares = {
+            code: self._share(i, [k], int(num_clusters_L[k])) for k, code in enumerate(self.table.languages)
+        }
+        return {code: share for code, share in shares.items() if share is not None}
 
     def _is_comparable(self, i: int) -> bool:
         """Whether games lead from the system to the baseline, directly or over others."""
@@ -110,13 +119,11 @@ class Rates:
 
     def effects(self, control: str) -> list[Estimate]:
         """Coefficients of the features of `control`."""
-        fit = self.fits[control]
-        cut = tail(self.table.num_clusters)
-        found: list[Estimate] = []
-        for p in range(len(self.table.systems), fit[0].size):
-            low, high = np.quantile(fit[1][:, p], [cut, 1 - cut])
-            found.append(Estimate(float(fit[0][p]), float(low), float(high)))
-        return found
+        point, sampled = self.fits[control]
+        features = range(len(self.table.systems), point.size)
+        return [
+            Estimate(float(point[p]), *percentiles(sampled[:, p], self.table.num_clusters)) for p in features
+        ]
 
     def _share(self, i: int, languages: Iterable[int], num_clusters: int) -> Estimate | None:
         at = list(languages)

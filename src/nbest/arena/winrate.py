@@ -18,12 +18,11 @@ from nbest.arena.battles import (
     style_features,
     table_of,
 )
-from nbest.arena.bradley_terry import Floats
 from nbest.arena.judge_report import JudgeReport, judge_report
 from nbest.arena.judged_games import Verdict
 from nbest.arena.rates import Rates, SystemRates
 from nbest.errors import InputError
-from nbest.evaluate.intervals import Estimate, resampled_clusters
+from nbest.evaluate.intervals import Estimate, Floats, resampled_clusters
 from nbest.types import Value
 
 
@@ -112,11 +111,11 @@ def _notes(table: Table, judged: JudgeReport, column: str | None, nulls: Nulls) 
     if judged.num_pairs_left_out:
         done = "counted as ties" if nulls == "tie" else "left out"
         notes.append(
-            f"{judged.num_pairs_left_out} pairs have a game without a verdict; {done} (--nulls decides)"
+            f"{judged.num_pairs_left_out} pairs have a game without a verdict; {done} (nulls says which)"
         )
     if column is None and len(table.languages) > 1:
         notes.append(
             "prompts of several languages, and no column says which are translations of each other:"
-            " each is taken as independent; --cluster COLUMN names one"
+            " each is taken as independent; name one as `cluster`"
         )
     return notes

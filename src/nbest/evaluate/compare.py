@@ -56,7 +56,7 @@ async def compare(
     the record lacks what a selector reads.
     """
     if resamples < 1:
-        raise InputError("resamples must be at least 1")
+        raise InputError("`resamples` must be at least 1")
     pools = list(pools) if isinstance(pools, Iterator) else pools
     built = {spec: registry.parse("selectors", spec) for spec in dict.fromkeys(selectors)}
     against = baseline or next(iter(built))
@@ -123,7 +123,7 @@ class _Row:
 def _sizes(pools: Iterable[Pool], given: Sequence[int] | None) -> list[int]:
     if given is not None:
         if not given or min(given) < 1:
-            raise InputError("sizes must be numbers of draws from 1")
+            raise InputError("`sizes` must be numbers of draws from 1")
         return sorted(set(given))
     nums = (len(draws_of(pool.candidates, pool.prompt)) for pool in pools)
     return pool_sizes(min((num for num in nums if num), default=1))

@@ -162,8 +162,8 @@ class _Reading:
             return num_known > 0
         lacking = next(id_ for id_, key in zip(self.ids, self.clusters, strict=True) if key is None)
         raise InputError(
-            f"{path}: the row of prompt {lacking!r} has no {self.cluster!r}; the column of clusters must be in"
-            " every row"
+            f"{path}: the row of prompt {lacking!r} has no {self.cluster!r}: the column of clusters (`cluster`)"
+            " must be in every row"
         )
 
 

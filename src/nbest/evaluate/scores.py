@@ -44,7 +44,9 @@ def split_specs(text: str) -> list[str]:
             parts[-1] += ch
     specs = [p.strip() for p in parts if p.strip()]
     if not specs:
-        raise InputError("no selector is named: write some with commas between them, such as  first, vote")
+        raise InputError(
+            "`select` names no selector: write some with commas between them, such as first, vote"
+        )
     return specs
 
 
@@ -62,7 +64,7 @@ def score_spec(given: str | None, pool: Pool) -> str:
             return f"{REFERENCE}(utility=chrf)"
         raise InputError(
             f"prompt {pool.prompt.id!r} has no `answer` and no `reference`: name a recorded field or a scorer"
-            f" (score){_fields_of(pool)}"
+            f" as `score`{_fields_of(pool)}"
         )
     if registry.names_plugin("scorers", given):
         return registry.spec_of(registry.parse("scorers", given))
@@ -71,7 +73,7 @@ def score_spec(given: str | None, pool: Pool) -> str:
     if any(given in c.meta for c in pool.candidates):
         return registry.spec_of(registry.load("scorers", "recorded")(field=given))
     raise InputError(
-        f"score {given}: no scorer, no utility, and no candidate of prompt {pool.prompt.id!r} has"
+        f"`score` {given}: no scorer, no utility, and no candidate of prompt {pool.prompt.id!r} has"
         f" such a field{_fields_of(pool)}"
     )
 
@@ -162,5 +164,5 @@ def cluster_of(pool: Pool, column: str | None) -> str:
     `InputError` for a named column that the row lacks.
     """
     if column and column not in pool.gold:
-        raise InputError(f"prompt {pool.prompt.id!r} has no column {column!r} (cluster) in its row")
+        raise InputError(f"prompt {pool.prompt.id!r} has no column {column!r} (`cluster`) in its row")
     return str(pool.gold.get(column or CLUSTER, pool.prompt.id))

@@ -125,7 +125,7 @@ def _check(runs: Sequence[Measured]) -> None:
     kinds = {run.scorer for run in runs}
     if len(kinds) > 1:
         listed = ", ".join(map(str, sorted(kinds, key=str)))
-        raise InputError(f"the runs are measured differently ({listed}): name one score for all")
+        raise InputError(f"the runs are measured differently ({listed}): name one `score` for all")
 
 
 def _bins(run: _Run) -> dict[int, str]:

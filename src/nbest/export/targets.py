@@ -29,10 +29,10 @@ def export(run: Path, to: str, out: Path | None) -> list[str]:
     source = source_of(run)
     if to in TRACKERS:
         if out is not None:
-            raise InputError(f"--out has no meaning for {to}: its own environment variables say where to log")
+            raise InputError(f"`out` has no meaning for {to}: its own environment variables say where to log")
         return list(TRACKERS[to](source))
     if out is None:
-        raise InputError(f"--to {to} writes files: name where with  --out")
+        raise InputError(f"{to} writes files: name the directory as `out`")
     try:
         return [str(file) for file in FILES[to](source, out)]
     except OSError as e:

@@ -65,7 +65,7 @@ def _cost_rows(cells: Mapping[int, ComparisonCell]) -> list[tuple[str, ...]]:
 def write(comparison: Comparison, out: Path) -> None:
     """`comparison.json` and `comparison.md` in a directory, which a report can be made with."""
     if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file; --out needs a directory")
+        raise InputError(f"{out} is a file; `out` must be a directory")
     out.mkdir(parents=True, exist_ok=True)
     (out / FILE).write_bytes(msgspec.json.format(msgspec.json.encode(comparison), indent=1) + b"\n")
     text = "\n\n".join(t.markdown() for t in tables(comparison))

@@ -88,4 +88,4 @@ class Findings:
             if name in {run.label, run.spec, run.name, Path(run.name).name}:
                 return run
         known = ", ".join(Path(r.name).name for r in self.runs)
-        raise InputError(f"baseline {name}: no run is called so; known: {known}")
+        raise InputError(f"`baseline` {name}: no run is called so; known: {known}")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from math import fsum, log
+from math import fsum
 from typing import ClassVar, Literal
+
+import numpy as np
 
 from nbest import registry
 from nbest.context import Context
+from nbest.judging.bradley_terry import against_phantom
 from nbest.judging.games import Game, play
 from nbest.judging.judge_calls import Read
 from nbest.judging.pools import distinct
@@ -21,8 +24,6 @@ from nbest.types import Candidate, Prompt, SamplingParams, Selection, replace
 
 _DIGITS = 6
 """Strengths that agree this far are a tie."""
-_PRECISION = 1e-12
-_MAX_ROUNDS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +74,7 @@ class JudgePairwise:
             why = f"judge_pairwise: no game has a verdict; {registry.spec_of(self.fallback)} chose instead"
             ctx.fall_back(why)
             return replace(await self.fallback(prompt, pool, ctx), rationale=why, details=details)
-        scores = bradley_terry(games) if self.ranking == "bradley_terry" else point_shares(games)
+        scores = strengths(games) if self.ranking == "bradley_terry" else point_shares(games)
         return replace(chosen(argmax(players, scores), scores=scores), details=details)
 
 
@@ -85,32 +86,16 @@ def point_shares(games: Sequence[Game]) -> dict[int, float]:
     return {i: round(fsum(w for (a, _), w in won.items() if a == i) / total[i], _DIGITS) for i in ids}
 
 
-def bradley_terry(games: Sequence[Game]) -> dict[int, float]:
-    """Log-strengths, by Newman's iteration (2023, JMLR 24:238).
+def strengths(games: Sequence[Game]) -> dict[int, float]:
+    """Bradley–Terry log-strengths of the candidates (`against_phantom`).
 
-    Everybody also ties one game with a phantom of log-strength 0, so that a candidate that never loses
-    has a finite strength. Candidates with the same results have the same strength to `_DIGITS` places.
+    Candidates with the same results have the same strength to `_DIGITS` places.
     """
     won = _points(games)
     ids = sorted({i for pair in won for i in pair})
-    strength = dict.fromkeys(ids, 1.0)
-    for _ in range(_MAX_ROUNDS):
-        before = dict(strength)
-        for i in ids:
-            strength[i] = _updated(i, strength, won, ids)
-        if all(abs(log(strength[i] / before[i])) < _PRECISION for i in ids):
-            break
-    return {i: round(log(s), _DIGITS) for i, s in strength.items()}
-
-
-def _updated(
-    i: int, strength: Mapping[int, float], won: Mapping[tuple[int, int], float], ids: Sequence[int]
-) -> float:
-    others = [(won.get((i, j), 0.0), won.get((j, i), 0.0), strength[j]) for j in ids if j != i]
-    others.append((0.5, 0.5, 1.0))
-    wins = fsum(w * s / (strength[i] + s) for w, _, s in others)
-    losses = fsum(lost / (strength[i] + s) for _, lost, s in others)
-    return wins / losses
+    won_SS = np.array([[won.get((i, j), 0.0) for j in ids] for i in ids])
+    found = against_phantom(won_SS)
+    return {i: round(float(strength), _DIGITS) for i, strength in zip(ids, found, strict=True)}
 
 
 def _points(games: Sequence[Game]) -> dict[tuple[int, int], float]:

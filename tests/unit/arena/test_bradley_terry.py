@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from nbest.arena.bradley_terry import Battles, bradley_terry, controlled, share_estimate, win_probability
+from nbest.arena.shares import share_estimate
+from nbest.arena.style_control import Battles, controlled, win_probability
+from nbest.judging.bradley_terry import bradley_terry
 
 POINTS = np.array([[0, 3, 4, 1], [2, 0, 5.5, 2], [1, 2.5, 0, 6], [4, 1, 2, 0]])
 

@@ -69,7 +69,7 @@ def test_a_third_run_asks_only_what_is_new(runs):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("a", "b"), "add  --engine SPEC"),
+        (("a", "b"), "name an `engine`"),
         (("a", "--engine", "fake"), "name two or more"),
         (("--engine", "fake"), "name two or more"),
         (("a", "b", "--engine", "fake", "--baseline", "z"), "known: a, b"),

@@ -136,7 +136,7 @@ async def test_a_third_run_is_added_to_the_same_store(tmp_path):
 
 
 async def test_what_a_store_lacks_is_said(tmp_path):
-    with pytest.raises(RecordsError, match="add  --engine SPEC"):
+    with pytest.raises(RecordsError, match="`engine`"):
         read_verdicts(tmp_path / "v")
     games = games_between(SYSTEMS)
     await buy(tmp_path / "v", ScriptedJudge(compares(len)), games=games[:-1])
@@ -193,8 +193,21 @@ def test_runs_that_mean_other_prompts_are_refused():
     other = answers("other", "xyz")
     asked = replace(other["q/1"].prompt, messages=(Message(role="user", content="!"),))
     other["q/1"] = other["q/1"]._replace(prompt=asked)
-    with pytest.raises(InputError, match="'q/1' of long is another one"):
+    with pytest.raises(InputError, match="different prompts under id 'q/1'"):
         games_between({"long": SYSTEMS["long"], "other": other})
+
+
+def test_prompts_with_other_line_numbers_are_paired_by_what_they_ask():
+    texts = ["كم عدد البيض؟", "卵はいくつですか？", "달걀은 몇 개입니까?"]
+    asked = [Prompt(id="", messages=(Message(role="user", content=t),)) for t in texts]
+
+    def numbered(first, prompts):
+        return {str(i): Answer(replace(p, id=str(i)), f"{i}", 0, {}) for i, p in enumerate(prompts, first)}
+
+    games = games_between({"a": numbered(1, asked), "b": numbered(1, asked[1:])})
+    assert [g.prompt.id for g in games] == ["2/a/b", "2/b/a", "3/a/b", "3/b/a"]
+    assert [c.text for c in games[0].candidates] == ["2", "1"]
+    assert unanswered({"a": numbered(1, asked), "b": numbered(1, asked[1:])}) == {"b": 1}
 
 
 def test_runs_are_called_by_their_directory_or_by_name(tmp_path):

@@ -155,7 +155,7 @@ def test_specs_are_split_at_the_outer_commas():
         "vote(weight=logprob, power=1)",
         "mbr",
     ]
-    with pytest.raises(InputError, match="no selector"):
+    with pytest.raises(InputError, match="names no selector"):
         split_specs(" , ")
 
 

@@ -152,10 +152,23 @@ def test_sizes_and_prices_as_flags():
     assert costs.sizes == {"policy": ModelSize(parameters=8e9), "judge": ModelSize(parameters=70e9)}
     assert costs.prices["judge"] == Price(prompt=2, completion=8, cached=0.5)
     for wrong in (["8B"], ["1/2"], ["nan"]):
-        with pytest.raises(InputError, match="--params"):
+        with pytest.raises(InputError, match="`params`"):
             costs_of(wrong, [])
-    with pytest.raises(InputError, match="READ/DRAWN"):
+    with pytest.raises(InputError, match="INPUT/OUTPUT"):
         costs_of([], ["1"])
+
+
+@pytest.mark.parametrize("wrong", ["jugde=2/8", "Judge=2/8", "verifer=2/8"])
+def test_the_price_of_a_role_that_does_not_exist_is_an_error_and_no_price_of_another(wrong):
+    with pytest.raises(InputError, match=r"did you mean '(judge|verifier)'"):
+        costs_of([], ["0.15/0.6", wrong])
+    with pytest.raises(InputError, match="no role is called"):
+        costs_of([wrong], [])
+
+
+def test_two_prices_of_one_role_are_an_error():
+    with pytest.raises(InputError, match="two for judge: 1/2 and 2/8"):
+        costs_of([], ["judge=1/2", "judge=2/8"])
 
 
 def test_the_command(tmp_path):
@@ -171,7 +184,7 @@ def test_the_command(tmp_path):
     assert found["groups"][0]["cells"]["flops"]["value"] == 2 * 8e9 * 9
     wrong = nbest(*command, "--score", "nonsense")
     assert wrong.returncode == 2
-    assert wrong.stderr.startswith("error: score nonsense")
+    assert wrong.stderr.startswith("error: --score nonsense")
 
 
 def test_run_takes_a_task(tmp_path):

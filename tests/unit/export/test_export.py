@@ -335,8 +335,8 @@ def test_a_missing_tracker_is_named_with_its_install_line(run, to, monkeypatch):
     [
         ("inspekt", "x", "did you mean 'inspect'"),
         ("csv", "x", "unknown format 'csv'.*Known: inspect, lm-eval, mlflow, wandb"),
-        ("lm-eval", None, "name where with  --out"),
-        ("wandb", "x", "--out has no meaning for wandb"),
+        ("lm-eval", None, "name the directory as `out`"),
+        ("wandb", "x", "`out` has no meaning for wandb"),
         ("inspect", "x.eval", "written as JSON"),
         ("inspect", "taken", "is a file"),
         ("inspect", "folder.json", "is a directory"),

@@ -36,7 +36,7 @@ def test_compare_names_mistakes_before_it_works(tmp_path):
         nbest("compare", pool, "--select", "first, votes")
     with pytest.raises(InputError, match="--n 1,x"):
         nbest("compare", pool, "--select", "first", "--n", "1,x")
-    with pytest.raises(InputError, match="sizes must be"):
+    with pytest.raises(InputError, match="must be numbers"):
         nbest("compare", pool, "--select", "first", "--n", "0")
     with pytest.raises(InputError, match="is a file"):
         nbest("compare", pool, "--select", "first", "--out", pool / "manifest.json")

@@ -13,7 +13,7 @@ from nbest.judging.games import Game
 from nbest.judging.judge_calls import Reply
 from nbest.judging.verdicts import POINTS
 from nbest.selection.first import First
-from nbest.selection.pairwise import JudgePairwise, bradley_terry, point_shares
+from nbest.selection.pairwise import JudgePairwise, point_shares, strengths
 from nbest.selection.tournament import Tournament
 from nbest.types import Budget
 
@@ -108,7 +108,7 @@ PAIRS = [(a, b) for a in range(4) for b in range(a)]
 @given(grades=ROUND_ROBIN)
 def test_expected_wins_under_the_strengths_are_the_wins(grades):
     played = games([(a, b, g) for (a, b), both in zip(PAIRS, grades, strict=True) for g in both])
-    strength = bradley_terry(played)
+    strength = strengths(played)
     for i in range(4):
         won, expected = 0.5, 1 / (1 + exp(-strength[i]))  # the tie with the phantom
         for game in played:
@@ -136,11 +136,11 @@ def test_shares_are_points_over_points_played_for(grades):
 
 def test_equal_results_are_equal_strengths():
     cycle = games([(0, 1, "A>B"), (1, 2, "A>B"), (2, 0, "A>B"), (1, 0, "B>A"), (2, 1, "B>A"), (0, 2, "B>A")])
-    assert set(bradley_terry(cycle).values()) == {0.0}
+    assert set(strengths(cycle).values()) == {0.0}
 
 
 def test_a_much_better_weighs_three():
-    strong = bradley_terry(games([(0, 1, "A>>B"), (0, 1, "B>A")]))
-    weak = bradley_terry(games([(0, 1, "A>B"), (0, 1, "B>A")]))
+    strong = strengths(games([(0, 1, "A>>B"), (0, 1, "B>A")]))
+    weak = strengths(games([(0, 1, "A>B"), (0, 1, "B>A")]))
     assert strong[0] > 0 == weak[0]
     assert point_shares(games([(0, 1, "A>>B"), (0, 1, "B>A")])) == {0: 0.75, 1: 0.25}

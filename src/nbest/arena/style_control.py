@@ -1,4 +1,4 @@
-"""Strengths of systems from games between them: Bradley–Terry, and the same with style held equal.
+"""Strengths of systems with the style of their answers held equal.
 
 Dimensions: S systems, N battles, K clusters of prompts, R resamples, B resamples at a time, F features,
 P = S + F parameters. Points are fractional: a tie is half a win each.
@@ -10,12 +10,9 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from nbest.evaluate.intervals import LEVEL, Estimate, tail
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.intp]
+from nbest.evaluate.intervals import Floats, Ints
+from nbest.judging.bradley_terry import tied_games
 
 _PRECISION: Final = 1e-9
 _MAX_ROUNDS: Final = 10_000
@@ -34,35 +31,6 @@ class Battles(NamedTuple):
     lost_N: Floats
     """Points of the second."""
     cluster_N: Ints
-
-
-def bradley_terry(won_SS: Floats, *, prior: float = 1.0) -> Floats:
-    """Log-strengths θ with mean 0: P(i beats j) = 1 / (1 + exp(θ_j − θ_i)) (Bradley & Terry 1952).
-
-    `won[…, i, j]` are the points of i against j; leading dimensions are tables of their own. Newman's
-    iteration (2023, JMLR 24:238, eq. 8), one system after the other:
-    π_i ← Σ_j w_ij π_j / (π_i + π_j)  /  Σ_j w_ji / (π_i + π_j).
-    Every system also ties `prior` games, spread evenly over the others, so that one that never loses has
-    a finite strength. Without them (0: maximum likelihood) raises `ValueError` where no finite strengths
-    exist: some systems never lost to any of the others (Ford 1957).
-    """
-    num_systems = won_SS.shape[-1]
-    won_TSS = won_SS.reshape(-1, num_systems, num_systems) + _tied(num_systems, prior)
-    if prior == 0 and not _is_connected(won_TSS):
-        raise ValueError("no finite strengths: some systems never lost to the others; use a prior")
-    pi_TS = np.ones(won_TSS.shape[:2])
-    for _ in range(_MAX_ROUNDS):
-        before = pi_TS.copy()
-        for i in range(num_systems):
-            of_i = pi_TS[:, i : i + 1]
-            wins = (won_TSS[:, i] * pi_TS / (of_i + pi_TS)).sum(axis=1)
-            losses = (won_TSS[:, :, i] / (of_i + pi_TS)).sum(axis=1)
-            pi_TS[:, i] = wins / losses
-        pi_TS /= np.exp(np.log(pi_TS).mean(axis=1, keepdims=True))
-        if np.abs(np.log(pi_TS / before)).max(initial=0.0) < _PRECISION:
-            break
-    theta = np.log(pi_TS)
-    return (theta - theta.mean(axis=1, keepdims=True)).reshape(won_SS.shape[:-1])
 
 
 def controlled(
@@ -122,47 +90,19 @@ def _newton(x_NP: Floats, battles: Battles, weights_BN: Floats, start_BP: Floats
     return beta_BP
 
 
-def _tied(num_systems: int, prior: float) -> Floats:
-    """Half-wins of every system against every other: `prior` tied games for each."""
-    return (1 - np.eye(num_systems)) * prior / 2 / max(1, num_systems - 1)
-
-
 def _prior_rows(num_systems: int, num_parameters: int) -> tuple[Floats, Floats]:
     """The same tied games as rows of a regression, and one for each coefficient; half-wins of each row."""
     first, second = np.triu_indices(num_systems, k=1)
     eye = np.eye(num_parameters)
     rows = np.concatenate([eye[first] - eye[second], eye[num_systems:]])
     half = np.full(len(rows), 0.5)
-    half[: len(first)] = _tied(num_systems, 1.0)[first, second]
+    half[: len(first)] = tied_games(num_systems, 1.0)[first, second]
     return rows, half
-
-
-def share_estimate(value: float, sampled_R: Floats, num_clusters: int) -> Estimate:
-    """A share of points with its expanded-percentile interval from resampled clusters.
-
-    Where every cluster says 0 or every cluster says 1: Clopper & Pearson's bound for that many trials. One
-    cluster says nothing about others: from 0 to 1.
-    """
-    if value in {0.0, 1.0} and num_clusters > 0:
-        bound = ((1 - LEVEL) / 2) ** (1 / num_clusters)
-        return Estimate(value, bound if value else 0.0, 1.0 if value else 1 - bound)
-    if num_clusters < 2:  # noqa: PLR2004
-        return Estimate(value, 0.0, 1.0)
-    cut = tail(num_clusters)
-    low, high = np.quantile(sampled_R, [cut, 1 - cut])
-    return Estimate(value, float(low), float(high))
 
 
 def win_probability(theta_P: Floats, system: int, baseline: int) -> Floats:
     """σ(θ_system − θ_baseline) along the last dimension."""
     return _sigmoid(theta_P[..., system] - theta_P[..., baseline])
-
-
-def _is_connected(won_TSS: Floats) -> bool:
-    """Whether in every table each system can be reached from each other along games lost."""
-    num_systems = won_TSS.shape[-1]
-    reached = np.linalg.matrix_power((won_TSS > 0) + np.eye(num_systems), num_systems)
-    return bool(np.all(reached > 0))
 
 
 def _sigmoid(x: Floats) -> Floats:
