@@ -11,9 +11,10 @@ from math import log
 from random import Random
 from typing import ClassVar
 
+from nbest.engines.fake_judge import judged_text, judged_token
 from nbest.errors import EngineError
 from nbest.protocols import Capabilities, OnDelta
-from nbest.types import Completion, Finish, Logprobs, Prompt, Request, SamplingParams, Usage
+from nbest.types import Completion, Finish, Logprobs, Prompt, Request, SamplingParams, Usage, replace
 
 LINES = (
     ("Step by step: {a} + {b} = {c}", "Answer: {c}"),
@@ -24,13 +25,17 @@ LINES = (
     ("По шагам: {a} + {b} = {c}", "Ответ: {c}"),
     ("ทีละขั้น {a} + {b} = {c}", "คำตอบ: {c}"),
 )
+_DELTA = re.compile(r"\S{1,4}\s*|\s+")
+_FAILURE = "the fake engine was told to fail here"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fake:
     """Texts that depend on (prompt, prefix, seed, temperature) only; one token is one character.
 
-    Failures depend on the seed as well, so they fall on the same draws in every run.
+    Failures depend on the seed as well, so they fall on the same draws in every run. Asked to judge, to check steps or
+    to fuse with one of our templates, it replies in the form that the template asks for, in the language of its
+    instructions, and likes texts by `fake_judge.merit`.
     """
 
     is_open_to_clients: ClassVar[bool] = False
@@ -54,13 +59,17 @@ class Fake:
 
     async def generate(self, request: Request, on_delta: OnDelta | None = None) -> Sequence[Completion]:
         await asyncio.sleep(self.latency_s)
-        draws = [self._draw(request, i) for i in range(request.n)]
-        if any(d is None for d in draws):
-            await asyncio.Event().wait()
-        drawn = [d for d in draws if d]
+        drawn: list[Completion] = []
+        for i in range(request.n):
+            completion = self._draw(request, i)
+            if completion is None:
+                await asyncio.Event().wait()  # until it is cancelled
+            else:
+                drawn.append(completion)
+
         if on_delta and request.n == 1:
-            for piece in re.findall(r"\S{1,4}\s*|\s+", drawn[0].text):
-                on_delta(piece)
+            for delta in _DELTA.findall(drawn[0].text):
+                on_delta(delta)
                 await asyncio.sleep(0)
         return drawn
 
@@ -77,18 +86,19 @@ class Fake:
         seed = None if params.temperature == 0 else (params.seed or 0) + i
         rng = _rng(request.prompt, request.prefix, seed, params.temperature)
         fate = rng.random()
-        if (fate := fate - self.error_rate) < 0:
+        if fate < self.error_rate:
             if request.n == 1:
-                raise EngineError("the fake engine was told to fail here")
-            return Completion(text="", finish="error", error="the fake engine was told to fail here")
-        if (fate := fate - self.hang_rate) < 0:
+                raise EngineError(_FAILURE)
+            return Completion.failed(_FAILURE)
+        if fate < self.error_rate + self.hang_rate:
             return None
-        if fate - self.garbage_rate < 0:
-            text = "".join(chr(rng.randrange(0x20, 0xD000)) for _ in range(rng.randrange(40)))
-        else:
-            a, b, slip = rng.randrange(10), rng.randrange(10), rng.choice((0, 0, 1))
-            lines = rng.choice(LINES)[min(1, request.prefix.count("\n")) :]  # an answer has two lines
-            text = "\n".join(lines).format(a=a, b=b, c=a + b + slip)
+
+        is_garbage = fate < self.error_rate + self.hang_rate + self.garbage_rate
+        token = judged_token(request) if self.has_logprobs and not is_garbage else None
+        if token is not None:
+            prompt_tokens = _prompt_tokens(request)
+            return replace(token, usage=replace(token.usage, prompt=prompt_tokens))
+        text = _garbage(rng) if is_garbage else judged_text(request, rng) or _answer(request, rng)
         return self._finished(request, params, text, rng, first=i == 0)
 
     def _finished(
@@ -96,7 +106,7 @@ class Fake:
     ) -> Completion:
         finish: Finish = "stop"
         stopped_by = None
-        ends = [(at, s) for s in params.stop if s and (at := text.find(s)) >= 0]
+        ends = [(text.find(stop), stop) for stop in params.stop if stop and stop in text]
         if ends:
             at, stopped_by = min(ends)
             text = text[:at]
@@ -107,9 +117,24 @@ class Fake:
             values = tuple(log(rng.uniform(0.05, 1)) for _ in text)
             top = tuple({t: v} for t, v in zip(text, values, strict=True)) if params.logprobs else ()
             logprobs = Logprobs(tokens=tuple(text), values=values, top=top)
-        prompt_tokens = sum(len(m.content) for m in request.prompt.messages) + len(request.prefix)
-        usage = Usage(prompt=prompt_tokens if first else 0, completion=len(text), calls=int(first))
+        prompt_tokens = _prompt_tokens(request) if first else 0
+        usage = Usage(prompt=prompt_tokens, completion=len(text), calls=int(first))
         return Completion(text=text, finish=finish, usage=usage, logprobs=logprobs, stopped_by=stopped_by)
+
+
+def _answer(request: Request, rng: Random) -> str:
+    """A sum in two lines, right in two of three draws; behind the first line, the second."""
+    a, b, slip = rng.randrange(10), rng.randrange(10), rng.choice((0, 0, 1))
+    lines = rng.choice(LINES)[min(1, request.prefix.count("\n")) :]
+    return "\n".join(lines).format(a=a, b=b, c=a + b + slip)
+
+
+def _garbage(rng: Random) -> str:
+    return "".join(chr(rng.randrange(0x20, 0xD000)) for _ in range(rng.randrange(40)))
+
+
+def _prompt_tokens(request: Request) -> int:
+    return sum(len(m.content) for m in request.prompt.messages) + len(request.prefix)
 
 
 def _rng(prompt: Prompt, *rest: object) -> Random:
