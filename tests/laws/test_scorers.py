@@ -10,13 +10,15 @@ from hypothesis import strategies as st
 from nbest import registry
 from nbest.context import Context
 from nbest.engines.fake import Fake
+from nbest.engines.fake_judge import merit
 from nbest.lab.problems import problems, solution
 from nbest.types import Budget, Candidate, Logprobs, Message, Prompt
 from specs import all_of
 
 NEEDS_MORE = {"comet_quality", "hf_prm", "hf_reward", "recorded", "reward", "reference_oracle"}
 """A server, an extra, or a column of the row."""
-SPECS = [s for s in all_of("scorers") if s.partition("(")[0] not in NEEDS_MORE]
+OWN = [s for s in all_of("scorers") if s.partition("(")[0] not in NEEDS_MORE]
+SPECS = [*OWN, "judge(mode=yes_no)", "step_judge(votes=3)", "step_judge(reduce=mean)"]
 BATCHWISE = {"rollouts"}
 """What a candidate is worth depends on the others of the call."""
 CONFIDENCE = {"deep_conf", "logprob", "self_certainty"}
@@ -50,8 +52,37 @@ def scores(spec, pool, **how):
     return list(asyncio.run(registry.parse("scorers", spec)(PROMPT, pool, ctx)))
 
 
+WHOLE = [
+    Candidate(
+        id=i,
+        text=text,
+        logprobs=Logprobs(tokens=("a", "b"), values=(-1.0, -1.5), top=({"a": -1.0, "x": -2.0},) * 2),
+    )
+    for i, text in enumerate([solution(PROBLEM), "答案：十二", "ก\nข", "12", "Ответ: 14", "उत्तर: १२"])
+]
+
+
+@pytest.mark.parametrize("spec", ["judge", "judge(mode=yes_no)"])
+def test_what_the_judge_likes_better_scores_no_less(spec):
+    by_merit = sorted(WHOLE, key=lambda c: merit(c.text))
+    values = [s.value for s in scores(spec, by_merit)]
+    assert values == sorted(values)
+    assert values[0] < values[-1]
+
+
+@pytest.mark.parametrize("spec", ["step_judge", "step_judge(votes=3)", "token_prm", "word_steps"])
+def test_a_verifier_of_steps_gives_each_step_a_value(spec):
+    for c, score in zip(WHOLE, scores(spec, WHOLE), strict=True):
+        assert len(score.steps) == len(c.text.splitlines())
+        assert score.value == score.steps[-1]
+
+
 @pytest.mark.parametrize("spec", SPECS)
 class TestEveryScorer:
+    def test_whole_answers_all_get_a_number(self, spec):
+        """A score that is missing, because a verdict was, tests nothing but the way around it."""
+        assert None not in [s.value for s in scores(spec, WHOLE)]
+
     @settings(max_examples=25, deadline=None)
     @given(pool=pools(), order=st.randoms(use_true_random=False))
     def test_one_score_each_whatever_the_order(self, spec, pool, order):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from nbest import registry
 from nbest.context import Context
 from nbest.engines.fake import Fake
+from nbest.engines.fake_judge import merit
 from nbest.errors import SelectionError
 from nbest.types import Candidate, Logprobs, Message, Prompt
 from specs import all_of
@@ -48,11 +49,82 @@ def pools(draw: st.DrawFn) -> list[Candidate]:
 
 
 def choose(spec: str, pool: list[Candidate], seed: int = 0):
+    """What is chosen. A choice that a fallback made, or that lacks a verdict, is no test of the method: it fails."""
     ctx = Context({"policy": Fake()}, seed=seed, prompt_id="p", gold={"answer": "12"})
-    return asyncio.run(registry.parse("selectors", spec)(PROMPT, pool, ctx))
+    selection = asyncio.run(registry.parse("selectors", spec)(PROMPT, pool, ctx))
+    assert not [note for note in ctx.notes if "counted as ties" in note or "have no" in note]
+    assert ctx.stopped == "done", ctx.notes
+    return selection
 
 
-@pytest.mark.parametrize("spec", all_of("selectors"))
+def is_stochastic(spec: str) -> bool:
+    return getattr(registry.parse("selectors", spec), "is_stochastic", False)
+
+
+JUDGED = [
+    "chops",
+    "chops(context_tokens=9600)",  # a few candidates fit: rounds
+    "judge_pairwise",
+    "judge_pairwise(ranking=points)",
+    "tournament",
+]
+"""Selectors that a judge's verdicts decide."""
+MORE = [
+    *JUDGED[1:],
+    "best(judge)",
+    "best(judge(mode=yes_no))",
+    "guard(selector=chops)",
+    "mbr(utility=judged)",
+    "vote(weight=judge)",
+]
+SPECS = list(dict.fromkeys([*all_of("selectors"), *MORE]))
+LOTS = [spec for spec in SPECS if is_stochastic(spec)]
+
+
+def test_a_choice_of_a_fallback_is_noticed_by_these_laws():
+    pool = [Candidate(id=i, text=f"Answer: {i}") for i in range(3)]
+    with pytest.raises(AssertionError, match="chose instead"):
+        choose("chops(max_tokens=1)", pool)
+    with pytest.raises(AssertionError, match="counted as ties"):
+        choose("judge_pairwise(max_tokens=1)", pool)
+
+
+@pytest.mark.parametrize("spec", JUDGED)
+@settings(max_examples=40, deadline=None)
+@given(pool=pools(), seed=st.integers(0, 99))
+def test_the_text_that_the_judge_likes_best_wins(spec, pool, seed):
+    best = max({c.text for c in pool if c.is_usable}, key=merit)
+    assert choose(spec, pool, seed).winner.text == best
+
+
+@settings(max_examples=40, deadline=None)
+@given(pool=pools(), seed=st.integers(0, 99))
+def test_a_fused_answer_is_new_and_made_from_the_distinct_ones(pool, seed):
+    distinct = {c.text: c.id for c in reversed(pool) if c.is_usable}
+    selection = choose("fuse", pool, seed)
+    if len(distinct) > 1:
+        assert sorted(selection.winner.parents) == sorted(distinct.values())
+        assert selection.winner not in pool
+        assert selection.weights == pytest.approx(dict.fromkeys(distinct.values(), 1 / len(distinct)))
+
+
+@pytest.mark.parametrize("spec", [spec for spec in SPECS if spec not in LOTS])
+@settings(max_examples=15, deadline=None)
+@given(pool=pools(), seed=st.integers(1, 99))
+def test_a_selector_that_does_not_draw_by_lot_chooses_the_same_text_for_every_seed(spec, pool, seed):
+    assert choose(spec, pool, seed).winner.text == choose(spec, pool, 0).winner.text
+
+
+@pytest.mark.parametrize("spec", LOTS)
+def test_a_selector_that_draws_by_lot_chooses_by_the_seed(spec):
+    logprobs = Logprobs(tokens=("t",), values=(-1.0,))
+    pool = [Candidate(id=i, text=f"Answer: {i}", logprobs=logprobs) for i in range(4)]
+    chosen = [choose(spec, pool, seed).winner.id for seed in range(40)]
+    assert len(set(chosen)) > 1
+    assert chosen == [choose(spec, pool[::-1], seed).winner.id for seed in range(40)]
+
+
+@pytest.mark.parametrize("spec", SPECS)
 class TestEverySelector:
     @settings(max_examples=40, deadline=None)
     @given(pool=pools(), order=st.randoms(use_true_random=False))
@@ -77,6 +149,8 @@ class TestEverySelector:
         assert weights.keys() <= {c.id for c in pool}
 
     def test_among_equals_the_lowest_id_wins(self, spec):
+        if spec in LOTS and spec != "random":
+            pytest.skip("a lot decides between equals")
         logprobs = Logprobs(tokens=("t",), values=(-1.0,))
         pool = [Candidate(id=i, text="Answer: 12", logprobs=logprobs) for i in range(4)]
         assert choose(spec, pool).winner.id == 0

@@ -132,11 +132,13 @@ _FUSIONS = {"fuse", "rsa"}
 
 
 def _fused(request: Request, shown: Mapping[str, str]) -> str:
-    """The text of most merit; of those in the prompt's language, where there are any."""
+    """The text of most merit that is in the prompt's language; where none is, a number, which is in every language."""
     wanted = request.prompt.language
-    texts = list(shown.values())
-    fitting = [t for t in texts if wanted is None or is_in_language(t, wanted) is not False]
-    return max(fitting or texts, key=merit)
+    texts = [text for text in shown.values() if text.strip()]
+    fitting = [text for text in texts if wanted is None or is_in_language(text, wanted) is not False]
+    if fitting:
+        return max(fitting, key=merit)
+    return str(int(100 * max(map(merit, shown.values()))))
 
 
 def _with_seed(request: Request, rng: Random) -> Random | None:

@@ -63,11 +63,11 @@ class Judge:
     async def __call__(
         self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
     ) -> Sequence[Score]:
-        texts = list(dict.fromkeys(c.text for c in candidates))
+        texts = list(dict.fromkeys(c.text for c in candidates if c.is_usable))
         judge = self._by_logprobs if self.mode == "yes_no" else self._by_number
         judged = await judge(prompt, texts, ctx)
         values = dict(zip(texts, judged, strict=True))
-        return [Score(value=values[c.text]) for c in candidates]
+        return [Score(value=values[c.text] if c.is_usable else None) for c in candidates]
 
     async def _by_number(self, prompt: Prompt, texts: Sequence[str], ctx: Context) -> list[float | None]:
         params = SamplingParams(temperature=self.temperature, max_tokens=self.max_tokens)

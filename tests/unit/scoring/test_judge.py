@@ -54,6 +54,14 @@ def test_the_same_text_is_judged_once():
     assert len(judge.requests) == 2
 
 
+def test_a_failed_candidate_is_not_judged():
+    failed = replace(POOL[0], text="", error="HTTP 500")
+    values, judge, ctx = score(lambda _: "[[7]]", pool=[failed, *POOL[1:]])
+    assert values == [None, 7.0, 7.0]
+    assert len(judge.requests) == 2
+    assert ctx.notes == []
+
+
 def test_an_empty_batch_asks_nothing():
     assert score(lambda _: "[[7]]", pool=[])[0] == []
 
