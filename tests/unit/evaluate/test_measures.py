@@ -59,6 +59,24 @@ def test_calls_of_tools_are_answers_as_in_a_vote():
     assert measured(outcome(["", ""], candidates=pool))["distinct"] == 1
 
 
+@pytest.mark.parametrize(
+    "answer", ["الجواب: ٤٢", "答案：42", "उत्तर: ४२", "Ответ: 42", "คำตอบ: ๔๒", "Answer: 42"]
+)
+def test_a_failed_draw_is_never_right_whatever_was_written_of_it(answer):
+    pool = (Candidate(id=0, text="Answer: 7"), Candidate(id=1, text=answer, error="HTTP 500"))
+    found = measured(outcome(["7", "42"], gold={"answer": "42"}, candidates=pool))
+    assert found["score"] == found["oracle"] == found["pass@1"] == found["pass@2"] == found["maj@2"] == 0
+    assert found["distinct"] == 1
+    whole = (pool[0], Candidate(id=1, text=answer))
+    assert measured(outcome(["7", "42"], gold={"answer": "42"}, candidates=whole))["pass@2"] == 1
+
+
+def test_a_failed_draw_is_no_translation_however_good_what_was_written_of_it():
+    pool = (Candidate(id=0, text="Hallo!"), Candidate(id=1, text="Guten Tag.", error="HTTP 500"))
+    changes = {"gold": {"reference": "Guten Tag."}, "language": "de", "candidates": pool}
+    assert measured(outcome(["a", "b"], **changes), "reference_oracle(utility=chrf)")["oracle"] < 50
+
+
 def test_a_failed_prompt_is_wrong_and_has_no_pool():
     found = measured(outcome([], gold={"answer": "42"}))
     assert found["score"] == 0

@@ -24,6 +24,20 @@ def test_where_the_bytes_are_cut_changes_nothing(texts, newline, data):
     assert read(raw, range(len(raw))) == read(raw)
 
 
+@given(st.lists(st.lists(LINES, min_size=2, max_size=4), min_size=1, max_size=4), st.data())
+def test_a_cut_between_carriage_return_and_line_feed_ends_no_event_of_several_lines(events, data):
+    raw = "".join("".join(f"data: {line}\r\n" for line in lines) + "\r\n" for lines in events).encode()
+    inside = [at + 1 for at in range(len(raw)) if raw[at : at + 2] == b"\r\n"]
+    cuts = data.draw(st.lists(st.sampled_from(inside), min_size=1, unique=True))
+    expected = [("", "\n".join(lines).encode()) for lines in events]
+    assert read(raw, cuts) == expected
+    assert read(raw, inside) == expected
+
+
+def test_a_line_feed_that_comes_after_its_carriage_return_is_no_empty_line():
+    assert read("data: 甲\r\ndata: 乙\r\n\r\n".encode(), [10]) == [("", "甲\n乙".encode())]
+
+
 @given(st.binary(max_size=200), st.lists(st.integers(0, 200), max_size=10))
 def test_any_bytes_are_read_alike_however_they_are_cut(raw, cuts):
     assert read(raw, cuts) == read(raw)
