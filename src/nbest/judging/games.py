@@ -12,6 +12,7 @@ from nbest.judging.judge_calls import Read, Reply, ask, question
 from nbest.judging.templates import TemplateLanguage
 from nbest.judging.verdict_forms import GRADES
 from nbest.judging.verdicts import POINTS, Grade
+from nbest.text.reasoning import answer_text
 from nbest.types import Candidate, Json, Prompt, SamplingParams
 
 
@@ -59,7 +60,7 @@ async def play(
         question(
             "pairwise",
             prompt,
-            {"A": a.text, "B": b.text},
+            {"A": answer_text(a.text), "B": answer_text(b.text)},
             ctx,
             role="judge",
             engine=judge,

@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from nbest.context import Context
+from nbest.text.reasoning import answer_text
 from nbest.types import Candidate
 
 
 def distinct(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """The lowest id of each text, by id; texts that differ in outer white space only are one."""
+    """The lowest id of each answer, by id; texts that differ in their reasoning or outer white space are one."""
     first: dict[str, Candidate] = {}
     for c in sorted(candidates, key=lambda c: c.id):
-        first.setdefault(c.text.strip(), c)
+        first.setdefault(answer_text(c.text).strip(), c)
     return list(first.values())
 
 
 def with_text_of(shown: Sequence[Candidate], pool: Sequence[Candidate]) -> list[Candidate]:
     """Those `shown`, and the candidates of `pool` that say the same, by id."""
-    texts = {c.text.strip() for c in shown}
-    made_since = {c.id: c for c in shown}
-    return sorted(
-        (made_since | {c.id: c for c in pool if c.text.strip() in texts}).values(), key=lambda c: c.id
-    )
+    texts = {answer_text(c.text).strip() for c in shown}
+    by_id = {c.id: c for c in shown}
+    by_id |= {c.id: c for c in pool if answer_text(c.text).strip() in texts}
+    return sorted(by_id.values(), key=lambda c: c.id)
 
 
 def shuffled(candidates: Sequence[Candidate], ctx: Context) -> list[Candidate]:
@@ -33,5 +33,5 @@ def shuffled(candidates: Sequence[Candidate], ctx: Context) -> list[Candidate]:
 
 
 def labelled(candidates: Sequence[Candidate]) -> dict[str, str]:
-    """Texts by place, from "1"."""
-    return {str(i): c.text for i, c in enumerate(candidates, 1)}
+    """What each candidate answers, by place, from "1"."""
+    return {str(i): answer_text(c.text) for i, c in enumerate(candidates, 1)}

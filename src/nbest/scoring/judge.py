@@ -19,6 +19,7 @@ from nbest.judging.templates import (
 from nbest.judging.verdict_forms import numbers
 from nbest.protocols import ServerPath
 from nbest.scoring.next_token import has_alternatives, num_logprobs, share
+from nbest.text.reasoning import answer_text
 from nbest.types import Candidate, Completion, Prompt, SamplingParams, Score
 
 _BEST = 10
@@ -100,7 +101,7 @@ class Judge:
         return question(
             name,
             prompt,
-            {"1": text},
+            {"1": answer_text(text)},
             ctx,
             role="judge",
             engine=self.engine,

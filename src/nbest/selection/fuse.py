@@ -14,8 +14,9 @@ from nbest.judging.sections import MARK_TOKENS, most_tokens, texts_of
 from nbest.judging.templates import TemplateLanguage
 from nbest.protocols import Selector, ServerPath
 from nbest.selection.mbr import Mbr
-from nbest.selection.pool import chosen, usable
+from nbest.selection.pool import chosen, is_blank, usable
 from nbest.text.language import is_in_language
+from nbest.text.reasoning import answer_text
 from nbest.types import Candidate, Prompt, Request, SamplingParams, Selection, replace
 
 
@@ -111,14 +112,14 @@ def _problem(drawn: Sequence[Candidate]) -> str | None:
         return f"the fusor failed: {fused.error}"
     if fused.finish == "length":
         return "the fused answer was cut off at max_tokens"
-    return None if fused.text.strip() else "the fusor wrote nothing"
+    return "the fusor wrote nothing" if is_blank(answer_text(fused.text)) else None
 
 
 def _drift(fused: Candidate, parents: Sequence[Candidate], prompt: Prompt) -> str | None:
     """Language confusion that the fusor brought in: judged only where a parent does not show it too."""
     wanted = prompt.language
-    if not wanted or is_in_language(fused.text, wanted) is not False:
+    if not wanted or is_in_language(answer_text(fused.text), wanted) is not False:
         return None
-    if all(is_in_language(c.text, wanted) is False for c in parents):
+    if all(is_in_language(answer_text(c.text), wanted) is False for c in parents):
         return None
     return f"the fused answer is not in {wanted}"

@@ -16,6 +16,7 @@ from nbest.protocols import Selector
 from nbest.selection.pool import usable
 from nbest.text.language import check_language, is_in_language, primary_subtag
 from nbest.text.normalise import folded
+from nbest.text.reasoning import answer_text
 from nbest.types import Candidate, Prompt, Selection
 
 MAX_REFUSAL_CHARS: Final = 600
@@ -60,18 +61,19 @@ class Guard:
 
     def _fault(self, candidate: Candidate, prompt: Prompt) -> str | None:
         """Why the candidate is set aside, in one word or two; None where it is not."""
-        if not any(c.isalnum() for c in candidate.text):
+        text = answer_text(candidate.text)
+        if not any(c.isalnum() for c in text):
             return "empty"
         if self.truncated and candidate.finish == "length":
             return "truncated"
         if candidate.tool_calls:  # they are in no language
             return None
-        if self.refused and is_refusal(candidate.text):
+        if self.refused and is_refusal(text):
             return "refused"
         asked = self.language
         if asked == "prompt":
             asked = candidate.language or prompt.language
-        if asked and is_in_language(candidate.text, asked) is False:
+        if asked and is_in_language(text, asked) is False:
             return f"not in {asked}"
         return None
 

@@ -17,7 +17,7 @@ from nbest.context import Context
 from nbest.errors import CapabilityError, EngineTimeoutError, SelectionError
 from nbest.protocols import Utility
 from nbest.registry import spec_of
-from nbest.selection.pool import argmax, chosen, usable
+from nbest.selection.pool import answer_texts, argmax, chosen, usable
 from nbest.types import Candidate, Prompt, Selection
 from nbest.utilities.chrf import Chrf
 
@@ -51,7 +51,8 @@ class Mbr:
     """Minimum Bayes risk decoding: argmax_i Σ_j u(y_i, y_j), j over all usable candidates, i included.
 
     Every candidate is a hypothesis and a sample of what the model believes, so a text that was drawn
-    twice counts twice as evidence (and is computed once). `scores` are the expected utilities in the
+    twice counts twice as evidence (and is computed once). Texts are compared without their reasoning; an
+    empty one neither wins nor counts, unless all are empty. `scores` are the expected utilities in the
     utility's unit; `weights` say how much of the winner's utility each candidate gave. One candidate wins
     as it is. Sums are exact (`fsum`): neither the order of the pool nor rounding decides a tie, the lowest
     id does. Kumar and Byrne 2004; Eikema and Aziz 2020 (arXiv 2005.10283).
@@ -81,28 +82,32 @@ class Mbr:
             raise ValueError("first_references and num_resamples must be at least 1")
 
     async def __call__(self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context) -> Selection:
-        told = self
+        informed = self
         if isinstance(self.utility, NeedsPrompt):
-            told = replace_fields(self, utility=self.utility.for_prompt(prompt))
-        return await in_time(told.choose(candidates, ctx), candidates, ctx)
+            informed = replace_fields(self, utility=self.utility.for_prompt(prompt))
+        return await in_time(informed.choose(candidates, ctx), candidates, ctx)
 
     async def choose(self, candidates: Sequence[Candidate], ctx: Context) -> Selection:
         """The choice, once the utility knows the prompt."""
         pool = usable(candidates)
         # Sorted, so that not even a utility whose rounding depends on its batch sees the pool's order.
-        count_by_text = Counter(sorted(c.text for c in pool))
+        text_by_id = answer_texts(pool)
+        count_by_text = Counter(sorted(text_by_id.values()))
         texts = list(count_by_text)
         if len(texts) == 1:
-            return chosen(pool[0], weights={c.id: 1.0 for c in pool})
+            first = next(c for c in pool if c.id in text_by_id)
+            return chosen(first, weights=dict.fromkeys(text_by_id, 1.0))
+
         if self.mode == "exact":
             means, rows = await self._exact(texts, list(count_by_text.values()), ctx)
         elif self.mode == "aggregate":
             means, rows = await self._aggregate(texts, list(count_by_text.values()), ctx)
         else:
             means, rows = await self._pruned(count_by_text, ctx)
-        scores = {c.id: means[c.text] for c in pool}
-        winner = argmax([c for c in pool if c.text in rows], scores)
-        weights = {c.id: max(0.0, rows[winner.text].get(c.text, 0.0)) for c in pool}
+        scores = {i: means[text] for i, text in text_by_id.items()}
+        winner = argmax([c for c in pool if text_by_id.get(c.id) in rows], scores)
+        row = rows[text_by_id[winner.id]]
+        weights = {i: max(0.0, row.get(text, 0.0)) for i, text in text_by_id.items()}
         return chosen(winner, weights=weights, scores=scores)
 
     async def _exact(self, texts: list[str], counts: list[int], ctx: Context) -> _Means:
@@ -111,7 +116,7 @@ class Mbr:
         means: dict[str, float] = {}
         rows: _Rows = {}
         for start in range(0, len(texts), step):
-            block = texts[start : start + step] if step < len(texts) else texts
+            block = texts if step >= len(texts) else texts[start : start + step]
             matrix = await self._utilities(block, texts, ctx)
             means.update(zip(block, row_means(matrix, counts), strict=True))
             highest = max(means.values())

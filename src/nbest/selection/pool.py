@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from math import fsum
+from typing import Final
 
 from nbest.context import Context
 from nbest.errors import SelectionError
 from nbest.protocols import Selector
 from nbest.text.calls import said
+from nbest.text.reasoning import answer_text
 from nbest.types import Candidate, Prompt, Selection, replace
+
+_INVISIBLE: Final = frozenset({"Cc", "Cf", "Cn"})
+"""Unicode categories: control and format characters, and code points that are none."""
 
 
 def usable(candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -22,6 +28,22 @@ def usable(candidates: Sequence[Candidate]) -> list[Candidate]:
     raise SelectionError(f"all {len(candidates)} candidates failed; the first: {candidates[0].error}")
 
 
+def answer_texts(pool: Sequence[Candidate]) -> dict[int, str]:
+    """What each candidate answers, by id: its text without its reasoning.
+
+    Candidates that say nothing (white space, invisible characters, reasoning that was cut off) are left out,
+    unless none says anything: then all say the same, nothing.
+    """
+    text_by_id = {c.id: answer_text(c.text) for c in pool}
+    speaking = {i: text for i, text in text_by_id.items() if not is_blank(text)}
+    return speaking or dict.fromkeys(text_by_id, "")
+
+
+def is_blank(text: str) -> bool:
+    """Whether a reader sees nothing."""
+    return all(char.isspace() or unicodedata.category(char) in _INVISIBLE for char in text)
+
+
 def chosen(
     winner: Candidate,
     *,
@@ -31,7 +53,9 @@ def chosen(
 ) -> Selection:
     """A selection whose weights are made to sum to 1; all on the winner without any."""
     total = fsum(weights.values()) if weights else 0.0
-    shares = {i: w / total for i, w in weights.items()} if weights and total > 0 else {winner.id: 1.0}
+    shares = {winner.id: 1.0}
+    if weights and total > 0:
+        shares = {i: w / total for i, w in weights.items()}
     return Selection(winner=winner, weights=shares, scores=scores or {}, rationale=rationale)
 
 

@@ -13,7 +13,7 @@ from nbest.errors import SelectionError
 from nbest.protocols import Utility
 from nbest.registry import spec_of
 from nbest.selection.mbr import NeedsPrompt, in_time, row_means, utilities
-from nbest.selection.pool import argmax, chosen, usable
+from nbest.selection.pool import answer_texts, argmax, chosen, usable
 from nbest.text.language import check_language, primary_subtag
 from nbest.text.language_tags import closest_tag
 from nbest.types import Candidate, Prompt, Selection
@@ -52,9 +52,9 @@ class Xmbr:
             raise ValueError(f"evidence={self.evidence} must be weights of at least 0")
 
     async def __call__(self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context) -> Selection:
-        told = self
+        informed = self
         if isinstance(self.utility, NeedsPrompt):
-            told = replace_fields(self, utility=self.utility.for_prompt(prompt))
+            informed = replace_fields(self, utility=self.utility.for_prompt(prompt))
         pool = usable(candidates)
         own = [
             c
@@ -66,27 +66,34 @@ class Xmbr:
                 f"no candidate in the prompt's language ({prompt.language or 'not known'}) is usable: the"
                 f" {len(pool)} others are evidence only"
             )
-        return await in_time(told.choose(pool, own, ctx), own, ctx)
+        return await in_time(informed.choose(pool, own, ctx), own, ctx)
 
     async def choose(self, pool: Sequence[Candidate], own: Sequence[Candidate], ctx: Context) -> Selection:
         """The choice among `own`, once the utility knows the prompt."""
-        weight_by_id = {c.id: 1.0 for c in own}
+        text_by_id = answer_texts(pool)
+        speaking = [c for c in own if c.id in text_by_id]
+        if not speaking:
+            return chosen(own[0])
+        weight_by_id = dict.fromkeys(text_by_id, 1.0)
         for c in pool:
-            weight_by_id.setdefault(c.id, self._weight(c.language))
+            if c not in own and c.id in text_by_id:
+                weight_by_id[c.id] = self._weight(c.language)
+
         # Sorted, and equal texts once: the order of the pool must not matter, not even by rounding.
-        texts = sorted({c.text for c in own})
+        texts = sorted({text_by_id[c.id] for c in speaking})
         if len(texts) == 1:
-            return chosen(own[0], weights={c.id: 1.0 for c in own})
-        references = sorted({c.text for c in pool if weight_by_id[c.id] > 0})
-        weights = [fsum(weight_by_id[c.id] for c in pool if c.text == r) for r in references]
-        self._note_a_lexical_utility(pool, weight_by_id, own, ctx)
+            return chosen(speaking[0], weights={c.id: 1.0 for c in speaking})
+
+        references = sorted({text for i, text in text_by_id.items() if weight_by_id[i] > 0})
+        weights = [fsum(weight_by_id[i] for i, text in text_by_id.items() if text == r) for r in references]
+        self._note_a_lexical_utility(weight_by_id, speaking, ctx)
         matrix = await utilities(self.utility, texts, references, ctx)
         means = dict(zip(texts, row_means(matrix, weights), strict=True))
-        scores = {c.id: means[c.text] for c in own}
-        winner = argmax(own, scores)
-        row = dict(zip(references, matrix[texts.index(winner.text)].tolist(), strict=True))
-        spoke = {c.id: weight_by_id[c.id] * max(0.0, row.get(c.text, 0.0)) for c in pool}
-        return chosen(winner, weights=spoke, scores=scores)
+        scores = {c.id: means[text_by_id[c.id]] for c in speaking}
+        winner = argmax(speaking, scores)
+        row = dict(zip(references, matrix[texts.index(text_by_id[winner.id])].tolist(), strict=True))
+        support = {i: weight_by_id[i] * max(0.0, row.get(text, 0.0)) for i, text in text_by_id.items()}
+        return chosen(winner, weights=support, scores=scores)
 
     def _weight(self, language: str | None) -> float:
         if not isinstance(self.evidence, dict):
@@ -96,13 +103,12 @@ class Xmbr:
 
     def _note_a_lexical_utility(
         self,
-        pool: Sequence[Candidate],
         weight_by_id: dict[int, float],
         own: Sequence[Candidate],
         ctx: Context,
     ) -> None:
-        testifies = sum(weight_by_id[c.id] > 0 for c in pool) > len(own)
-        if testifies and not getattr(self.utility, "is_multilingual", False):
+        has_evidence = sum(weight > 0 for weight in weight_by_id.values()) > len(own)
+        if has_evidence and not getattr(self.utility, "is_multilingual", False):
             ctx.note(
                 f"xmbr: {spec_of(self.utility)} does not compare texts across languages, so the evidence"
                 " says little: use  embedding  or  comet"

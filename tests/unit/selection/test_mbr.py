@@ -16,7 +16,7 @@ from nbest.types import Candidate, Message, Prompt
 from nbest.utilities.chrf import chrf_aggregate, chrf_matrix
 
 PROMPT = Prompt(id="p", messages=(Message(role="user", content="?"),))
-TEXTS = ["一百二十", "一百二十。", "ответ 12", "ответ 13", "उत्तर १२", "उत्तर १३", "a cat", "a cat sat", ""]
+TEXTS = ["一百二十", "一百二十。", "ответ 12", "ответ 13", "उत्तर १२", "उत्तर १३", "a cat", "a cat sat", "…"]
 pools = st.lists(st.sampled_from(TEXTS), min_size=1, max_size=9)
 
 
@@ -107,7 +107,14 @@ async def test_ties_go_to_the_lowest_id(mode):
 
 @pytest.mark.parametrize("mode", ["exact", "aggregate", "pruned"])
 async def test_nothing_in_common_at_all_still_gives_an_answer(mode):
+    selection = await select(["ab", "cd"], Mbr(mode=mode))
+    assert (selection.winner.id, selection.weights) == (0, {0: 1.0, 1: 0.0})
     selection = await select(["", " "], Mbr(mode=mode))
+    assert (selection.winner.id, selection.weights) == (0, {0: 0.5, 1: 0.5})
+
+
+async def test_without_any_utility_the_winner_has_all_the_weight():
+    selection = await select(["ab", "cd"], Mbr(utility=Returning(np.zeros((2, 2)))))
     assert (selection.winner.id, selection.weights) == (0, {0: 1.0})
 
 
