@@ -105,7 +105,7 @@ def by_problem(values, items):
 
 
 def cost(outcomes):
-    """Mean tokens per prompt by role: read + drawn."""
+    """Mean tokens per prompt by role: input + output."""
     roles = {role for o in outcomes for role in o.usage}
     means = {
         role: [
@@ -128,10 +128,10 @@ def section(title, pools, by_selector, greedy, items):
         "",
         f"### {title}",
         "",
-        f"One draw is right {100 * single:.1f} % of the time.",
+        f"One sample is right {100 * single:.1f} % of the time.",
         f"Hope {percent(mean_interval(best))}, risk {percent(mean_interval(worst))}.",
         "",
-        "| selector | right, % | − greedy | tokens per prompt, read + drawn | " + " | ".join(codes) + " |",
+        "| selector | right, % | − greedy | tokens per prompt, input + output | " + " | ".join(codes) + " |",
         "|---|--:|--:|---|" + "--:|" * len(codes),
     ]
     for spec, chosen in by_selector.items():

@@ -63,9 +63,9 @@ def scorers(out: Path) -> Table:
                     count(round(tokens)),
                 )
             )
-    columns = ("verifier", "AUC, finished answers", "AUC, beginnings", "its tokens per prompt")
+    columns = ("verifier", "AUC, finished answers", "AUC, prefixes", "its tokens per prompt")
     num_prompts = max((len(rows) for rows in found.values()), default=0)
-    note = f"Of 16 samples and their distinct beginnings, {num_prompts} prompts; `{DEAR}` of 13."
+    note = f"Of 16 samples and their distinct prefixes, {num_prompts} prompts; `{DEAR}` of 13."
     return Table(
         title="AUC within a problem, and what it costs", columns=columns, rows=tuple(rows), note=note
     )

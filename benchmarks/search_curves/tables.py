@@ -113,7 +113,7 @@ def baselines(results: Results) -> Table:
             if n > 1 or how != "any":
                 label = "one sample" if n == 1 and how == "majority" else name
                 rows.append((label, str(n), SCALE.interval(share(study.mean(found.right))), tokens(found)))
-    columns = ("method", "n", "right, %", "tokens, read + drawn")
+    columns = ("method", "n", "right, %", "tokens, input + output")
     return Table(title="Without a verifier", columns=columns, rows=tuple(rows))
 
 
@@ -150,9 +150,9 @@ def methods(results: Results, by: str) -> Table:
         "n",
         "right, %",
         "− best-of-n weighted",
-        "tokens, read + drawn",
+        "tokens, input + output",
         "times cheaper",
-        "times cheaper, drawn alone",
+        "times cheaper, output alone",
         "prompts",
     )
     return Table(title=f"Verifier: {title(by)}", columns=columns, rows=tuple(rows))
