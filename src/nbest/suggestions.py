@@ -25,13 +25,15 @@ def did_you_mean(
     """
     names = list(known)
     near = nearest(name, names)
-    hint = f"; did you mean {near!r}?" if near else "."
-    return f"{hint} {label}: {listed(names, num_shown=num_shown)}"
+    shown = f"{label}: {listed(names, num_shown=num_shown)}"
+    if near is None:
+        return f". {shown}"
+    return f"; did you mean {near!r}? {shown}"
 
 
 def listed(names: Iterable[str], *, num_shown: int | None = None) -> str:
     """The first `num_shown` names (None: all) with commas between them, and whether there are more."""
     every = list(names)
-    shown = every[:num_shown]
-    end = " …" if len(shown) < len(every) else ""
-    return f"{', '.join(shown) or 'nothing'}{end}"
+    shown = ", ".join(every[:num_shown]) or "nothing"
+    is_cut = num_shown is not None and num_shown < len(every)
+    return f"{shown} …" if is_cut else shown

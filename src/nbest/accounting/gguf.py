@@ -1,4 +1,4 @@
-"""Reads the first facts of a GGUF file, without loading it.
+"""Context length and size of a model, from the header of its GGUF file.
 
 Source: the GGUF specification, version 3 (ggml/docs/gguf.md).
 """
@@ -19,15 +19,15 @@ from nbest.errors import InputError
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
 _EXPERTS = re.compile(r"_exps\.|\bffn_\w+\.\d+\.")
-"""Tensors of experts, of which a token passes through some: all in one, or (older files) one each."""
+"""Tensors of experts, of which a token uses some: all in one tensor, or (older files) one tensor each."""
 _LOOKED_UP = re.compile(r"(?:token_embd|per_layer_token_embd|position_embd|token_types)\.")
-"""Tables of which a token needs one row, which takes no arithmetic."""
+"""Tables in which a token looks up one row, which takes no arithmetic."""
 _CONSTANT = "rope_"
 _BLOCK = re.compile(r"blk\.(\d+)\.")
 
 
 def read_context_length(path: Path) -> int | None:
-    """How many tokens the model was trained to see; None where the file does not say.
+    """How many tokens the model was trained on at most; None where the file does not say.
 
     Raises `InputError` where the file is missing or is no GGUF.
     """
@@ -39,33 +39,42 @@ def read_context_length(path: Path) -> int | None:
 
 
 def read_size(path: Path) -> ModelSize:
-    """Parameters in all of a model's tensors, and those that one token passes through.
+    """Parameters in all of a model's tensors, and those that are active for one token.
 
     Not active are the experts beyond `expert_used_count` of `expert_count`, embedding tables (the token
-    table counts where it is the output layer as well), and blocks for predicting several tokens. The other
-    parts of a model in parts are read too. Raises `InputError` where a file is missing or is no GGUF.
+    table counts where it is the output layer as well), and blocks for predicting several tokens. Of a
+    model in several files, all are read. Raises `InputError` where a file is missing or is no GGUF.
     """
-    facts: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
     sizes: dict[str, int] = {}
     for part in _parts(path):
         with _opened(part) as file:
             num_tensors, num_keys = _header(file)
-            facts = dict(_metadata(file, num_keys)) | facts
+            metadata = dict(_metadata(file, num_keys)) | metadata
             sizes |= _tensors(file, num_tensors)
-    of = f"{_text(facts.get('general.architecture'))}."
-    num_experts = facts.get(f"{of}expert_count") or 1
-    share = min(1.0, facts.get(f"{of}expert_used_count", num_experts) / num_experts)
-    num_blocks = facts.get(f"{of}block_count", 0) - facts.get(f"{of}nextn_predict_layers", 0)
+    active = sum(_active_sizes(sizes, metadata))
+    return ModelSize(parameters=float(sum(sizes.values())), active=active)
+
+
+def _active_sizes(sizes: Mapping[str, int], metadata: Mapping[str, Any]) -> Iterator[float]:
+    """Parameters of each tensor that take part in the computation of one token, on average."""
+    architecture = _text(metadata.get("general.architecture"))
+
+    def number(name: str, default: int) -> int:
+        return metadata.get(f"{architecture}.{name}", default)
+
+    num_experts = number("expert_count", 1) or 1
+    share_used = min(1.0, number("expert_used_count", num_experts) / num_experts)
+    num_blocks = number("block_count", 0) - number("nextn_predict_layers", 0)
     is_tied = "output.weight" not in sizes
-    active = 0.0
     for name, size in sizes.items():
         block = _BLOCK.match(name)
-        if (block and int(block[1]) >= num_blocks > 0) or (
-            _LOOKED_UP.match(name) and not (is_tied and name.startswith("token_embd"))
-        ):
+        predicts_more = block is not None and int(block[1]) >= num_blocks > 0
+        is_output = is_tied and name.startswith("token_embd")
+        is_lookup = _LOOKED_UP.match(name) is not None and not is_output
+        if predicts_more or is_lookup:
             continue
-        active += size * (share if _EXPERTS.search(name) else 1)
-    return ModelSize(parameters=float(sum(sizes.values())), active=active)
+        yield size * (share_used if _EXPERTS.search(name) else 1.0)
 
 
 @contextmanager
@@ -82,11 +91,12 @@ def _opened(path: Path) -> Generator[BinaryIO]:
 
 
 def _parts(path: Path) -> list[Path]:
-    """…-00001-of-00003.gguf is the first of three."""
+    """All files of a model: …-00001-of-00003.gguf is the first of three."""
     found = re.fullmatch(r"(.*-)\d{5}(-of-(\d{5})\.gguf)", path.name)
-    return (
-        [path.with_name(f"{found[1]}{i + 1:05}{found[2]}") for i in range(int(found[3]))] if found else [path]
-    )
+    if found is None:
+        return [path]
+    before, after, num_parts = found.groups()
+    return [path.with_name(f"{before}{i + 1:05}{after}") for i in range(int(num_parts))]
 
 
 def _header(file: BinaryIO) -> tuple[int, int]:

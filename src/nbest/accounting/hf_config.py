@@ -13,12 +13,12 @@ from nbest.errors import InputError
 
 
 class _Family(NamedTuple):
-    """What the config does not say."""
+    """What holds for a kind of model and does not stand in its config."""
 
     num_norms: int = 2
-    """Of hidden width, in each layer."""
+    """Norms of the hidden width, in each layer."""
     norms_heads: bool = False
-    """A norm of a head's width for queries and one for keys."""
+    """Whether queries and keys have a norm of a head's width each."""
     has_qkv_bias: bool = False
 
 
@@ -40,64 +40,81 @@ _FAMILIES: Mapping[str, _Family] = {
     "qwen3": _Family(norms_heads=True),
     "qwen3_moe": _Family(norms_heads=True),
 }
-"""By `model_type`; all have gated feed-forward layers."""
+"""By `model_type`. All have gated feed-forward layers."""
+_INSTEAD = "give the number of its active parameters instead, such as  8e9"
 _SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size", "intermediate_size")
 
 
 def read_size(path: Path) -> ModelSize:
     """Parameters of the language model that a config.json (or its directory) describes.
 
-    Not active are the experts that a token is not sent to, and the embedding table where it is not the
-    output layer as well. Of a model that sees or hears, the language model alone counts. Raises
-    `InputError` for a file that is missing or none, and for a kind of model that is not known here.
+    Not active are the experts that a token is not routed to, and the embedding table where it is not the
+    output layer as well. Of a multimodal model, only the language model counts. Raises `InputError` for a
+    file that is missing or no config, and for a kind of model that is not known here.
     """
     file = path / "config.json" if path.is_dir() else path
+    config = _read_config(file)
+    kind = str(config.get("model_type"))
+    if kind not in _FAMILIES:
+        known = ", ".join(_FAMILIES)
+        raise InputError(f"{file}: models of type {kind!r} cannot be counted: {_INSTEAD}. Known: {known}")
+    for name in _SIZES:
+        value = config.get(name, 1)
+        if type(value) is not int or value < 1:
+            raise InputError(f"{file}: {name} must be a whole number from 1 on: {_INSTEAD}")
     try:
-        given = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
+        return _count(config, _FAMILIES[kind])
+    except KeyError as e:
+        raise InputError(f"{file} does not say {e.args[0]}: {_INSTEAD}") from None
+    except TypeError:
+        raise InputError(f"{file}: something there should be a number and is not: {_INSTEAD}") from None
+
+
+def _read_config(file: Path) -> dict[str, Any]:
+    """The fields of the language model, which a multimodal model has in an object of their own."""
+    try:
+        config = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
     except OSError as e:
         raise InputError(f"{file}: {e.strerror} (a GGUF model or a config.json is expected)") from None
     except (msgspec.DecodeError, RecursionError) as e:
         raise InputError(f"{file}: no config.json of a model: {e}") from None
-    instead = "give the number of its active parameters instead, such as  8e9"
-    inner: Any = given.get("text_config") or {}
-    if not isinstance(inner, dict):
-        raise InputError(f"{file}: text_config is no object: {instead}")
-    config = given | cast("dict[str, Any]", inner)
-    if (kind := str(config.get("model_type"))) not in _FAMILIES:
-        known = ", ".join(_FAMILIES)
-        raise InputError(f"{file}: models of type {kind!r} cannot be counted: {instead}. Known: {known}")
-    for name in _SIZES:
-        if type(config.get(name, 1)) is not int or config.get(name, 1) < 1:
-            raise InputError(f"{file}: {name} should be a number from 1 on, and is not: {instead}")
-    try:
-        return _count(config, _FAMILIES[kind])
-    except KeyError as e:
-        raise InputError(f"{file} does not say {e.args[0]}: {instead}") from None
-    except TypeError:
-        raise InputError(f"{file}: something there should be a number and is not: {instead}") from None
+    text_config: Any = config.get("text_config") or {}
+    if not isinstance(text_config, dict):
+        raise InputError(f"{file}: text_config is no object: {_INSTEAD}")
+    return config | cast("dict[str, Any]", text_config)
 
 
 def _count(config: Mapping[str, Any], family: _Family) -> ModelSize:
     width, num_layers = config["hidden_size"], config["num_hidden_layers"]
     table = config["vocab_size"] * width
     is_tied = config.get("tie_word_embeddings", True)
-    is_sparse = [_is_sparse(config, i) for i in range(num_layers)]
-    num_sparse = sum(is_sparse)
-    every = num_layers * (_attention(config, family) + family.num_norms * width) + width
+
+    norms = num_layers * family.num_norms * width + width
+    attention = num_layers * _attention(config, family)
+    num_sparse = sum(_is_sparse(config, layer) for layer in range(num_layers))
     dense = (num_layers - num_sparse) * _feed_forward(config, config["intermediate_size"])
-    shared = experts = used = 0
+    all_sparse = active_sparse = 0
     if num_sparse:
-        num_experts, num_used = _num_experts(config), config["num_experts_per_tok"]
-        expert = 3 * width * config.get("moe_intermediate_size", config["intermediate_size"])
-        shared = num_sparse * (width * num_experts + _shared(config))
-        experts, used = num_sparse * num_experts * expert, num_sparse * num_used * expert
-    common = every + dense + shared + table
-    return ModelSize(parameters=common + experts + (0 if is_tied else table), active=common + used)
+        layer_all, layer_active = _sparse_layer(config)
+        all_sparse, active_sparse = num_sparse * layer_all, num_sparse * layer_active
+
+    common = norms + attention + dense + table
+    input_table = 0 if is_tied else table
+    return ModelSize(parameters=common + all_sparse + input_table, active=common + active_sparse)
+
+
+def _sparse_layer(config: Mapping[str, Any]) -> tuple[int, int]:
+    """Parameters of the feed-forward part of a layer with experts (router, shared and routed ones): all, active."""
+    width = config["hidden_size"]
+    num_experts, num_used = _num_experts(config), config["num_experts_per_tok"]
+    expert = 3 * width * config.get("moe_intermediate_size", config["intermediate_size"])
+    always = width * num_experts + _shared(config)
+    return always + num_experts * expert, always + num_used * expert
 
 
 def _num_experts(config: Mapping[str, Any]) -> int:
-    names = ("num_local_experts", "num_experts", "n_routed_experts")
-    return next((n for name in names if (n := config.get(name))), 0)
+    numbers = [config.get(name) for name in ("num_local_experts", "num_experts", "n_routed_experts")]
+    return next((number for number in numbers if number), 0)
 
 
 def _is_sparse(config: Mapping[str, Any], layer: int) -> bool:
@@ -113,17 +130,19 @@ def _is_sparse(config: Mapping[str, Any], layer: int) -> bool:
 
 
 def _shared(config: Mapping[str, Any]) -> int:
-    """The experts that every token passes through, with their gate."""
+    """The experts that every token uses, with their gate."""
     width = config["hidden_size"]
-    if num := config.get("n_shared_experts"):
-        return 3 * width * num * config["moe_intermediate_size"]
+    num_shared = config.get("n_shared_experts")
+    if num_shared:
+        return 3 * width * num_shared * config["moe_intermediate_size"]
     size = config.get("shared_expert_intermediate_size", 0)
     return (3 * size + 1) * width if size else 0
 
 
 def _feed_forward(config: Mapping[str, Any], inner: int) -> int:
     width = config["hidden_size"]
-    return 3 * width * inner + (2 * inner + width if config.get("mlp_bias") else 0)
+    biases = 2 * inner + width if config.get("mlp_bias") else 0
+    return 3 * width * inner + biases
 
 
 def _attention(config: Mapping[str, Any], family: _Family) -> int:
@@ -147,15 +166,13 @@ def _attention(config: Mapping[str, Any], family: _Family) -> int:
 
 def _latent_attention(config: Mapping[str, Any], width: int, num_heads: int) -> int:
     """Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434, §2.1)."""
-    rank, rope, value = config["kv_lora_rank"], config["qk_rope_head_dim"], config["v_head_dim"]
-    queries = num_heads * (config["qk_nope_head_dim"] + rope)
+    rank, rope, value_head = config["kv_lora_rank"], config["qk_rope_head_dim"], config["v_head_dim"]
+    key_head = config["qk_nope_head_dim"]
     q_rank = config.get("q_lora_rank")
-    bias = (q_rank or 0) + rank + rope + width if config.get("attention_bias") else 0
-    return (
-        (q_rank * (width + 1 + queries) if q_rank else width * queries)
-        + width * (rank + rope)
-        + rank
-        + rank * num_heads * (config["qk_nope_head_dim"] + value)
-        + num_heads * value * width
-        + bias
-    )
+    query_width = num_heads * (key_head + rope)
+    queries = q_rank * (width + 1 + query_width) if q_rank else width * query_width
+    keys_down = width * (rank + rope) + rank
+    keys_values_up = rank * num_heads * (key_head + value_head)
+    output = num_heads * value_head * width
+    biases = (q_rank or 0) + rank + rope + width if config.get("attention_bias") else 0
+    return queries + keys_down + keys_values_up + output + biases

@@ -170,14 +170,14 @@ class TestConfig:
         for fields, says in (
             ({"model_type": "mamba"}, "'mamba' cannot be counted"),
             ({"model_type": "llama"}, "does not say hidden_size"),
-            (SMALL | {"model_type": "llama", "vocab_size": None}, "vocab_size should be a number"),
+            (SMALL | {"model_type": "llama", "vocab_size": None}, "vocab_size must be a whole number"),
             (
                 SMALL | {"model_type": "llama", "num_attention_heads": 0},
-                "num_attention_heads should be a number from 1",
+                "num_attention_heads must be a whole number from 1",
             ),
             (
                 SMALL | {"model_type": "llama", "num_hidden_layers": -2},
-                "num_hidden_layers should be a number from 1",
+                "num_hidden_layers must be a whole number from 1",
             ),
             (SMALL | {"model_type": "llama", "head_dim": "64"}, "something there should be a number"),
             ({"model_type": "llava", "text_config": [SMALL]}, "text_config is no object"),

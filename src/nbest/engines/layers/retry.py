@@ -66,5 +66,7 @@ class Retry(Layer):
         return await call()
 
     def _wait_s(self, error: EngineError, k: int) -> float:
-        asked_s = error.retry_after_s if isinstance(error, EngineHttpError | UnavailableError) else None
-        return (asked_s or 0.0) + self._jitter.uniform(0.0, min(self.longest_s, self.base_s * 2**k))
+        backoff_s = self._jitter.uniform(0.0, min(self.longest_s, self.base_s * 2**k))
+        if isinstance(error, EngineHttpError | UnavailableError):
+            return (error.retry_after_s or 0.0) + backoff_s
+        return backoff_s

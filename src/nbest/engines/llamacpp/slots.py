@@ -61,7 +61,10 @@ class SlotScheduler:
             if waiting.granted.cancelled():
                 continue
             has_overtaken = queue is self._continuing and bool(self._beginning)
-            self._num_overtaken = self._num_overtaken + 1 if has_overtaken else 0
+            if has_overtaken:
+                self._num_overtaken += 1
+            else:
+                self._num_overtaken = 0
             self._free -= num
             waiting.granted.set_result(num)
 

@@ -29,4 +29,6 @@ def reasoning_field(message: HasReasoning) -> str | None:
 def reasoning_text(message: HasReasoning) -> str | None:
     """The reasoning before the answer, under either name."""
     name = reasoning_field(message)
-    return getattr(message, name) if name else None
+    if name is None:
+        return None
+    return getattr(message, name)

@@ -44,8 +44,9 @@ def num_tokens(found: ServerLogprobs | None) -> int | None:
     """How many tokens a choice has; None without log-probabilities."""
     if found is None:
         return None
-    tokens = found.tokens if found.content is None else found.content
-    return None if tokens is None else len(tokens)
+    if found.content is not None:
+        return len(found.content)
+    return None if found.tokens is None else len(found.tokens)
 
 
 def joined_logprobs(parts: Sequence[ServerLogprobs]) -> ServerLogprobs | None:
@@ -96,4 +97,6 @@ def _finite_alternatives(alternatives: Mapping[str, float | None]) -> dict[str, 
 
 def _concatenated(lists: Sequence[list[_T] | None]) -> list[_T] | None:
     present = [part for part in lists if part is not None]
-    return [item for part in present for item in part] if present else None
+    if not present:
+        return None
+    return [item for part in present for item in part]

@@ -103,7 +103,7 @@ def _completion(choice: ServerChoice, params: SamplingParams, used_ids: Collecti
 def _content(choice: ServerChoice, used_ids: Collection[str]) -> _Content:
     message = choice.message
     if message is None:
-        return _Content(choice.text, error=_why_no_text(choice) if choice.text is None else None)
+        return _text_content(choice.text, choice)
     text = plain_text(message.content)
     try:
         calls = tool_calls(message.tool_calls, message.function_call, used_ids=used_ids)
@@ -111,8 +111,13 @@ def _content(choice: ServerChoice, used_ids: Collection[str]) -> _Content:
         if _FINISH.get(choice.finish_reason) == "length":
             return _Content(text, error="a tool call was truncated: raise max_tokens")
         return _Content(text, error=f"a malformed tool call: {e}")
-    is_there = calls or text is not None
-    return _Content(text, calls, None if is_there else _why_no_text(choice))
+    return _Content(text, calls) if calls else _text_content(text, choice)
+
+
+def _text_content(text: str | None, choice: ServerChoice) -> _Content:
+    if text is None:
+        return _Content(None, error=_why_no_text(choice))
+    return _Content(text)
 
 
 def _is_empty(choice: ServerChoice) -> bool:
@@ -127,8 +132,9 @@ def _refusal(choice: ServerChoice) -> str | None:
     message = choice.message
     if message is None:
         return None
-    has_more = plain_text(message.content) or message.tool_calls or message.function_call
-    return None if has_more else message.refusal
+    if plain_text(message.content) or message.tool_calls or message.function_call:
+        return None
+    return message.refusal
 
 
 def _stopped_by(choice: ServerChoice) -> str | None:
@@ -147,7 +153,9 @@ def _why_no_text(choice: ServerChoice) -> str:
 def _num_tokens(choice: ServerChoice) -> int | None:
     """Of one choice, where the server counts each, or from its log-probabilities."""
     counted = token_counts(choice.usage).completion
-    return num_tokens(choice.logprobs) if counted is None else counted
+    if counted is not None:
+        return counted
+    return num_tokens(choice.logprobs)
 
 
 def _encoded(error: Json) -> bytes:

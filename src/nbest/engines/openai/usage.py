@@ -93,8 +93,10 @@ def _shares(
         return known if is_known else [estimated_tokens(d.text) for d in drawn]
     if len(drawn) == 1:
         return [max([total, *known])]
+    if is_known and total < sum(known):  # some servers count one choice alone
+        return known
     if is_known:
-        return split(total, known) if total >= sum(known) else known  # some servers count one choice alone
+        return split(total, known)
 
     num_bytes = [len(d.text.encode(errors="replace")) for d in drawn]
     is_truncated = [d.finish == "length" for d in drawn]
