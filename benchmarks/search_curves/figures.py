@@ -7,7 +7,7 @@ from plan import ABMCTS, AUCS, BEAM, DIFFERENT, DORA, DVTS, LOOKAHEAD, PARTICLES
 from tables import QUINTILES, SCALE, Results, title
 
 from nbest.evaluate.intervals import Estimate
-from nbest.report.charts import Curve, Panel, Point, curves
+from nbest.report.curves import Curve, Panel, Point, curves
 from nbest.report.svg import Svg
 from nbest.report.table import count
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -17,49 +17,61 @@ FILE = "comparison.json"
 def tables(comparison: Comparison, language: str | None = None) -> list[Table]:
     """Scores with their cost, and gains over the baseline; of one language, or of all."""
     cells = {(c.select, c.n): c for c in comparison.cells if c.language == language}
-    specs, ns = list(dict.fromkeys(s for s, _ in cells)), sorted({n for _, n in cells})
+    specs = list(dict.fromkeys(spec for spec, _ in cells))
+    ns = sorted({n for _, n in cells})
     scale = Scale.of(comparison.score, [c.value.value for c in cells.values()])
-    unit = f" in {scale.unit}" if scale.unit else ""
     columns = ("selector", *(f"n = {n}" for n in ns))
-    first = {n: cells[specs[0], n] for n in ns}
-    values = [(s, *(scale.interval(cells[s, n].value) for n in ns)) for s in specs]
-    values += _cost_rows(first)
-    left_out = [
-        f"{comparison.num_too_small} with fewer than {max(ns)} candidates" * (comparison.num_too_small > 0),
-        f"{comparison.num_unscored} without a score for each candidate" * (comparison.num_unscored > 0),
-    ]
-    orders = max(c.num_orders for c in cells.values())
-    note = (
-        f"{first[ns[0]].num_prompts} prompts, 95 % intervals over prompts, translations together;"
-        f" below the whole pool each is the mean of {orders} random pools per prompt."
-    )
-    if any(left_out):
-        note += f" Left out: {'; '.join(filter(None, left_out))}."
+    scores = [(s, *(scale.interval(cells[s, n].value) for n in ns)) for s in specs]
     gains = [
         (s, *(scale.interval(cells[s, n].gain, signed=True) for n in ns))
         for s in specs
         if s != comparison.baseline
     ]
-    found = [Table(title=score_name(comparison.score), columns=columns, rows=tuple(values), note=note)]
+    found = [
+        Table(
+            title=score_name(comparison.score),
+            columns=columns,
+            rows=(*scores, *_cost_rows([cells[specs[0], n] for n in ns])),
+            note=_note(comparison, list(cells.values())),
+        )
+    ]
     if gains:
+        unit = f" in {scale.unit}" if scale.unit else ""
         title = f"gain over {baseline_name(comparison)} on the same pools{unit}"
         found.append(Table(title=title, columns=columns, rows=tuple(gains)))
     return found
 
 
+def _note(comparison: Comparison, cells: Sequence[ComparisonCell]) -> str:
+    num_orders = max(c.num_orders for c in cells)
+    note = (
+        f"{cells[0].num_prompts} prompts, 95 % intervals over prompts, translations together;"
+        f" below the whole pool each is the mean of {num_orders} random pools per prompt."
+    )
+    left_out: list[str] = []
+    if comparison.num_too_small:
+        left_out.append(f"{comparison.num_too_small} with fewer than {max(c.n for c in cells)} draws")
+    if comparison.num_unscored:
+        left_out.append(f"{comparison.num_unscored} without a score for each draw")
+    return f"{note} Left out: {'; '.join(left_out)}." if left_out else note
+
+
 def baseline_name(comparison: Comparison) -> str:
     """What gains are over, for a reader."""
-    return "the mean of all candidates" if comparison.baseline == MEAN else comparison.baseline
+    return "the mean of all draws" if comparison.baseline == MEAN else comparison.baseline
 
 
-def _cost_rows(cells: Mapping[int, ComparisonCell]) -> list[tuple[str, ...]]:
-    roles = sorted({role for c in cells.values() for role in c.usage})
-    return [
-        (f"tokens {what} ({role})", *(count(getattr(c.usage[role], field)) for c in cells.values()))
-        for role in roles
-        for what, field in (("drawn", "completion"), ("read", "prompt"))
-        if any(getattr(c.usage[role], field) for c in cells.values())
-    ]
+def _cost_rows(cells: Sequence[ComparisonCell]) -> list[tuple[str, ...]]:
+    """Output and input tokens by role, a cell for each pool size; no row of zeros alone."""
+    roles = sorted({role for cell in cells for role in cell.usage})
+    rows: list[tuple[str, ...]] = []
+    for role in roles:
+        spent = [cell.usage[role] for cell in cells]
+        if any(tokens.completion for tokens in spent):
+            rows.append((f"output tokens ({role})", *(count(tokens.completion) for tokens in spent)))
+        if any(tokens.prompt for tokens in spent):
+            rows.append((f"input tokens ({role})", *(count(tokens.prompt) for tokens in spent)))
+    return rows
 
 
 def write(comparison: Comparison, out: Path) -> None:

@@ -1,4 +1,4 @@
-"""A figure, and the numbers that several of them are made from."""
+"""A figure, and the means that several of them show."""
 
 from __future__ import annotations
 
@@ -27,14 +27,26 @@ class Figure(NamedTuple):
     tables: Sequence[Table]
 
 
+class Mean(NamedTuple):
+    """A mean over prompts."""
+
+    estimate: Estimate
+    num_prompts: int
+
+    def text(self, scale: Scale, *, of: int, signed: bool = False) -> str:
+        """`12.3 [10.1, 14.5]`, and over how many prompts where that is not `of`, what the row or column has."""
+        shown = scale.interval(self.estimate, signed=signed)
+        return shown if self.num_prompts == of else f"{shown} of {self.num_prompts}"
+
+
 def baseline_of(found: Findings, given: str | None) -> Run | None:
     """The run that the others are compared with: the one given by name or label, else greedy, else the first.
 
     None where nothing is scored. Raises `InputError` for a name that no run has.
     """
-    scored = [r for r in found.runs if r.values]
     if given is not None:
         return found.run(given)
+    scored = [r for r in found.runs if r.values]
     if not scored:
         return None
     return next((r for r in scored if r.spec.partition("(")[0] in _BASELINES), scored[0])
@@ -45,21 +57,22 @@ def score_scale(found: Findings) -> Scale:
     return Scale.of(found.score, [v for r in found.runs for v in r.values.values()])
 
 
-def mean_of(found: Findings, run: Run, numbers: Sequence[int]) -> Estimate | None:
-    """A run's score, over those of `numbers` that have one; None where none has."""
-    return _mean(
-        found, {i: run.values[i] for i in numbers if i in run.values}, is_share=found.score == ACCURACY
-    )
+def mean_of(found: Findings, run: Run, numbers: Sequence[int]) -> Mean | None:
+    """A run's score, over those of the prompts `numbers` that have one; None where none has."""
+    values = {i: run.values[i] for i in numbers if i in run.values}
+    return _mean(found, values, is_share=found.score == ACCURACY)
 
 
-def gain_of(found: Findings, run: Run, against: Run, numbers: Sequence[int]) -> Estimate | None:
-    """Paired difference over the prompts that both have."""
-    both = {i: run.values[i] - against.values[i] for i in numbers if i in run.values and i in against.values}
-    return _mean(found, both, is_share=False)
+def gain_of(found: Findings, run: Run, against: Run, numbers: Sequence[int]) -> Mean | None:
+    """Paired difference over the prompts that both have a score of."""
+    shared = run.values.keys() & against.values.keys()
+    differences = {i: run.values[i] - against.values[i] for i in numbers if i in shared}
+    return _mean(found, differences, is_share=False)
 
 
-def _mean(found: Findings, values: Mapping[int, float], *, is_share: bool) -> Estimate | None:
+def _mean(found: Findings, values: Mapping[int, float], *, is_share: bool) -> Mean | None:
     if not values:
         return None
     clusters = [found.clusters[i] for i in values]
-    return mean_interval(np.array(list(values.values())), clusters=clusters, is_share=is_share)
+    estimate = mean_interval(np.array(list(values.values())), clusters=clusters, is_share=is_share)
+    return Mean(estimate, len(values))

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nbest.accounting.costs import Costs, inference_flops
+from nbest.accounting.costs import Costs
 from nbest.evaluate.comparison import Comparison
 from nbest.evaluate.estimators import difficulty_bins
 from nbest.report import charts
-from nbest.report.charts import Curve, Panel, Part, Point
-from nbest.report.figure import Figure, baseline_of, gain_of, mean_of, score_scale
+from nbest.report.cost import cost
+from nbest.report.curves import Curve, Panel, Point, curves
+from nbest.report.figure import Figure, Mean, baseline_of, gain_of, mean_of, score_scale
 from nbest.report.findings import Findings, Run
 from nbest.report.hope_risk import hope_and_risk
 from nbest.report.scaling import scaling
@@ -36,34 +37,55 @@ def figures(
         scale = score_scale(found)
         made += [*_languages(found, scale, against), *hope_and_risk(found, scale)]
         made += _difficulty(found, scale)
-    return [*made, _cost(found, costs or Costs())]
+    return [*made, cost(found, costs or Costs())]
 
 
 def _methods(found: Findings, against: Run | None) -> Figure:
-    scale, everyone = score_scale(found), range(len(found.ids))
+    """One row a run: score, gain, tokens, failures."""
+    has_truncated = any(run.num_truncated for run in found.runs)
     columns = ["method", "prompts"]
     if against:
         columns += [score_name(found.score), f"gain over {against.label}"]
-    columns += ["tokens drawn", "tokens read", "calls", "no answer", "seconds"]
+    columns += ["output tokens", "input tokens", "calls", "no answer"]
+    columns += ["truncated"] if has_truncated else []
+    columns += ["seconds"]
+
     rows: list[tuple[str, ...]] = []
     for run in found.runs:
         spent = sum(run.usage.values(), Usage())
+        per_prompt = [v / run.num_prompts for v in (spent.completion, spent.prompt, spent.calls)]
         row = [run.label, count(run.num_prompts)]
-        if against:
-            row.append(scale.interval(mean_of(found, run, everyone)))
-            gain = None if run is against else gain_of(found, run, against, everyone)
-            row.append(scale.interval(gain, signed=True))
-        row += [count(round(v / run.num_prompts, 1)) for v in (spent.completion, spent.prompt, spent.calls)]
-        rows.append((*row, count(run.num_failed), f"{run.seconds / run.num_prompts:.2f}"))
+        row += _score_and_gain(found, run, against) if against else []
+        row += [count(round(v, 1)) for v in per_prompt]
+        row += [count(run.num_failed)]
+        row += [count(run.num_truncated)] if has_truncated else []
+        row += [f"{run.seconds / run.num_prompts:.2f}"]
+        rows.append(tuple(row))
     note = (
         "Tokens, calls and seconds per prompt, over all roles. 95 % intervals; a single prompt or cluster has none."
-        " Differences are paired by prompt."
+        " Differences are paired by what prompts ask."
     )
+    if has_truncated:
+        note += " Truncated: chosen answers that were cut off at max_tokens; they may be graded by a number on the way."
     table = Table(title="Methods", columns=tuple(columns), rows=tuple(rows), note=note)
     return Figure("methods", "Methods", "", None, [table])
 
 
+def _score_and_gain(found: Findings, run: Run, against: Run) -> list[str]:
+    scale, everyone = score_scale(found), range(len(found.ids))
+    gain = None if run is against else gain_of(found, run, against, everyone)
+    return [
+        _text(mean_of(found, run, everyone), scale, of=run.num_prompts),
+        _text(gain, scale, of=run.num_prompts, signed=True),
+    ]
+
+
+def _text(mean: Mean | None, scale: Scale, *, of: int, signed: bool = False) -> str:
+    return "–" if mean is None else mean.text(scale, of=of, signed=signed)
+
+
 def _languages(found: Findings, scale: Scale, against: Run | None) -> list[Figure]:
+    """Language × method as a heat map; none where there is one language."""
     languages = found.known_languages
     if len(languages) < 2 or against is None:  # noqa: PLR2004
         return []
@@ -74,50 +96,52 @@ def _languages(found: Findings, scale: Scale, against: Run | None) -> list[Figur
         cells: list[str] = []
         for lang in languages:
             mean = mean_of(found, run, numbers[lang])
-            cells.append(scale.interval(mean))
-            if mean:
-                gain = gain_of(found, run, against, numbers[lang])
-                tip = f"{run.label}, {lang}: {scale.interval(mean)}"
-                if run is not against:
-                    tip += f"; {scale.interval(gain, signed=True)} over {against.label}"
-                values[run.label, lang] = (mean.value, tip)
+            cells.append(_text(mean, scale, of=len(numbers[lang])))
+            if mean is not None:
+                gain = None if run is against else gain_of(found, run, against, numbers[lang])
+                tip = f"{run.label}, {lang}: {cells[-1]}"
+                if gain is not None:
+                    tip += f"; {_text(gain, scale, of=len(numbers[lang]), signed=True)} over {against.label}"
+                values[run.label, lang] = (mean.estimate.value, tip)
         rows.append((run.label, *cells))
     if not values:
         return []
+
     name = score_name(found.score)
-    drawing = charts.heatmap(
-        [r.label for r in found.runs], languages, values, title="Score by method and language", scale=scale
-    )
-    table = Table(title=f"{name} by language", columns=("method", *languages), rows=tuple(rows))
+    labels = [run.label for run in found.runs]
+    drawing = charts.heatmap(labels, languages, values, title="Score by method and language", scale=scale)
+    heads = tuple(f"{lang} ({len(numbers[lang])})" for lang in languages)
+    note = "In brackets the number of prompts; a cell over fewer of them says so."
+    table = Table(title=f"{name} by language", columns=("method", *heads), rows=tuple(rows), note=note)
     caption = f"{name}; the stronger the colour, the higher. Intervals and gains: point at a cell, or see the table."
     return [Figure("languages", "Language × method", caption, drawing, [table])]
 
 
 def _difficulty(found: Findings, scale: Scale) -> list[Figure]:
-    """Strata by the mean score of the prompt's candidates: what this model finds easy."""
-    numbers = [i for i, pools in enumerate(found.pools) if pools and pools[0].scores.size > 1]
-    if len(numbers) < _FEWEST_IN_BIN * _NUM_BINS:
-        return []
-    bins = difficulty_bins(np.array([found.pools[i][0].scores.mean() for i in numbers]))
-    members = [[i for i, b in zip(numbers, bins, strict=True) if b == k] for k in sorted(set(bins.tolist()))]
+    """Strata by the mean score of the prompt's draws: what this model finds easy."""
+    members = _strata(found)
     if len(members) < 2:  # noqa: PLR2004
         return []
     names = [f"{k + 1}: {len(m)}" for k, m in enumerate(members)]
     names[0], names[-1] = f"easiest: {len(members[0])}", f"hardest: {len(members[-1])}"
-    curves: list[Curve] = []
+    drawn: list[Curve] = []
     rows: list[tuple[str, ...]] = []
     for run in found.runs:
         means = [mean_of(found, run, m) for m in members]
+        cells = [_text(mean, scale, of=len(m)) for mean, m in zip(means, members, strict=True)]
         points = [
-            Point(k, e, f"{run.label}, {names[k]}: {scale.interval(e)}") for k, e in enumerate(means) if e
+            Point(k, mean.estimate, f"{run.label}, {names[k]}: {cells[k]}")
+            for k, mean in enumerate(means)
+            if mean is not None
         ]
         if points:
-            curves.append(Curve(run.label, points))
-            rows.append((run.label, *(scale.interval(e) for e in means)))
-    if not curves:
+            drawn.append(Curve(run.label, points))
+            rows.append((run.label, *cells))
+    if not drawn:
         return []
-    drawing = charts.curves(
-        [Panel("", curves)],
+
+    drawing = curves(
+        [Panel("", drawn)],
         title="Score by difficulty",
         x_title="difficulty for this model: number of prompts",
         y_title=score_name(found.score),
@@ -125,34 +149,17 @@ def _difficulty(found: Findings, scale: Scale) -> list[Figure]:
         x_labels=names,
     )
     caption = (
-        "Fifths of the prompts by the mean score of their candidates (equal ones stay together). The same candidates make the bins and the"
-        " choices, so the ends lie a little too far apart; compare methods within a bin."
+        "Fifths of the prompts by the mean score of their draws (equal ones stay together). The same draws make the"
+        " bins and the choices, so the ends lie a little too far apart; compare methods within a bin."
     )
     table = Table(title="By difficulty", columns=("method", *names), rows=tuple(rows))
     return [Figure("difficulty", "Difficulty strata", caption, drawing, [table])]
 
 
-def _cost(found: Findings, costs: Costs) -> Figure:
-    rows: list[tuple[str, list[Part]]] = []
-    table: list[tuple[str, ...]] = []
-    for run in found.runs:
-        parts: list[Part] = []
-        for role, u in sorted(run.usage.items()):
-            per = [v / run.num_prompts for v in (u.prompt - u.cached, u.completion, u.cached, u.calls)]
-            parts += [Part(f"{role} read", per[0], is_light=True), Part(f"{role} drawn", per[1])]
-            row = (run.label, role, *(count(round(v, 1)) for v in per))
-            size = costs.sizes.get(role, costs.sizes.get("policy"))
-            flops = f"{inference_flops(u, size) / run.num_prompts:.2e}" if size else "–"
-            table.append((*row, flops) if costs.sizes else row)
-        rows.append((run.label, parts))
-    is_spent = any(p.value > 0 for _, parts in rows for p in parts)
-    drawing = charts.bars(rows, title="Tokens by role", x_title="tokens per prompt") if is_spent else None
-    columns = ("method", "role", "read", "drawn", "read from cache", "calls")
-    columns += ("FLOPs",) if costs.sizes else ()
-    behind = Table(title="Cost per prompt", columns=columns, rows=tuple(table), num_text_columns=2)
-    caption = (
-        "What each prompt cost, as metered. A choice made later from a recorded pool is charged for the pool."
-        if is_spent
-        else "The records say nothing about tokens."
-    )
-    return Figure("cost", "Cost by role", caption, drawing, [behind])
+def _strata(found: Findings) -> list[list[int]]:
+    """Numbers of the prompts of each bin, easiest first; empty where there are too few prompts."""
+    numbers = [i for i, pools in enumerate(found.pools) if pools and pools[0].scores.size > 1]
+    if len(numbers) < _FEWEST_IN_BIN * _NUM_BINS:
+        return []
+    bins = difficulty_bins(np.array([found.pools[i][0].scores.mean() for i in numbers]), _NUM_BINS).tolist()
+    return [[i for i, b in zip(numbers, bins, strict=True) if b == k] for k in sorted(set(bins))]

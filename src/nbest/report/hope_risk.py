@@ -1,12 +1,14 @@
-"""How far up and down from the greedy answer the candidates of a pool reach."""
+"""How far up and down from the greedy answer the draws of a pool reach."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from nbest.evaluate.estimators import mean_interval
+from nbest.evaluate.estimators import Estimate, mean_interval
 from nbest.evaluate.intervals import Floats
 from nbest.report import charts
 from nbest.report.charts import Span
@@ -14,38 +16,49 @@ from nbest.report.figure import Figure
 from nbest.report.findings import Drawn, Findings
 from nbest.report.table import Scale, Table, count, score_name
 
+_COLUMNS = ("language", "pool", "prompts", "risk", "mean", "hope", "spread in a pool")
+
+
+class _Reach(NamedTuple):
+    """The worst, mean and best draw against the base, mean over P prompts."""
+
+    num_prompts: int
+    risk: Estimate
+    mean: Estimate
+    hope: Estimate
+    spread: float
+    """Mean standard deviation in a pool."""
+
 
 def hope_and_risk(found: Findings, scale: Scale) -> list[Figure]:
     """Per language and pool; against greedy where every pool's prompt has a greedy answer somewhere."""
-    greedy = [next((d.greedy for d in pools if d.greedy is not None), None) for pools in found.pools]
-    with_greedy = [g is not None for g, pools in zip(greedy, found.pools, strict=True) if pools]
-    if not with_greedy:
-        return []
-    is_greedy_known = all(with_greedy)
-    languages: list[str | None] = [None, *found.known_languages] if len(found.known_languages) > 1 else [None]
+    greedy = _greedy_by_number(found)
+    drawn = [i for i, pools in enumerate(found.pools) if pools]
+    against = greedy if all(i in greedy for i in drawn) else None
+    languages: list[str | None] = [None]
+    if len(found.known_languages) > 1:
+        languages += found.known_languages
+
     rows: list[tuple[str, dict[str, Span]]] = []
     table: list[tuple[str, ...]] = []
-    for lang in languages:
-        numbers = [i for i, at in enumerate(found.languages) if lang is None or at == lang]
+    for language in languages:
+        numbers = [i for i in drawn if language in {None, found.languages[i]}]
         by_series: dict[str, Span] = {}
-        for name, parts in _series(found, numbers).items():
-            base = np.array(
-                [greedy[i] if is_greedy_known else scores.mean() for i, scores in parts], dtype=np.float64
+        for name, pools in _series(found, numbers).items():
+            reach = _reach(found, pools, against)
+            cells = [scale.interval(e, signed=True) for e in (reach.risk, reach.mean, reach.hope)]
+            tip = f"{name}, {language or 'all'}: risk {cells[0]}, mean {cells[1]}, hope {cells[2]}"
+            by_series[name] = Span(reach.risk.value, reach.mean.value, reach.hope.value, tip)
+            table.append(
+                (language or "all", name, count(reach.num_prompts), *cells, scale.number(reach.spread))
             )
-            clusters = [found.clusters[i] for i, _ in parts]
-            risk, mean, hope = (
-                mean_interval(np.array([f(scores) for _, scores in parts]) - base, clusters=clusters)
-                for f in (np.min, np.mean, np.max)
-            )
-            spread = float(np.mean([scores.std() for _, scores in parts]))
-            shown = [scale.interval(e, signed=True) for e in (risk, mean, hope)]
-            tip = f"{name}, {lang or 'all'}: risk {shown[0]}, mean {shown[1]}, hope {shown[2]}"
-            by_series[name] = Span(risk.value, mean.value, hope.value, tip)
-            table.append((lang or "all", name, count(len(parts)), *shown, scale.number(spread)))
-        rows.append((lang or "all", by_series))
-    if not any(by_series for _, by_series in rows):
+        rows.append((language or "all", by_series))
+    if not table:
         return []
-    than = "the greedy answer" if is_greedy_known else "the mean of the pool (no greedy answer is recorded)"
+
+    than = "the greedy answer"
+    if against is None:
+        than = "the mean of the pool (no greedy answer is recorded)"
     drawing = charts.spans(
         rows,
         title="Hope and risk",
@@ -53,35 +66,50 @@ def hope_and_risk(found: Findings, scale: Scale) -> list[Figure]:
         scale=scale,
     )
     caption = (
-        f"From the worst to the best candidate of a pool, against {than}, mean over prompts; the mark is the mean"
-        " candidate (arXiv 2506.20544). Larger pools reach further both ways: compare pools of one size."
+        f"From the worst to the best draw of a pool, against {than}, mean over prompts; the mark is the mean"
+        " draw (arXiv 2506.20544). Larger pools reach further both ways: compare pools of one size."
     )
-    columns = ("language", "pool", "prompts", "risk", "mean", "hope", "spread in a pool")
-    behind = Table(title="Hope and risk", columns=columns, rows=tuple(table), num_text_columns=2)
+    behind = Table(title="Hope and risk", columns=_COLUMNS, rows=tuple(table), num_text_columns=2)
     return [Figure("hope-risk", "Hope and risk", caption, drawing, [behind])]
+
+
+def _greedy_by_number(found: Findings) -> dict[int, float]:
+    """Score of the greedy answer, of the prompts that have one in some pool."""
+    greedy: dict[int, float] = {}
+    for number, pools in enumerate(found.pools):
+        for drawn in pools:
+            if drawn.greedy is not None:
+                greedy.setdefault(number, drawn.greedy)
+    return greedy
+
+
+def _reach(found: Findings, pools: Sequence[tuple[int, Floats]], greedy: dict[int, float] | None) -> _Reach:
+    """`pools` are (prompt, scores); without `greedy` the base is the mean of each pool."""
+    base_P = np.array([scores.mean() if greedy is None else greedy[i] for i, scores in pools])
+    clusters = [found.clusters[i] for i, _ in pools]
+    ends_P3 = np.array([(scores.min(), scores.mean(), scores.max()) for _, scores in pools])
+    risk, mean, hope = (mean_interval(column - base_P, clusters=clusters) for column in ends_P3.T)
+    spread = float(np.mean([scores.std() for _, scores in pools]))
+    return _Reach(len(pools), risk, mean, hope, spread)
 
 
 def _series(found: Findings, numbers: Sequence[int]) -> dict[str, list[tuple[int, Floats]]]:
     """(prompt, scores) by pool, and by temperature where a pool has two or more draws at several of them."""
-    series: dict[str, list[tuple[int, Floats]]] = {}
-    for i in numbers:
-        for drawn in found.pools[i]:
-            if drawn.scores.size < 2:  # noqa: PLR2004
-                continue
-            run = found.runs[drawn.run]
-            name = run.sampler or run.label
-            series.setdefault(name, []).append((i, drawn.scores))
-            parts = _by_temperature(drawn)
-            if len(parts) > 1:
-                for temperature, scores in parts.items():
-                    series.setdefault(f"{name} at T = {temperature:g}", []).append((i, scores))
-    return series
+    series: defaultdict[str, list[tuple[int, Floats]]] = defaultdict(list)
+    pools = [(i, drawn) for i in numbers for drawn in found.pools[i] if drawn.scores.size > 1]
+    for i, drawn in pools:
+        run = found.runs[drawn.run]
+        name = run.sampler or run.label
+        series[name].append((i, drawn.scores))
+        parts = _by_temperature(drawn)
+        if len(parts) > 1:
+            for temperature, scores in parts.items():
+                series[f"{name} at T = {temperature:g}"].append((i, scores))
+    return dict(series)
 
 
 def _by_temperature(drawn: Drawn) -> dict[float, Floats]:
+    """Scores of the draws at each temperature above 0 that two or more have."""
     temperatures = [t for t in drawn.temperatures if t]
-    return {
-        t: drawn.scores[[u == t for u in drawn.temperatures]]
-        for t in sorted(set(temperatures))
-        if temperatures.count(t) > 1
-    }
+    repeated = sorted({t for t in temperatures if temperatures.count(t) > 1})
+    return {t: drawn.scores[[u == t for u in drawn.temperatures]] for t in repeated}

@@ -2,112 +2,114 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from nbest.evaluate.comparison import Comparison, ComparisonCell
-from nbest.report import charts, compared
-from nbest.report.charts import Curve, Panel, Point
+from nbest.evaluate.estimators import Estimate
+from nbest.report import compared
+from nbest.report.curves import Curve, Panel, Point, curves
 from nbest.report.figure import Figure, mean_of, score_scale
 from nbest.report.findings import Findings
 from nbest.report.table import Scale, count, score_name
 from nbest.types import replace
 
+TOKENS_TITLE = "tokens per prompt, input and output, all roles (log scale)"
+
 
 def scaling(found: Findings, comparisons: Sequence[Comparison]) -> list[Figure]:
-    """One figure per comparison, and one of the runs themselves where they differ in cost or stand alone."""
+    """Figures of each comparison, or one of the runs themselves where there is none."""
     made: list[Figure] = []
     for k, comparison in enumerate(comparisons):
-        scale = Scale.of(comparison.score, [c.value.value for c in comparison.cells])
-        by_language = {
-            lang: Panel(lang or "", _curves_of(comparison, lang, scale))
-            for lang in dict.fromkeys(c.language for c in comparison.cells)
-        }
-        specs = list(dict.fromkeys(c.select for c in comparison.cells))
-        is_priced = all(_tokens(c) > 0 for c in comparison.cells)
-        x_title = "tokens per prompt, read and drawn, all roles (log scale)" if is_priced else "candidates"
-        suffix = f"-{k + 1}" if k else ""
-        draw = partial(
-            charts.curves, x_title=x_title, y_title=score_name(comparison.score), scale=scale, log=True
-        )
-        made.append(
-            Figure(
-                f"scaling{suffix}",
-                "Scaling with measured cost",
-                "Every method on the same random parts of the recorded pools. Whiskers: 95 % intervals over prompts.",
-                draw([by_language[None]], title="Score against cost"),
-                compared.tables(comparison),
-            )
-        )
-        if gains := _gains_of(comparison, scale):
-            made.append(
-                Figure(
-                    f"gain{suffix}",
-                    f"Gain over {compared.baseline_name(comparison)}",
-                    "Paired: the difference of each prompt's score on the same parts of its pool. This, not the overlap"
-                    " of the whiskers above, says whether a method is better.",
-                    draw([Panel("", gains)], title="Gain against cost", series=specs),
-                    [],
-                )
-            )
-        panels = [p for lang, p in by_language.items() if lang is not None]
-        if len(panels) > 1:
-            tables = [
-                replace(t, title=f"{p.title}: {t.title}")
-                for p in panels
-                for t in compared.tables(comparison, p.title)[:1]
-            ]
-            made.append(
-                Figure(
-                    f"scaling-languages{suffix}",
-                    "Scaling by language",
-                    "As above, for each language.",
-                    draw(panels, title="Score against cost by language"),
-                    tables,
-                )
-            )
+        made += _figures_of(comparison, suffix=f"-{k + 1}" if k else "")
     if found.score is not None and not comparisons:
         made += _runs_by_cost(found)
     return made
 
 
-def _curves_of(comparison: Comparison, language: str | None, scale: Scale) -> list[Curve]:
-    cells = [c for c in comparison.cells if c.language == language]
-    is_priced = all(_tokens(c) > 0 for c in comparison.cells)
-    return [
-        Curve(
-            spec,
-            [
-                Point(
-                    _tokens(c) if is_priced else c.n,
-                    c.value,
-                    f"{spec}, n = {c.n}: {scale.interval(c.value)}, {count(_tokens(c))} tokens per prompt",
-                )
-                for c in cells
-                if c.select == spec
-            ],
-        )
-        for spec in dict.fromkeys(c.select for c in cells)
-    ]
-
-
-def _gains_of(comparison: Comparison, scale: Scale) -> list[Curve]:
-    """As `_curves_of`, over the baseline, which has no curve; empty for the baseline alone."""
-    cells = [c for c in comparison.cells if c.language is None]
-    is_priced = all(_tokens(c) > 0 for c in comparison.cells)
-    points = {
-        spec: [
-            Point(
-                _tokens(c) if is_priced else c.n,
-                c.gain,
-                f"{spec}, n = {c.n}: {scale.interval(c.gain, signed=True)}",
-            )
-            for c in cells
-            if c.select == spec and c.gain
-        ]
-        for spec in dict.fromkeys(c.select for c in cells)
+def _figures_of(comparison: Comparison, *, suffix: str) -> list[Figure]:
+    """Scores, gains over the baseline, and scores by language where there are several."""
+    scale = Scale.of(comparison.score, [c.value.value for c in comparison.cells])
+    draw = partial(
+        curves,
+        x_title=TOKENS_TITLE if _is_priced(comparison.cells) else "draws",
+        y_title=score_name(comparison.score),
+        scale=scale,
+        log=True,
+    )
+    cells_by_language = {
+        language: [c for c in comparison.cells if c.language == language]
+        for language in dict.fromkeys(c.language for c in comparison.cells)
     }
+    everywhere = cells_by_language.pop(None)
+    scores = Panel("", _curves_of(everywhere, lambda c: c.value, scale))
+    made = [
+        Figure(
+            f"scaling{suffix}",
+            "Scaling with measured cost",
+            "Every method on the same random parts of the recorded pools. Whiskers: 95 % intervals over prompts.",
+            draw([scores], title="Score against cost"),
+            compared.tables(comparison),
+        )
+    ]
+    gains = _curves_of(everywhere, lambda c: c.gain, scale, signed=True)
+    if gains:
+        specs = [curve.label for curve in scores.curves]
+        made.append(
+            Figure(
+                f"gain{suffix}",
+                f"Gain over {compared.baseline_name(comparison)}",
+                "Paired: the difference of each prompt's score on the same parts of its pool. This, not the overlap"
+                " of the whiskers above, says whether a method is better.",
+                draw([Panel("", gains)], title="Gain against cost", series=specs),
+                [],
+            )
+        )
+    panels = [
+        Panel(language or "", _curves_of(cells, lambda c: c.value, scale))
+        for language, cells in cells_by_language.items()
+    ]
+    if len(panels) > 1:
+        made.append(
+            Figure(
+                f"scaling-languages{suffix}",
+                "Scaling by language",
+                "As above, for each language.",
+                draw(panels, title="Score against cost by language"),
+                [_language_table(comparison, panel.title) for panel in panels],
+            )
+        )
+    return made
+
+
+def _language_table(comparison: Comparison, language: str) -> compared.Table:
+    table = compared.tables(comparison, language)[0]
+    return replace(table, title=f"{language}: {table.title}")
+
+
+def _curves_of(
+    cells: Sequence[ComparisonCell],
+    value: Callable[[ComparisonCell], Estimate | None],
+    scale: Scale,
+    *,
+    signed: bool = False,
+) -> list[Curve]:
+    """One curve per selector, without those that have no value (the baseline's gain over itself)."""
+    is_priced = _is_priced(cells)
+    points: dict[str, list[Point]] = {}
+    for cell in cells:
+        at = points.setdefault(cell.select, [])
+        found = value(cell)
+        if found is not None:
+            tip = f"{cell.select}, n = {cell.n}: {scale.interval(found, signed=signed)}"
+            tip += f", {count(_tokens(cell))} tokens per prompt" if is_priced else ""
+            at.append(Point(_tokens(cell) if is_priced else cell.n, found, tip))
     return [Curve(spec, at) for spec, at in points.items() if at]
+
+
+def _is_priced(cells: Sequence[ComparisonCell]) -> bool:
+    """Whether the record says what the candidates cost; else the axis counts draws."""
+    return all(_tokens(cell) > 0 for cell in cells)
 
 
 def _tokens(cell: ComparisonCell) -> float:
@@ -116,18 +118,20 @@ def _tokens(cell: ComparisonCell) -> float:
 
 def _runs_by_cost(found: Findings) -> list[Figure]:
     scale, everyone = score_scale(found), range(len(found.ids))
-    curves: list[Curve] = []
+    drawn: list[Curve] = []
     for run in found.runs:
-        value, cost = mean_of(found, run, everyone), sum(run.tokens.values()) / run.num_prompts
-        if value and cost > 0:
-            tip = f"{run.label}: {scale.interval(value)}, {count(round(cost, 1))} tokens per prompt"
-            curves.append(Curve(run.label, [Point(cost, value, tip)], is_joined=False))
-    if not curves:
+        mean, tokens = mean_of(found, run, everyone), run.tokens_per_prompt
+        if mean is None or tokens == 0:
+            continue
+        shown = mean.text(scale, of=run.num_prompts)
+        tip = f"{run.label}: {shown}, {count(round(tokens, 1))} tokens per prompt"
+        drawn.append(Curve(run.label, [Point(tokens, mean.estimate, tip)], is_joined=False))
+    if not drawn:
         return []
-    drawing = charts.curves(
-        [Panel("", curves)],
+    drawing = curves(
+        [Panel("", drawn)],
         title="Score against cost",
-        x_title="tokens per prompt, read and drawn, all roles (log scale)",
+        x_title=TOKENS_TITLE,
         y_title=score_name(found.score),
         scale=scale,
         log=True,

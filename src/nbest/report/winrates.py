@@ -10,8 +10,7 @@ from nbest.arena.judged_games import read_verdicts
 from nbest.arena.winrate import WinRates, win_rates
 from nbest.evaluate.intervals import Estimate
 from nbest.records import read_manifest
-from nbest.report import charts
-from nbest.report.charts import Curve, Panel, Point
+from nbest.report.curves import Curve, Panel, Point, curves
 from nbest.report.figure import Figure
 from nbest.report.findings import Findings
 from nbest.report.table import Scale, Table, count
@@ -37,19 +36,21 @@ def win_rate_figures(found: Findings, stores: Sequence[Path], *, cluster: str | 
     for k, store in enumerate(stores):
         rates = win_rates(read_verdicts(store), cluster=cluster, baseline=_baseline(found, store))
         suffix = f"-{k + 1}" if k else ""
+        drawn = _curves(found, rates)
         drawing = None
-        if curves := _curves(found, rates):
-            drawing = charts.curves(
-                [Panel("", curves)],
+        if drawn:
+            drawing = curves(
+                [Panel("", drawn)],
                 title="Win-rate against cost",
-                x_title="tokens per prompt, read and drawn, all roles but the judge of the games (log scale)",
+                x_title="tokens per prompt, input and output, all roles but the judge of the games (log scale)",
                 y_title=f"win-rate against {rates.baseline} (%)",
                 scale=_PERCENT,
                 log=True,
             )
+        units = "prompts" if rates.cluster is None else "clusters of prompts"
         caption = (
             f"{count(rates.judge.num_games)} games in both orders, judged by a model; intervals over"
-            f" {rates.num_clusters} {'prompts' if rates.cluster is None else 'clusters of prompts'}."
+            f" {rates.num_clusters} {units}."
         )
         made.append(Figure(f"win-rate{suffix}", "Win-rate", caption, drawing, [_table(rates)]))
     return made
@@ -62,37 +63,34 @@ def _baseline(found: Findings, store: Path) -> str | None:
 
 
 def _curves(found: Findings, rates: WinRates) -> list[Curve]:
-    costs = {Path(r.name).name: sum(r.tokens.values()) / r.num_prompts for r in found.runs}
-    curves: list[Curve] = []
+    """One mark per judged run of the report; none where it is alone."""
+    cost_by_name = {Path(run.name).name: run.tokens_per_prompt for run in found.runs}
+    drawn: list[Curve] = []
     for system in rates.systems:
-        cost = costs.get(system.system, 0.0)
+        cost = cost_by_name.get(system.system, 0.0)
         rate = _EVEN if system.system == rates.baseline else system.win_rate
-        if rate and cost > 0:
-            tip = f"{system.system}: {_PERCENT.interval(rate)}, {count(round(cost, 1))} tokens per prompt"
-            curves.append(Curve(system.system, [Point(cost, rate, tip)], is_joined=False))
-    return curves if len(curves) > 1 else []
+        if rate is None or cost == 0:
+            continue
+        tip = f"{system.system}: {_PERCENT.interval(rate)}, {count(round(cost, 1))} tokens per prompt"
+        drawn.append(Curve(system.system, [Point(cost, rate, tip)], is_joined=False))
+    return drawn if len(drawn) > 1 else []
 
 
 def _table(rates: WinRates) -> Table:
+    """All rates, and those by language where there are several."""
     others = [s for s in rates.systems if s.system != rates.baseline]
     languages = sorted({lang for s in others for lang in s.by_language})
-    languages = languages if len(languages) > 1 else []
-    rows = tuple(
-        (
-            s.system,
-            count(s.num_pairs),
-            *(
-                _PERCENT.interval(e)
-                for e in (s.win_rate, s.macro, s.bradley_terry, s.length_controlled, s.style_controlled)
-            ),
-            *(_PERCENT.interval(s.by_language.get(lang)) for lang in languages),
-        )
-        for s in others
-    )
+    if len(languages) == 1:
+        languages = []
+    rows: list[tuple[str, ...]] = []
+    for s in others:
+        shares = [s.win_rate, s.macro, s.bradley_terry, s.length_controlled, s.style_controlled]
+        shares += [s.by_language.get(lang) for lang in languages]
+        rows.append((s.system, count(s.num_pairs), *map(_PERCENT.interval, shares)))
     columns = ("run", "pairs", "win-rate", "mean of languages", "Bradley–Terry", "at equal length")
     return Table(
         title=f"Win-rate against {rates.baseline} in %",
         columns=(*columns, "at equal style", *languages),
-        rows=rows,
+        rows=tuple(rows),
         note=" ".join(f"{note}." for note in rates.notes),
     )

@@ -95,7 +95,9 @@ def test_a_few_wrong_answers_are_no_certainty_in_report_and_comparison_either(tw
     found = gathered(two_runs)
     wrong = [i for i, value in found.runs[0].values.items() if value == 0][:4]
     found.clusters = list(map(str, range(len(found.clusters))))
-    assert mean_of(found, found.runs[0], wrong) == pytest.approx((0, 0, 0.602), abs=1e-3)
+    mean = mean_of(found, found.runs[0], wrong)
+    assert mean.num_prompts == 4
+    assert mean.estimate == pytest.approx((0, 0, 0.602), abs=1e-3)
     pools = [p for p in read_pools(str(two_runs[0])) if p.prompt.id.startswith(("1-", "3-"))]
     pools = [p._replace(gold={"answer": "7", "cluster": p.prompt.id}) for p in pools]
     compared_ = asyncio.run(compare(pools, ["first"], scorer=registry.parse("scorers", "oracle"), sizes=[2]))

@@ -4,22 +4,23 @@ import pytest
 
 from nbest.evaluate.estimators import Estimate
 from nbest.report import charts
-from nbest.report.charts import Curve, Panel, Part, Point, Span
+from nbest.report.charts import Part, Span
+from nbest.report.curves import Curve, Panel, Point, curves
 from nbest.report.svg import Axis, Svg
 from nbest.report.table import Scale
 
 HOSTILE = '<script>x</script>"&\x00\x1b\ufffe\ud83d'
 
 
-def curves(**options):
+def two_curves(**options):
     points = [Point(x, Estimate(0.5, 0.4, 0.6), HOSTILE) for x in (100, 400)]
     panel = Panel(HOSTILE, [Curve(HOSTILE, points), Curve("日本語", points)])
-    return charts.curves([panel], title=HOSTILE, x_title="x", y_title="y", scale=Scale(), **options)
+    return curves([panel], title=HOSTILE, x_title="x", y_title="y", scale=Scale(), **options)
 
 
 DRAWINGS = {
-    "curves": lambda: curves(log=True),
-    "strata": lambda: curves(x_labels=["a", "b"] * 250),
+    "curves": lambda: two_curves(log=True),
+    "strata": lambda: two_curves(x_labels=["a", "b"] * 250),
     "heatmap": lambda: charts.heatmap(
         [HOSTILE, "b"], ["ar", "ja"], {(HOSTILE, "ar"): (0.5, HOSTILE)}, title="t", scale=Scale()
     ),
@@ -27,7 +28,9 @@ DRAWINGS = {
         [("all", {HOSTILE: Span(-1, 0, 1, "tip")})], title="t", x_title="x", scale=Scale()
     ),
     "bars": lambda: charts.bars(
-        [(HOSTILE, [Part("policy read", 3, is_light=True), Part("judge drawn", 1)])], title="t", x_title="x"
+        [(HOSTILE, [Part("policy", "policy input", 3, is_light=True), Part("judge", "judge output", 1)])],
+        title="t",
+        x_title="x",
     ),
     "bars of nothing": lambda: charts.bars([("a", [])], title="t", x_title="x"),
 }
@@ -53,7 +56,7 @@ def test_a_file_of_its_own_knows_no_variables():
 
 def test_a_point_without_an_interval_has_no_whisker():
     points = [Point(1, Estimate(0.2, None, None), "a"), Point(2, Estimate(0.5, 0.1, 0.6), "b")]
-    drawn = charts.curves(
+    drawn = curves(
         [Panel("", [Curve("c", points)])], title="t", x_title="x", y_title="y", scale=Scale()
     ).alone()
     assert drawn.count('class="whisker') == 1
@@ -61,9 +64,7 @@ def test_a_point_without_an_interval_has_no_whisker():
 
 def test_a_method_keeps_its_colour_where_it_is_one_of_fewer():
     panel = Panel("", [Curve("b", [Point(1, Estimate(1, 1, 1), "tip")])])
-    drawn = charts.curves(
-        [panel], title="", x_title="", y_title="", scale=Scale(), series=["a", "b"]
-    ).inline()
+    drawn = curves([panel], title="", x_title="", y_title="", scale=Scale(), series=["a", "b"]).inline()
     assert "c1" in drawn
     assert "c0" not in drawn
 

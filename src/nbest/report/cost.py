@@ -1,0 +1,56 @@
+"""What each run cost, by role."""
+
+from __future__ import annotations
+
+from nbest.accounting.costs import Costs, inference_flops
+from nbest.report import charts
+from nbest.report.charts import Part
+from nbest.report.figure import Figure
+from nbest.report.findings import Findings, Run
+from nbest.report.table import Table, count
+from nbest.types import Usage
+
+
+def cost(found: Findings, costs: Costs) -> Figure:
+    """Tokens per prompt as bars, and calls and FLOPs in the table."""
+    columns = ("method", "role", "input", "output", "cached input", "calls")
+    columns += ("FLOPs",) if costs.sizes else ()
+    rows = [
+        (run.label, role, *_cells(usage, role, run.num_prompts, costs))
+        for run in found.runs
+        for role, usage in sorted(run.usage.items())
+    ]
+    table = Table(title="Cost per prompt", columns=columns, rows=tuple(rows), num_text_columns=2)
+
+    bars = [(run.label, _parts(run)) for run in found.runs]
+    if not any(part.value > 0 for _, parts in bars for part in parts):
+        return Figure("cost", "Cost by role", "The records say nothing about tokens.", None, [table])
+    drawing = charts.bars(
+        bars,
+        title="Tokens by role",
+        x_title="tokens per prompt",
+        legend="{group} (pale: input, full: output)",
+    )
+    caption = (
+        "What each prompt cost, as metered; input without what engines had in their cache. A choice made later"
+        " from a recorded pool is charged for all that the pool's run spent."
+    )
+    return Figure("cost", "Cost by role", caption, drawing, [table])
+
+
+def _cells(usage: Usage, role: str, num_prompts: int, costs: Costs) -> list[str]:
+    spent = (usage.prompt - usage.cached, usage.completion, usage.cached, usage.calls)
+    cells = [count(round(v / num_prompts, 1)) for v in spent]
+    if not costs.sizes:
+        return cells
+    size = costs.sizes.get(role, costs.sizes.get("policy"))
+    return [*cells, "–" if size is None else f"{inference_flops(usage, size) / num_prompts:.2e}"]
+
+
+def _parts(run: Run) -> list[Part]:
+    parts: list[Part] = []
+    for role, usage in sorted(run.usage.items()):
+        uncached = (usage.prompt - usage.cached) / run.num_prompts
+        parts.append(Part(role, f"{role} input", uncached, is_light=True))
+        parts.append(Part(role, f"{role} output", usage.completion / run.num_prompts))
+    return parts
