@@ -8,7 +8,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from nbest import registry, run
-from nbest.errors import NbestError
+from nbest.errors import CapabilityError, MissingEngineError, NbestError
 from nbest.serve.api.gateway_request import GatewayRequest
 from nbest.serve.api.reply import Reply
 from nbest.serve.api_errors import ApiError, of_outcome, server_error
@@ -109,11 +109,20 @@ class Gateway:
 
 
 def _impossible(job: Job, error: NbestError) -> ApiError:
-    """Of a strategy that these engines cannot carry out: the client's own, or one of the configuration."""
-    if job.is_clients_strategy:
-        return ApiError(400, f"strategy: {error}", param="strategy")
+    """Of a job that these engines cannot do: a fault of the request (400) or of the configuration (500)."""
+    if job.is_clients_strategy or _needs_features(job, error):
+        return ApiError(400, str(error))
     log.error("the strategy %s cannot be carried out: %s", job.label, error)
     message = (
         f"the server's strategy {job.label!r} cannot be carried out: its log says why (request {job.id})"
     )
     return server_error(500, message, "configuration")
+
+
+def _needs_features(job: Job, error: NbestError) -> bool:
+    """Whether an engine may lack something that the request asks for, such as tools, images or log-probabilities."""
+    if isinstance(error, MissingEngineError) or not isinstance(error, CapabilityError):
+        return False
+    request = job.request
+    has_parts = any(m.parts or m.fields for m in request.messages)
+    return bool(request.overrides.body) or request.overrides.logprobs is not None or has_parts
