@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from nbest.errors import EngineError, EngineHttpError, EngineTimeoutError, UnavailableError
 from nbest.serve.api.reply import error_reply
@@ -54,8 +54,12 @@ def retry_after(seconds: float) -> float:
     return float(min(max(1, math.ceil(seconds)), _LONGEST_WAIT_S))
 
 
-def of_outcome(outcome: Outcome, errors: Iterable[EngineError]) -> ApiError:
+def of_outcome(
+    outcome: Outcome, errors: Iterable[EngineError], *, redact: Callable[[str], str] = str
+) -> ApiError:
     """Why there is no answer. `errors` are those of the calls, in the order they came.
+
+    `redact` takes out of their messages what clients may not read.
 
     400 for a fault of the request, as the upstream server sees it; 429 for a server that is too busy, with
     its own Retry-After; 503 for one that is given up on for now, with when it is tried again; 504 for
@@ -63,6 +67,7 @@ def of_outcome(outcome: Outcome, errors: Iterable[EngineError]) -> ApiError:
     """
     each = list(_each(errors))
     error = _of_calls(each) or _of_end(outcome, each)
+    error.args = (redact(str(error)),)
     error.outcome = outcome
     return error
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from nbest.serve.redaction import Redact
 from nbest.text.language import likely_language
 from nbest.types import Candidate, Completion, Finish, Json, Request, SamplingParams, ToolCall
 
 _ALWAYS_SHOWN = {"temperature", "max_tokens"}
 
 
-def candidate_json(candidate: Candidate, *, score: float | None, weight: float | None) -> dict[str, Json]:
+def candidate_json(
+    candidate: Candidate, *, score: float | None, weight: float | None, redact: Redact
+) -> dict[str, Json]:
     """A candidate of an outcome, with the selection's score and weight."""
     return {
         "id": candidate.id,
         "text": candidate.text,
         "finish": candidate.finish,
         "language": likely_language(candidate.text),
-        "error": candidate.error,
-        "engine": candidate.engine,
+        "error": candidate.error and redact(candidate.error),
+        "engine": candidate.engine and redact(candidate.engine),
         "params": params_json(candidate.params) if candidate.params else {},
         "usage": {"completion": candidate.usage.completion},
         "tool_calls": [_call(c) for c in candidate.tool_calls],
@@ -27,14 +30,14 @@ def candidate_json(candidate: Candidate, *, score: float | None, weight: float |
     }
 
 
-def completion_json(request: Request, completion: Completion) -> dict[str, Json]:
+def completion_json(request: Request, completion: Completion, redact: Redact) -> dict[str, Json]:
     """A completion as it arrives, which has no id yet: ids are places in the pool when it is whole."""
     return {
         "text": request.prefix + completion.text,
         "finish": _finish(request, completion),
         "language": likely_language(completion.text),
-        "error": completion.error,
-        "engine": completion.engine,
+        "error": completion.error and redact(completion.error),
+        "engine": completion.engine and redact(completion.engine),
         "params": params_json(request.params),
         "usage": {"completion": completion.usage.completion},
         "tool_calls": [_call(c) for c in completion.tool_calls],

@@ -16,6 +16,7 @@ from nbest.serve.jobs import Job, make_job
 from nbest.serve.observability.tracing import RequestSpan
 from nbest.serve.observer import GatewayObserver
 from nbest.serve.outcome_reply import reply_of
+from nbest.serve.redaction import Redaction
 from nbest.serve.strategy_choice import Strategies
 from nbest.serve.unchosen import with_fallback
 from nbest.serve.upstreams import Upstreams
@@ -33,6 +34,9 @@ class Gateway:
         self.settings = settings
         self.upstreams = Upstreams(settings.engines())
         self.strategies = Strategies(settings)
+        strategies = (self.strategies.default, *self.strategies.presets.values())
+        self.redact = Redaction([*self.upstreams.engines.values(), *strategies])
+        """Takes addresses and the like out of what clients get."""
         self._num_held = 0
         self._unused = asyncio.Event()
         self._unused.set()
@@ -93,30 +97,29 @@ class Gateway:
                 one_call_per_draw=job.request.nbest.has_deadline,
             )
         except NbestError as e:
-            raise _impossible(job, e) from None
+            raise self._impossible(job, e) from None
 
         if outcome.selection is None:
             outcome = with_fallback(outcome, job.strategy, has_emitted=observer.has_emitted)
         if outcome.selection is None:
-            raise of_outcome(outcome, observer.errors)
+            raise of_outcome(outcome, observer.errors, redact=self.redact)
         observer.on_chosen()
         return outcome
 
     def reply(self, job: Job, outcome: Outcome) -> Reply:
         """The outcome as its client gets it."""
         serve = self.settings.serve
-        return reply_of(job, outcome, sizes=serve.sizes, prices=serve.prices)
+        return reply_of(job, outcome, sizes=serve.sizes, prices=serve.prices, redact=self.redact)
 
-
-def _impossible(job: Job, error: NbestError) -> ApiError:
-    """Of a job that these engines cannot do: a fault of the request (400) or of the configuration (500)."""
-    if job.is_clients_strategy or _needs_features(job, error):
-        return ApiError(400, str(error))
-    log.error("the strategy %s cannot be carried out: %s", job.label, error)
-    message = (
-        f"the server's strategy {job.label!r} cannot be carried out: its log says why (request {job.id})"
-    )
-    return server_error(500, message, "configuration")
+    def _impossible(self, job: Job, error: NbestError) -> ApiError:
+        """Of a job that these engines cannot do: a fault of the request (400) or of the configuration (500)."""
+        if job.is_clients_strategy or _needs_features(job, error):
+            return ApiError(400, self.redact(str(error)))
+        log.error("the strategy %s cannot be carried out: %s", job.label, error)
+        message = (
+            f"the server's strategy {job.label!r} cannot be carried out: its log says why (request {job.id})"
+        )
+        return server_error(500, message, "configuration")
 
 
 def _needs_features(job: Job, error: NbestError) -> bool:

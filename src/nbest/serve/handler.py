@@ -21,6 +21,7 @@ from nbest.serve.gateway import Gateway
 from nbest.serve.http_responses import json_response
 from nbest.serve.jobs import Job
 from nbest.serve.observer import GatewayObserver
+from nbest.serve.redaction import Redact
 from nbest.serve.request_context import RequestContext
 from nbest.serve.service import Service
 from nbest.serve.streaming import HEADERS, Stream
@@ -106,7 +107,7 @@ class RequestHandler:
         assert job
         response = web.StreamResponse(headers={**HEADERS, "X-Request-Id": context.id})
         stream = _stream_of(http_request, response, api, job)
-        context.observer = _stream_observer(stream, job.request)
+        context.observer = _stream_observer(stream, job.request, gateway.redact)
         try:
             work = self._outcome(gateway, job, context, place)
             context.outcome = await stream.run(work, lambda outcome: gateway.reply(job, outcome))
@@ -171,10 +172,11 @@ def _stream_of(http_request: web.Request, response: web.StreamResponse, api: Api
     return Stream(http_request, response, writer, request.nbest.progress)
 
 
-def _stream_observer(stream: Stream, request: GatewayRequest) -> GatewayObserver:
+def _stream_observer(stream: Stream, request: GatewayRequest, redact: Redact) -> GatewayObserver:
     """An observer that feeds the stream; deltas are of use only where one answer is sent."""
     return GatewayObserver(
         stream.put,
         wants_deltas=request.n == 1,
         wants_candidates=request.nbest.progress in _PROGRESS_WITH_CANDIDATES,
+        redact=redact,
     )

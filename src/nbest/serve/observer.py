@@ -9,6 +9,7 @@ from typing import Literal
 from nbest.accounting.tokens import BYTES_PER_TOKEN
 from nbest.errors import EngineError
 from nbest.serve.candidate_json import completion_json
+from nbest.serve.redaction import Redact
 from nbest.types import Completion, Delta, Json, ReasoningDelta, Request, ToolCallDelta
 
 EventKind = Literal["event", "failure", "delta"]
@@ -26,10 +27,13 @@ class GatewayObserver:
         *,
         wants_deltas: bool = False,
         wants_candidates: bool = False,
+        redact: Redact = str,
     ) -> None:
+        """`redact` takes out of candidates what clients may not read."""
         self.wants_deltas = wants_deltas
         self._wants_candidates = wants_candidates
         self._on_event = on_event
+        self._redact = redact
         self.errors: list[EngineError] = []
         """Of the calls, in the order they came."""
         self.first_s: float | None = None
@@ -93,7 +97,7 @@ class GatewayObserver:
         for i, completion in enumerate(completions):
             event: dict[str, Json] = {"event": "candidate", "drawn": num_before + i + 1, "role": "policy"}
             if self._wants_candidates:
-                event["candidate"] = completion_json(request.part(i, 1), completion)
+                event["candidate"] = completion_json(request.part(i, 1), completion, self._redact)
             on_event("event" if completion.error is None else "failure", event)
 
 

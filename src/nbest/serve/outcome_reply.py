@@ -11,6 +11,7 @@ from nbest.accounting.meter import total
 from nbest.serve.api.reply import Choice, Reply
 from nbest.serve.candidate_json import candidate_json
 from nbest.serve.jobs import Job
+from nbest.serve.redaction import Redaction
 from nbest.serve.strategy_choice import public_spec
 from nbest.types import Candidate, Json, Outcome, Selection, Usage
 
@@ -18,7 +19,12 @@ T = TypeVar("T")
 
 
 def reply_of(
-    job: Job, outcome: Outcome, *, sizes: Mapping[str, ModelSize], prices: Mapping[str, Price]
+    job: Job,
+    outcome: Outcome,
+    *,
+    sizes: Mapping[str, ModelSize],
+    prices: Mapping[str, Price],
+    redact: Redaction,
 ) -> Reply:
     """The reply to a job with an answer; FLOPs and money where every role that was used has a size, a price."""
     assert outcome.selection
@@ -30,7 +36,7 @@ def reply_of(
         created=job.created,
         choices=tuple(_choice(c, has_logprobs=has_logprobs) for c in answers),
         usage=total(outcome.usage),
-        nbest={**_details(job, outcome, outcome.selection), **_costs(outcome.usage, sizes, prices)},
+        nbest={**_details(job, outcome, outcome.selection, redact), **_costs(outcome.usage, sizes, prices)},
         echo=job.request.echo,
     )
 
@@ -66,7 +72,7 @@ def _choice(candidate: Candidate, *, has_logprobs: bool) -> Choice:
     )
 
 
-def _details(job: Job, outcome: Outcome, selection: Selection) -> dict[str, Json]:
+def _details(job: Job, outcome: Outcome, selection: Selection, redact: Redaction) -> dict[str, Json]:
     """The key `nbest` of a reply."""
     details: dict[str, Json] = {
         "strategy": public_spec(job.strategy),
@@ -78,14 +84,16 @@ def _details(job: Job, outcome: Outcome, selection: Selection) -> dict[str, Json
         "stopped": outcome.stopped,
         "seconds": outcome.seconds,
         "usage_by_role": {role: _counts(u) for role, u in outcome.usage.items()},
-        "notes": outcome.notes,
+        "notes": [redact(note) for note in outcome.notes],
         "temperatures": sorted({c.params.temperature for c in outcome.candidates if c.params}),
     }
     if job.request.nbest.candidates:
-        details["rationale"] = selection.rationale
-        details["details"] = selection.details
+        details["rationale"] = redact.within(selection.rationale)
+        details["details"] = redact.within(selection.details)
         details["candidates"] = [
-            candidate_json(c, score=selection.scores.get(c.id), weight=selection.weights.get(c.id))
+            candidate_json(
+                c, score=selection.scores.get(c.id), weight=selection.weights.get(c.id), redact=redact
+            )
             for c in outcome.candidates
         ]
     return details

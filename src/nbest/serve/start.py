@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Coroutine, Mapping
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -23,6 +24,9 @@ from nbest.settings.gateway import ServeSettings, read
 
 log = logging.getLogger("nbest.serve")
 _RETRY_S = 2.0
+_SETTLE_S = 0.25
+"""A file that did not change for so long is taken as written to its end."""
+_MAX_SETTLES = 40
 
 
 def serve(file: str | None, flags: Mapping[str, Any], *, insecure: bool = False) -> None:
@@ -139,8 +143,7 @@ class _Server:
         """A started gateway of today's configuration; None where it cannot be used now."""
         gateway = None
         try:
-            listens_at = self._settings.serve.host
-            settings = read(self._file, self._flags, insecure=self._insecure, listens_at=listens_at)
+            settings = await self._new_settings(service.gateway.settings)
             gateway = Gateway(settings)
             await gateway.start()
         except NbestError as e:
@@ -155,7 +158,48 @@ class _Server:
             return None
         return gateway
 
+    async def _new_settings(self, old: ServeSettings) -> ServeSettings:
+        """The configuration as it is now. Raises `InputError` for one that was not meant to be used like that.
+
+        That is an empty file, as it is between an editor's truncating and writing it, and one without keys
+        where there were some: only a restart opens a gateway to everybody.
+        """
+        if self._file is not None:
+            await _settled(self._file)
+        settings = await asyncio.to_thread(self._read)
+        if old.serve.keys and not settings.serve.keys:
+            raise InputError(
+                f"{self._file} has no keys any more: a gateway with keys goes on without any after a restart only"
+            )
+        return settings
+
+    def _read(self) -> ServeSettings:
+        settings = read(
+            self._file, self._flags, insecure=self._insecure, listens_at=self._settings.serve.host
+        )
+        if self._file is not None and not Path(self._file).read_bytes().strip():
+            raise InputError(f"{self._file} is empty")
+        return settings
+
     def _spawn(self, work: Coroutine[Any, Any, object]) -> None:
         task: asyncio.Task[object] = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def _settled(file: str) -> None:
+    """Waits until nobody writes to the file any more, for at most ten seconds. A missing file is not waited for."""
+    for _ in range(_MAX_SETTLES):
+        before = _version(file)
+        await asyncio.sleep(_SETTLE_S)
+        if _version(file) == before:
+            return
+
+
+def _version(file: str) -> tuple[int, int] | None:
+    """Size and time of the last change; None where there is no file."""
+    try:
+        stat = Path(file).stat()
+    except OSError:
+        return None
+    return stat.st_size, stat.st_mtime_ns

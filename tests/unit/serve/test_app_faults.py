@@ -204,3 +204,23 @@ async def test_before_a_deadline_a_pool_is_as_large_as_its_samplers_table_says(t
             _, _, reply = await client.post(nbest={"deadline": 20, "language": language})
             told = reply["nbest"]
             assert (told["num_candidates"], told["num_failed"], told["stopped"]) == (num, 0, "done")
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses"])
+async def test_a_preset_that_lacks_what_it_needs_is_the_servers_fault(path, monkeypatch, caplog):
+    monkeypatch.delenv("REWARD_KEY", raising=False)
+    presets = {"оценка": "best_of_n(n=2, scorer=reward(url='http://127.0.0.1:9', key_env='REWARD_KEY'))"}
+    async with serving(Scripted(texts=["4"]), presets=presets) as client:
+        body = {"input": "؟", "messages": None} if path.endswith("responses") else {}
+        status, _, reply = await client.post(path, model="оценка", **body)
+    assert (status, reply["error"]["code"], reply["error"]["type"]) == (500, "configuration", "server_error")
+    assert "REWARD_KEY" not in reply["error"]["message"]
+    assert "REWARD_KEY" in caplog.text
+
+
+async def test_a_clients_strategy_that_needs_a_missing_engine_is_the_clients_fault():
+    async with serving(Scripted(texts=["4", "5"])) as client:
+        status, _, reply = await client.post(nbest={"strategy": "fuse(n=2, fusor='big')"})
+    assert status == 400
+    assert "no engine is called 'big'" in reply["error"]["message"]
+    assert "--" not in reply["error"]["message"]

@@ -16,6 +16,11 @@ from nbest.settings.gateway import read
 KEYS = '[[serve.keys]]\nname = "鍵"\nsha256 = "{}"\n'.format("a" * 64)
 
 
+@pytest.fixture(autouse=True)
+def settles_fast(monkeypatch):
+    monkeypatch.setattr(serve_start, "_SETTLE_S", 0.02)
+
+
 class Told:
     def __init__(self):
         self.configs = []
@@ -118,3 +123,38 @@ async def test_the_last_signal_counts_however_long_the_first_takes(tmp_path, mon
     go_on.set()
     await asyncio.gather(first, second)
     assert running.strategy == "parallel(sampler=iid(n=4))"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("", "is empty"), (" \n\n", "is empty"), ('engine = "fake"\n', "has no keys any more")],
+)
+async def test_no_key_is_lost_to_a_file_that_is_empty_or_cut(tmp_path, caplog, text, says):
+    running = Running(tmp_path, KEYS)
+    old = running.service.gateway
+    running.file.write_text(text, encoding="utf-8")
+    await running.reload()
+    assert running.service.gateway is old
+    assert says in caplog.text
+    with pytest.raises(ApiError):
+        running.service.keys.who({})
+
+
+async def test_an_empty_file_is_refused_where_there_were_no_keys_too(tmp_path, caplog):
+    running = Running(tmp_path, 'sample = "iid(n=2)"')
+    running.file.write_text("", encoding="utf-8")
+    await running.reload()
+    assert running.strategy == "parallel(sampler=iid(n=2))"
+    assert "is empty" in caplog.text
+
+
+async def test_a_file_that_is_still_being_written_is_read_when_it_is_whole(tmp_path):
+    other = KEYS.replace("a" * 64, "b" * 64).replace("鍵", "مفتاح")
+    running = Running(tmp_path, KEYS + other)
+    running.write(KEYS)  # a configuration by itself, of which the second key is still to come
+    reloading = asyncio.ensure_future(running.reload())
+    await asyncio.sleep(0.01)
+    running.write(KEYS + other + '[presets]\n"सरल" = "vote(n=2)"\n')
+    await reloading
+    assert [k.name for k in running.service.gateway.settings.serve.keys] == ["鍵", "مفتاح"]
+    assert "सरल" in running.service.gateway.strategies.presets
