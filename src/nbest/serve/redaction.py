@@ -19,6 +19,8 @@ _SHORTEST = 6
 _ADDRESS = "an address"
 """`ServerUrl`'s word for what it is."""
 _VARIABLE = re.compile(r"\b[Tt]he environment variable \w+")
+_BEFORE = r"(?:(@)|\w+://|(?<![\w.-]))"
+_BEHIND = r"(?![\w-]|\.\w|:\d)"
 _PATH = r"(?:/[^\s\"'),;:]*)?"
 
 
@@ -31,7 +33,7 @@ class Redaction:
         others = {text for kind, text in values if kind != _ADDRESS and len(text) >= _SHORTEST}
         # A longer one may begin with a shorter one.
         self._addresses = [
-            re.compile(rf"(@)?(?:\w+://)?{re.escape(host)}(?![\w:]){_PATH}")
+            re.compile(rf"{_BEFORE}{re.escape(host)}{_BEHIND}{_PATH}")
             for host in sorted(hosts, key=len, reverse=True)
         ]
         self._others = sorted(others, key=len, reverse=True)
@@ -40,9 +42,10 @@ class Redaction:
         """`text` with "the upstream server" for addresses, and without those behind an engine's name."""
         for address in self._addresses:
             text = address.sub(_replacement, text)
+        text = _VARIABLE.sub("an environment variable", text)
         for value in self._others:
             text = text.replace(value, "…")
-        return _VARIABLE.sub("an environment variable", text)
+        return text
 
     def within(self, value: Json) -> Json:
         """The same in every text of a JSON value, but for the keys of objects."""

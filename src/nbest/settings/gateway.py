@@ -12,9 +12,10 @@ from msgspec import Meta
 
 from nbest import registry
 from nbest.accounting.costs import ModelSize, Price
-from nbest.errors import InputError
+from nbest.errors import InputError, MissingEngineError
 from nbest.settings.run import AnswerSettings, check_spec, check_specs, from_flags, merged
 from nbest.settings.toml import TomlFile
+from nbest.strategies.named_engines import check_engines
 from nbest.strategies.pool_size import pool_size
 from nbest.suggestions import did_you_mean
 from nbest.types import Role
@@ -136,6 +137,7 @@ def read(
         check_specs(toml, chosen)
     _check_pool(toml, chosen)
     _check_deadline(chosen.serve)
+    _check_engines(toml, chosen)
     if not (insecure or chosen.serve.keys):
         is_from_file = "host" not in serve_flags and listens_at is None
         host = chosen.serve.host if listens_at is None else listens_at
@@ -193,16 +195,34 @@ def _check_pool(toml: TomlFile | None, chosen: ServeSettings) -> None:
         return
     if toml is None:
         raise InputError(problem)
-    for key in ("strategy", "sample"):
+    keys = _strategy_keys(toml, chosen)
+    raise toml.error(keys if keys in {("strategy",), ("sample",)} else ("serve", "max_n"), problem)
+
+
+def _strategy_keys(toml: TomlFile | None, chosen: ServeSettings) -> tuple[str, ...]:
+    """Where the file sets the strategy, or a part of it; none where it does not."""
+    for key in ("strategy", "sample", "select"):
         value = getattr(chosen, key)
-        if value and value == toml.table.get(key):
-            raise toml.error((key,), problem)
-    raise toml.error(("serve", "max_n"), problem)
+        if value and toml and value == toml.table.get(key):
+            return (key,)
+    return ()
 
 
 def _too_large(spec: str, max_n: int) -> str | None:
     size = pool_size(registry.parse("strategies", spec))
     return f"a pool of {size} is above max_n = {max_n} of [serve]" if size and size > max_n else None
+
+
+def _check_engines(toml: TomlFile | None, chosen: ServeSettings) -> None:
+    """Raises `InputError` for a strategy that names an engine which is not configured."""
+    specs = {_strategy_keys(toml, chosen): chosen.strategy_spec}
+    specs |= {("presets", name): spec for name, spec in chosen.presets.items()}
+    for keys, spec in specs.items():
+        try:
+            check_engines(registry.parse("strategies", spec), chosen.engine_specs)
+        except MissingEngineError as e:
+            problem = f"{keys[-1]}: {e}" if keys else str(e)
+            raise toml.error(keys, problem) if toml else InputError(problem) from None
 
 
 def _check_deadline(serve: Serve) -> None:

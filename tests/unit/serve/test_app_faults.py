@@ -220,7 +220,7 @@ async def test_a_preset_that_lacks_what_it_needs_is_the_servers_fault(path, monk
 
 async def test_a_clients_strategy_that_needs_a_missing_engine_is_the_clients_fault():
     async with serving(Scripted(texts=["4", "5"])) as client:
-        status, _, reply = await client.post(nbest={"strategy": "fuse(n=2, fusor='big')"})
+        status, _, reply = await client.post(nbest={"strategy": "self_refine(critic='big')"})
     assert status == 400
     assert "no engine is called 'big'" in reply["error"]["message"]
     assert "--" not in reply["error"]["message"]

@@ -87,6 +87,8 @@ def test_no_file_is_needed():
         ("fast = ", "fast = 3 #", "line 23: presets.fast: expected `str`, got `int`"),
         ("short_m_at_k", "short_m_at", "line 23: fast: unknown strategy 'short_m_at'; did you mean"),
         ("iid(n=2)", "iid(n=two)", "line 22: 速い: iid(n=…): expected `int`"),
+        ("short_m_at_k", "fuse(n=2, fusor='大きい')", "line 23: fast: no engine is called '大きい'; engines: policy"),
+        ('select = "vote"', 'select = "chops(judge=big)"', "line 3: select: no engine is called 'big'; engines: policy"),
         ("fast =", '"a@b" =', "line 23: 'a@b' is no name for a preset"),
         ('engine = "fake"', "concurrency = 9", "line 2: concurrency is of runs; the gateway's stands under [serve]"),
         ("[presets]", "[preset]", "line 21: unknown key 'preset'; did you mean 'presets'?"),
