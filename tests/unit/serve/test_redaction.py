@@ -79,7 +79,7 @@ async def test_replies_streams_and_lists_name_no_insides():
                 model=model, nbest={"candidates": True, "progress": "events"}
             )
             raw += [json.dumps(reply), json.dumps(chunks), *comments]
-    assert "the choice failed" in raw[3]  # the verifier was tried, and its address stood in the error
+    assert "the upstream server" in raw[3]  # the verifier was tried, and its address stood in the note
     assert not [(inside, text) for inside in INSIDES for text in raw if inside in text]
     rows = {r["id"]: r["nbest"]["strategy"] for r in json.loads(raw[0])["data"]}
     assert rows == {
