@@ -1,7 +1,7 @@
 """Training conversations: solved problems, corrected attempts, and several problems in a row.
 
-Failures are honest: one step of a wrong attempt is corrupted and everything after it follows consistently,
-so the final line always agrees with the steps above it.
+In a wrong attempt one step is corrupted and everything after it follows consistently, so that the final line
+always agrees with the steps above it.
 """
 
 import random
@@ -60,7 +60,7 @@ def revision(rng: random.Random, problem: Problem, num_attempts: int) -> tuple[T
 
 
 def wrong_attempt(rng: random.Random, problem: Problem) -> str:
-    """An honest failure: one corrupted step, consistently continued to a wrong final number."""
+    """A solution with one corrupted step, consistently continued to a wrong final number."""
     for _ in range(50):
         givens, equations = _corrupt(rng, problem)
         values = [equation.value for equation in equations]

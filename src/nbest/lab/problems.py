@@ -1,8 +1,8 @@
 """Multi-step arithmetic word problems, the same ones in every language.
 
-`problems` tells each story in every language with its own sentences, digits and punctuation (see
+`problems` writes each story in every language, with its own sentences, digits and punctuation (see
 `languages.toml`), so results are comparable over languages problem by problem. A solution first restates
-what has to be read from the text, then has one equation a line, then the answer.
+the numbers and operations of the text, then has one equation per line, then the answer.
 """
 
 import random
@@ -16,7 +16,7 @@ from nbest.lab.stories import SPLITS, Equation, Operation, Split, Story, draw_st
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A story told in one language."""
+    """A story in one language."""
 
     id: str
     """Unique, such as `p0017-th`."""
@@ -37,14 +37,15 @@ def problems(
 
     No two stories share a structure. Raises `ValueError` for an unknown split or language.
     """
-    if unknown := [language for language in languages if language not in LANGUAGES]:
+    unknown = [language for language in languages if language not in LANGUAGES]
+    if unknown:
         raise ValueError(f"unknown languages {unknown}; known: {', '.join(LANGUAGES)}")
     told = enumerate(stories(split, n, seed))
     return [tell(story, language, f"p{i:04d}") for i, story in told for language in languages]
 
 
 def stories(split: Split, n: int, seed: int = 0) -> list[Story]:
-    """What `problems` tells. Raises `ValueError` for an unknown split."""
+    """The stories of `problems`, before they are written in languages. Raises `ValueError` for an unknown split."""
     if split not in SPLITS:
         raise ValueError(f"unknown split {split!r}; known: {', '.join(SPLITS)}")
     rng = random.Random(f"{split} {seed}")  # noqa: S311
@@ -56,7 +57,7 @@ def stories(split: Split, n: int, seed: int = 0) -> list[Story]:
 
 
 def tell(story: Story, language: str, story_id: str = "p0000") -> Problem:
-    """Tell a story in a language."""
+    """The story as a problem in a language."""
     words = LANGUAGES[language]
     sentences = [_sentence(words, story, words.start[story.start_variant], story.start)]
     sentences += [_operation_sentence(words, story, operation) for operation in story.operations]
@@ -76,7 +77,7 @@ def tell(story: Story, language: str, story_id: str = "p0000") -> Problem:
 
 
 def solution(problem: Problem) -> str:
-    """The correct solution: what was read from the text, one equation a line, the answer."""
+    """The correct solution: the numbers of the text, one equation per line, the answer."""
     return write_solution(problem, problem.story.givens, problem.story.equations)
 
 
@@ -97,9 +98,9 @@ def write_solution(problem: Problem, givens: Sequence[tuple[str, int]], equation
 
 def extract_answer(text: str) -> str | None:
     """The number of the final answer line in ASCII digits; None when the last line is no answer line."""
-    lines = text.strip().splitlines()
-    match = _ANSWER_LINE.fullmatch(lines[-1].strip()) if lines else None
-    return str(int(match.group("number"))) if match else None
+    last_line = text.strip().splitlines()[-1:] or [""]
+    match = _ANSWER_LINE.fullmatch(last_line[0].strip())
+    return None if match is None else str(int(match.group("number")))
 
 
 def is_correct(problem: Problem, text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Stories: chains of operations before they are told in a language, and the splits that keep them apart.
+"""Stories: chains of operations, before they are written in a language, and their splits.
 
 The splits are disjoint by structure: the hash of the numbers and operations decides the split, so a
 held-out chain of numbers is never trained on in any language.
@@ -48,7 +48,7 @@ class Equation:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A problem before it is told in a language."""
+    """A problem before it is written in a language."""
 
     start: int
     operations: tuple[Operation, ...]
@@ -66,7 +66,7 @@ class Story:
 
     @property
     def givens(self) -> tuple[tuple[str, int], ...]:
-        """What has to be read from the text, in order: each operation's operator and operand."""
+        """What a solver has to extract from the text, in order: operator and operand of each operation."""
         return tuple((_OPERATOR_BY_KIND[operation.kind], operation.number) for operation in self.operations)
 
     @property
@@ -97,7 +97,8 @@ def calculate(left: int, operator: str, right: int) -> int:
 def split_of(story: Story) -> Split:
     """The split a story belongs to: 5 % validation, 5 % test, by a hash of its structure."""
     bucket = int.from_bytes(hashlib.sha256(story.structure.encode()).digest()[:4], "big") % 20
-    return "validation" if bucket == 0 else "test" if bucket == 1 else "train"
+    split_by_bucket: dict[int, Split] = {0: "validation", 1: "test"}
+    return split_by_bucket.get(bucket, "train")
 
 
 def draw_story(rng: random.Random, split: Split, max_num_steps: int = MAX_NUM_STEPS) -> Story:
@@ -122,6 +123,7 @@ def _draw_any_story(rng: random.Random, max_num_steps: int) -> Story:
         if MIN_VALUE <= new_value <= MAX_VALUE:
             operations.append(operation)
             value = new_value
+
     has_aside = rng.random() < _ASIDE_RATE
     return Story(
         start=start,

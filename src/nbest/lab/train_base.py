@@ -1,9 +1,9 @@
-"""Train `nbest-mini`, the laboratory's language model, from nothing.
+"""Train `nbest-mini`, the laboratory's language model, from scratch.
 
 Run as `python -m nbest.lab.train_base --out mini.gguf`.
 
-Everything follows from the seed and the number of conversations; the clock plays no part, so a run repeats
-exactly on the same machine.
+The result depends on the seed and the number of conversations only, not on time, so a run repeats exactly on
+the same machine.
 """
 
 # pyright: reportUnknownMemberType=false
@@ -75,6 +75,7 @@ def train_base(
         for optimizer, _ in optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
+
         num_tokens += ids_BT.numel()
         mean_loss = loss.item() if step == 0 else 0.98 * mean_loss + 0.02 * loss.item()
         if step % 50 == 49 or step == num_steps - 1:

@@ -1,4 +1,4 @@
-"""Exact truth about every step of a word problem, for verifiers of a known quality."""
+"""Ground truth about every step of a word problem, for verifiers of a known quality."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _CHUNK = 64
 class WordSteps:
     """1 while every step of a solution to a problem of `nbest.lab` is right, 0 from the first wrong one on.
 
-    A step is a line. It is right where its numbers and operators are, in order, those of the same line of
-    the true solution, in any script: the problem is made again from its id. That is what "can still
-    succeed" means here, for each line follows from the one before. The last line of a beginning, while it has
-    no end, is right as long as it can become that of the true solution. A finished solution is right where all
-    its lines are, which a lucky answer is not. An upper bound, never a method.
+    A step is a line. It is right if its numbers and operators, in any script, are those of the same line of
+    the true solution in the same order; the true solution is made again from the prompt's id. The last line
+    of a partial solution, while it is unfinished, is right if it is a prefix of the true line. A finished
+    solution is right if all its lines are: a right final number after a wrong step does not count. It knows
+    the truth, so it is an upper bound and not usable as a method.
 
-    Raises `CapabilityError` for prompts that are no problem of the laboratory.
+    Raises `CapabilityError` for prompts that are not problems of the laboratory.
     """
 
     is_open_to_clients: ClassVar[bool] = False
@@ -43,29 +43,39 @@ class WordSteps:
     async def __call__(
         self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
     ) -> Sequence[Score]:
-        true = [_signs(line) for line in solution(self._problem(prompt)).splitlines()]
-        return [self._score(c, true) if c.is_usable else Score(value=None) for c in candidates]
+        true_lines = [_signs(line) for line in solution(self._problem(prompt)).splitlines()]
+        return [self._score(candidate, true_lines) for candidate in candidates]
 
-    def _score(self, candidate: Candidate, true: Sequence[Sequence[str]]) -> Score:
+    def _score(self, candidate: Candidate, true_lines: Sequence[Sequence[str]]) -> Score:
+        if not candidate.is_usable:
+            return Score(value=None)
+
         lines = [_signs(line) for line in candidate.text.splitlines() if line.strip()]
-        rights = [line == is_so for line, is_so in zip(lines, true, strict=False)]
-        if candidate.finish == "step" and not is_at_end(candidate.text) and len(rights) == len(lines) > 0:
-            rights[-1] = " ".join(true[len(lines) - 1]).startswith(" ".join(lines[-1]))
-        first_wrong = next((i for i, is_right in enumerate(rights) if not is_right), len(rights))
-        steps = tuple(float(i < first_wrong) for i in range(len(lines)))
-        is_complete = candidate.finish == "step" or len(lines) >= len(true)
-        # Nothing written yet: all is still open.
-        return Score(value=(steps[-1] if steps else 1.0) if is_complete else 0.0, steps=steps)
+        is_partial = candidate.finish == "step"
+        # Lines beyond the true solution have no partner, and are wrong.
+        are_right = [line == true for line, true in zip(lines, true_lines, strict=False)]
+        has_partners = 0 < len(lines) <= len(true_lines)
+        if is_partial and has_partners and not is_at_end(candidate.text):
+            true_text = " ".join(true_lines[len(lines) - 1])
+            are_right[-1] = true_text.startswith(" ".join(lines[-1]))
+
+        num_right = are_right.index(False) if False in are_right else len(are_right)
+        steps = tuple(float(i < num_right) for i in range(len(lines)))
+        if not is_partial and len(lines) < len(true_lines):
+            return Score(value=0.0, steps=steps)
+        # Before the first line nothing is wrong.
+        return Score(value=steps[-1] if steps else 1.0, steps=steps)
 
     def _problem(self, prompt: Prompt) -> Problem:
-        if (match := _ID.fullmatch(prompt.id)) and match["language"] in LANGUAGES:
+        match = _ID.fullmatch(prompt.id)
+        if match and match["language"] in LANGUAGES:
             index = int(match["index"])
             story = _stories(self.split, self.seed, index // _CHUNK + 1)[index]
             made = tell(story, match["language"], f"p{index:04d}")
             if made.text == prompt.text:
                 return made
         raise CapabilityError(
-            f"word_steps knows the problems of nbest.lab alone, and {prompt.id!r} is none of"
+            f"word_steps scores the problems of nbest.lab only, and {prompt.id!r} is not one of"
             f" split={self.split}, seed={self.seed}"
         )
 
