@@ -52,7 +52,7 @@ class RunWriter:
         self.path = Path(path)
         self._shard_bytes = shard_bytes
         if self.path.exists() and not self.path.is_dir():
-            raise InputError(f"{self.path} is a file; --out needs a directory")
+            raise InputError(f"{self.path} is a file; `out` needs a directory")
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock = _locked(self.path)
         try:
@@ -154,7 +154,7 @@ def _locked(path: Path) -> int:
     except OSError:
         os.close(lock)
         raise RecordsError(
-            f"{path} is being written by another process; wait for it, or choose another --out"
+            f"{path} is being written by another process; wait for it, or choose another `out`"
         ) from None
     return lock
 
@@ -163,7 +163,7 @@ def _check_manifest(path: Path, config: Mapping[str, Any]) -> None:
     file = path / "manifest.json"
     if not file.exists():
         if _shards(path):
-            raise RecordsError(f"{path} holds outcomes but no manifest.json; choose another --out")
+            raise RecordsError(f"{path} holds outcomes but no manifest.json; choose another `out`")
         from nbest import __version__  # noqa: PLC0415 (the package imports us)
 
         made = {"schema": SCHEMA, "nbest": __version__, "config": config}
@@ -183,7 +183,7 @@ def _check_manifest(path: Path, config: Mapping[str, Any]) -> None:
         what = "; ".join(f"{k} was {then.get(k)!r}, is {now.get(k)!r}" for k in differing)
         raise RecordsError(
             f"{path} was made under another configuration: {what}."
-            " Choose another --out, or the same configuration"
+            " Choose another `out`, or the same configuration"
         )
 
 

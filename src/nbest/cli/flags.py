@@ -23,6 +23,7 @@ FLAG_BY_PARAMETER: Final = {
     "max_samples": "--max-samples",
     "max_total_tokens": "--max-total-tokens",
     "model": "--model",
+    "nulls": "--nulls",
     "new_key": "--new-key",
     "out": "--out",
     "params": "--params",
@@ -40,6 +41,7 @@ FLAG_BY_PARAMETER: Final = {
     "strategy": "--strategy",
     "task": "--task",
     "templates": "--templates",
+    "to": "--to",
 }
 _NAMED: Final = re.compile(r"`([a-z_]+)`")
 

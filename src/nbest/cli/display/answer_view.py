@@ -13,6 +13,7 @@ from nbest.cli.display.counts import (
     pool_in_words,
     truncation_warning,
 )
+from nbest.cli.flags import with_flags
 from nbest.types import Candidate, Outcome, Selection
 
 
@@ -26,7 +27,7 @@ def show_answer(outcome: Outcome, *, with_pool: bool, as_json: bool) -> None:
         return
 
     for note in outcome.notes:
-        err.print(Text(f"note: {note}", style="yellow"))
+        err.print(Text(f"note: {with_flags(note)}", style="yellow"))
     if with_pool:
         err.print(pool_table(outcome))
     if outcome.selection is None:

@@ -16,6 +16,7 @@ from nbest.cli.display.counts import (
     truncation_warning,
     why_no_answer,
 )
+from nbest.cli.flags import with_flags
 from nbest.records import read_outcomes
 from nbest.types import Outcome, Usage
 
@@ -86,7 +87,7 @@ def _lines(summary: RunSummary) -> list[str]:
 
 def _show_errors(errors: list[tuple[str, str]]) -> None:
     for prompt_id, why in errors[:_MAX_ERRORS_SHOWN]:
-        err.print(Text(f"no answer for {prompt_id}: {why}", style="red"))
+        err.print(Text(f"no answer for {prompt_id}: {with_flags(why)}", style="red"))
     num_more = len(errors) - _MAX_ERRORS_SHOWN
     if num_more > 0:
         err.print(Text(f"… and {num_more} more without an answer", style="red"))
