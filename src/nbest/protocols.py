@@ -124,7 +124,11 @@ class Sampler(Protocol):
 
 
 class Scorer(Protocol):
-    """Scores a batch: one `Score` per candidate, in order."""
+    """Scores a batch: one `Score` per candidate, in order.
+
+    A scorer whose values depend on the other candidates of the batch has a class attribute
+    `depends_on_pool = True`: its values of two batches are not on one scale.
+    """
 
     async def __call__(
         self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
@@ -205,3 +209,9 @@ def logprobs_needed(plugin: Any) -> int | None:
     own = getattr(plugin, "logprobs_needed", None)
     inner = [logprobs_needed(getattr(plugin, f)) for f in getattr(plugin, "__dataclass_fields__", ())]
     return max((n for n in (own, *inner) if n is not None), default=None)
+
+
+def depends_on_pool(plugin: Any) -> bool:
+    """Whether a scorer, or any plug-in inside it, gives values that depend on the other candidates of a batch."""
+    inner = [getattr(plugin, name) for name in getattr(plugin, "__dataclass_fields__", ())]
+    return getattr(plugin, "depends_on_pool", False) or any(map(depends_on_pool, inner))

@@ -10,11 +10,15 @@ from typing import ClassVar, Literal
 from nbest.context import Context
 from nbest.errors import CapabilityError
 from nbest.scoring.aggregate import Reduce, aggregate
+from nbest.scoring.recorded_logprobs import mean
 from nbest.scoring.score_cache import score_cache
 from nbest.scoring.step_texts import Split, prefixes_of
 from nbest.text import answer_keys
 from nbest.text.grading import final_answer
 from nbest.types import Candidate, Prompt, Request, SamplingParams, Score, replace
+
+_Key = tuple[str, bool]
+_NO_SCORE = Score(value=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,11 +35,13 @@ class Rollouts:
         value=share:    p(c) of the rollout's class: for finished candidates their share of the vote.
 
     A rollout without an answer counts 0; failed ones are left out, and a beginning without any has no
-    value. Values depend on the candidates of the same call. A beginning is completed once per prompt and
-    kept. All is metered as the verifier's. Raises `CapabilityError` where the engine continues no text.
+    value. Values depend on the candidates of the same call; before its final choice, a search asks about all
+    of its candidates together. A beginning is completed once per prompt and kept. All is metered as the
+    verifier's. Raises `CapabilityError` where the engine continues no text.
     """
 
     is_open_to_clients: ClassVar[bool] = True
+    depends_on_pool: ClassVar[bool] = True
 
     k: int = 8
     value: Literal["majority", "share"] = "majority"
@@ -60,26 +66,25 @@ class Rollouts:
         self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
     ) -> Sequence[Score]:
         pool = sorted((c for c in candidates if c.is_usable), key=lambda c: c.id)
-        steps = [self._beginnings(c) for c in pool]
-        begun = [t for c, ts in zip(pool, steps, strict=True) for t in (ts if is_partial(c) else ts[:-1])]
+        begun = [text for c in pool for text in self._unfinished(c)]
         rolled = await self.roll(prompt, begun, ctx)
-        # What a candidate may end in: itself where it is finished.
-        ends = [rolled.get(c.text, ()) if is_partial(c) else [c.text] for c in pool]
+
+        # What each candidate may end in: itself where it is finished.
+        ends_by_id = {c.id: rolled.get(c.text, ()) if is_partial(c) else (c.text,) for c in pool}
         finished = [c for c in pool if not is_partial(c)]
-        completed = [replace(c, text=t) for c, ts in zip(pool, steps, strict=True) for t in _ends(ts, rolled)]
+        completed = [replace(c, text=end) for c in pool for end in _ends(self._beginnings(c), rolled)]
         class_by_text = _classes([*finished, *completed], prompt)
-        weights = self._weights([[class_by_text[t] for t in ts] for ts in ends])
+        weights = self._weights([[class_by_text[end] for end in ends_by_id[c.id]] for c in pool])
 
-        def value(of_step: Sequence[str]) -> float | None:
-            return _mean([weights.get(class_by_text[t], 0.0) for t in of_step])
-
-        scores = {
-            # The same text has the same score, and so one key.
-            (c.text, is_partial(c)): self._score([*(value(rolled.get(t, ())) for t in ts[:-1]), value(end)])
-            for c, ts, end in zip(pool, steps, ends, strict=True)
-        }
-        nothing = Score(value=None)
-        return [scores.get((c.text, is_partial(c)), nothing) if c.is_usable else nothing for c in candidates]
+        score_by_key: dict[_Key, Score] = {}
+        for candidate in pool:
+            of_steps = [rolled.get(text, ()) for text in self._beginnings(candidate)[:-1]]
+            values = [
+                mean([weights.get(class_by_text[end], 0.0) for end in ends])
+                for ends in (*of_steps, ends_by_id[candidate.id])
+            ]
+            score_by_key[_key(candidate)] = self._score(values)
+        return [score_by_key.get(_key(c), _NO_SCORE) if c.is_usable else _NO_SCORE for c in candidates]
 
     async def roll(self, prompt: Prompt, texts: Sequence[str], ctx: Context) -> Mapping[str, Sequence[str]]:
         """Each text with what it was completed to; failed completions are left out.
@@ -95,11 +100,17 @@ class Rollouts:
                 there = [text + c.text for c in completions if c.error is None]
                 if there:
                     known[text] = there
-            if missing := [t for t in new if t not in known]:
+            missing = [t for t in new if t not in known]
+            if missing:
                 errors = [c.error for completions in drawn for c in completions if c.error]
-                why = errors[0] if errors else "the budget or the deadline forbids the call"
+                why = next(iter(errors), "the budget or the deadline forbids the call")
                 ctx.note(f"rollouts: {len(missing)} of {len(new)} beginnings have no value; the first: {why}")
         return {t: known[t] for t in texts if t in known}
+
+    def _unfinished(self, candidate: Candidate) -> list[str]:
+        """Those of `_beginnings` that have to be completed."""
+        texts = self._beginnings(candidate)
+        return texts if is_partial(candidate) else texts[:-1]
 
     def _beginnings(self, candidate: Candidate) -> list[str]:
         """Those of a candidate that get a value; the candidate's text is the last."""
@@ -142,9 +153,10 @@ class Rollouts:
 
     def _score(self, values: Sequence[float | None]) -> Score:
         known = tuple(v for v in values if v is not None)
-        if len(known) < len(values):
-            return Score(value=values[-1] if self.reduce == "last" else None)
-        return Score(value=aggregate(known, self.reduce), steps=known if self.every else ())
+        if len(known) == len(values):
+            steps = known if self.every else ()
+            return Score(value=aggregate(known, self.reduce), steps=steps)
+        return Score(value=values[-1]) if self.reduce == "last" else _NO_SCORE
 
 
 def is_partial(candidate: Candidate) -> bool:
@@ -162,5 +174,6 @@ def _classes(whole: Sequence[Candidate], prompt: Prompt) -> dict[str, str | None
     return {c.text: key for c, key in zip(whole, keys, strict=True)}
 
 
-def _mean(values: Sequence[float]) -> float | None:
-    return fsum(values) / len(values) if values else None
+def _key(candidate: Candidate) -> _Key:
+    """The same text has the same score, be it finished or be it not."""
+    return candidate.text, is_partial(candidate)

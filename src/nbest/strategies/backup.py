@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from nbest.context import Context
 from nbest.errors import EngineError, EngineHttpError
-from nbest.protocols import Scorer
+from nbest.protocols import Scorer, depends_on_pool
 from nbest.scoring.aggregate import Reduce, aggregate
 from nbest.search.machine import Expansion, Node
 from nbest.text.calls import said
@@ -27,6 +27,7 @@ class StepValues:
         """Of a step: the value of what its greedy continuation came to."""
         self._judged_by_node: dict[int, int] = {}
         """Node of a greedy continuation → node that it was drawn to judge."""
+        self._asked_by_text: dict[_TextKey, Candidate] = {}
         self._last_error: EngineError | None = None
         """Of the verifier's last call, if it failed."""
         self._has_given_up = False
@@ -48,6 +49,33 @@ class StepValues:
         for candidate in as_texts:
             if (value := self._value(candidate)) is not None:
                 self.by_id[candidate.id] = value
+            self._asked_by_text.setdefault(_key(candidate), candidate)
+
+    async def make_comparable(self) -> None:
+        """Puts the values of different rounds on one scale, where the verifier's depend on the candidates of a call.
+
+        All texts that have a score are asked about once more, together. Such verifiers (`rollouts`) remember
+        what they drew, so that this costs nothing; one that fails leaves the values as they are, with a note.
+        """
+        if not depends_on_pool(self._verifier) or self._has_given_up:
+            return
+        scored = [key for key, score in self._score_by_text.items() if score.value is not None]
+        together = [self._asked_by_text[key] for key in scored]
+        try:
+            scores = await self._verifier(self._prompt, together, self._ctx)
+        except EngineError as e:
+            self._ctx.note(f"tree: values of different rounds were compared as they are: {e}")
+            return
+
+        self._score_by_text |= dict(zip(scored, scores, strict=True))
+        for id_ in self.by_id:
+            value = self._value(self._as_text(id_))
+            if value is not None:
+                self.by_id[id_] = value
+
+    def _as_text(self, id_: int) -> Candidate:
+        candidate = self._ctx.candidates[id_]
+        return replace(candidate, text=said(candidate))
 
     def scores(self) -> Mapping[int, Score]:
         """Candidate id → score, where there is a value."""

@@ -85,9 +85,10 @@ class Tree:
         state = await TreeRounds(self.search, drawing, values, ctx).run(rng.getrandbits(62))
         for note in state.notes:
             ctx.note(note)
-        values.propagate(state.nodes, drawing.drawn)
         if not drawing.finished():
             await answers.finish()
+        await values.make_comparable()
+        values.propagate(state.nodes, drawing.drawn)
 
         pool = answers.pool(prompt)
         values.report_missing(pool)

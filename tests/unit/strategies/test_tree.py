@@ -776,3 +776,84 @@ def test_what_a_search_notes_is_said():
     strategy = registry.parse("strategies", "particles(n=2, potential=odds, verifier=logprob)")
     notes = " ".join(solve(Fake(), strategy).notes)
     assert "use potential=exp" in notes
+
+
+@dataclass
+class Relative:
+    """A verifier whose values are relative to the candidates of a call: the share of the call's highest mark."""
+
+    marks: dict
+    calls: list = field(default_factory=list)
+    depends_on_pool = True
+    fail_from: int = 99
+
+    async def __call__(self, prompt, candidates, ctx):
+        self.calls.append([c.text for c in candidates])
+        if len(self.calls) > self.fail_from:
+            raise EngineError("down")
+        highest = max(self.marks[c.text] for c in candidates)
+        return [Score(value=self.marks[c.text] / highest) for c in candidates]
+
+
+@dataclass
+class OneByOne:
+    """A search that finishes one answer a round: 9 is found in the first, 1 in the second."""
+
+    name: str = "one-by-one"
+
+    async def capabilities(self):
+        return Capabilities(names_stop=True)
+
+    async def generate(self, request):
+        texts = {"": ["a\n", "9"], "a\n": ["1"]}
+        drawn = []
+        for i in range(request.n):
+            text = texts[request.prefix][i % len(texts[request.prefix])]
+            stopped_by = "\n" if text.endswith("\n") else None
+            drawn.append(
+                Completion(text=text.rstrip("\n"), stopped_by=stopped_by, usage=Usage(completion=1, calls=1))
+            )
+        return drawn
+
+
+MARKS = {"a\n": 9, "9": 9, "a\n1": 1}
+
+
+def test_values_of_different_rounds_are_made_comparable_before_the_choice():
+    """In its round each is the best there is, and has the value 1; together 9 is nine times as good."""
+    verifier = Relative(MARKS)
+    tree = Tree(search=Beam(n=2, width=1), verifier=verifier, selector=None)
+    outcome = asyncio.run(ask(PROMPT, tree, {"policy": OneByOne()}))
+    assert set(verifier.calls[-1]) == set(MARKS)
+    values = outcome.selection.details["values"]
+    by_text = {c.text: values[str(c.id)] for c in outcome.candidates}
+    assert by_text == {"a\n": 1.0, "9": 1.0, "a\n1": pytest.approx(1 / 9)}
+    assert outcome.text == "9"
+
+
+def test_a_verifier_that_fails_then_leaves_the_values_as_they_are():
+    verifier = Relative(MARKS, fail_from=2)
+    outcome = asyncio.run(
+        ask(PROMPT, Tree(search=Beam(n=2, width=1), verifier=verifier), {"policy": OneByOne()})
+    )
+    assert outcome.text is not None
+    assert any("compared as they are: down" in note for note in outcome.notes)
+
+
+def test_values_that_stand_by_themselves_are_not_asked_for_twice():
+    verifier = Relative(MARKS)
+    verifier.depends_on_pool = False
+    asyncio.run(ask(PROMPT, Tree(search=Beam(n=2, width=1), verifier=verifier), {"policy": OneByOne()}))
+    texts = [text for call in verifier.calls for text in call]
+    assert len(texts) == len(set(texts))
+
+
+@pytest.mark.parametrize("language", ["ar", "zh", "hi", "ja", "ko", "ru", "th"])
+def test_rollouts_of_a_search_cost_nothing_to_compare(language):
+    prompt = replace(PROMPT, language=language)
+    plain = registry.parse("strategies", "beam(n=4, width=2, verifier=rollouts(k=2))")
+    outcome = asyncio.run(ask(prompt, plain, {"policy": Fake()}))
+    assert outcome.stopped == "done"
+    calls = outcome.usage["verifier"].calls
+    distinct = {c.text for c in outcome.candidates if c.finish == "step"}
+    assert calls <= 2 * len(distinct)
