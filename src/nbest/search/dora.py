@@ -17,20 +17,23 @@ from nbest.utilities.edit import Edit
 class Dora(Rebase):
     """Direction-oriented resource allocation (Wang et al. 2025, arXiv 2506.15707).
 
-    REBASE with a correction: five ways to say one step would get five shares. The likeness S of all new
-    steps gives soft clusters, P_ij = exp(S_ij / T_s) / Σ_k exp(S_ik / T_s), and a step's weight is its
-    softmax share times its uniqueness γ_i = P_ii. Where all steps are equally unlike, it is REBASE.
+    REBASE, with a correction for steps that say the same in other words, which would get a share each:
 
-    The paper takes cosines of embeddings: `similarity=embedding(…)`. By default it is edit similarity,
-    which needs no model and no language, and sees the wording alone.
+    P_ij = exp(S_ij / T_s) / Σ_k exp(S_ik / T_s)     soft clusters, of the similarities S of all new steps
+    γ_i = P_ii                                       uniqueness of step i
+    W_i ∝ γ_i · count_i · exp(R_i / T)
+
+    Where all steps are equally unlike, it is REBASE. The paper takes cosines of embeddings:
+    `similarity=embedding(…)`. By default it is edit similarity, which needs no model and no language, and compares
+    the wording alone.
     """
 
     is_open_to_clients: ClassVar[bool] = True
 
     similarity: Utility = field(default_factory=Edit)  # pyright: ignore[reportIncompatibleMethodOverride]
-    """Between the last steps of a round, 0–1."""
+    """S, between the last steps of a round, 0–1."""
     spread: float = 0.01
-    """T_s, in the unit of the likeness: steps that are unlike by much more are different directions."""
+    """T_s, in the unit of S: steps that differ by much more are different directions."""
 
     def __post_init__(self) -> None:
         Rebase.__post_init__(self)
@@ -39,13 +42,15 @@ class Dora(Rebase):
 
     def weights(self, nodes: Sequence[Node], batch: Batch) -> list[float]:
         shares = Rebase.weights(self, nodes, batch)
-        return [share * self._uniqueness(n, nodes, batch) for n, share in zip(nodes, shares, strict=True)]
+        uniqueness = [self._uniqueness(node, nodes, batch) for node in nodes]
+        return [gamma * share for gamma, share in zip(uniqueness, shares, strict=True)]
 
     def _uniqueness(self, node: Node, nodes: Sequence[Node], batch: Batch) -> float:
         """γ: 1 for a step unlike all others, 1/m for each of m that are the same."""
 
         def likeness(other: Node) -> float:
-            return batch.likeness.get((node.id, other.id), float(node is other))
+            unknown = float(node is other)
+            return batch.likeness.get((node.id, other.id), unknown)
 
         own = likeness(node)
-        return 1 / fsum(o.count * exp((likeness(o) - own) / self.spread) for o in nodes)
+        return 1 / fsum(other.count * exp((likeness(other) - own) / self.spread) for other in nodes)

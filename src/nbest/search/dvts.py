@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import ClassVar
 
-from nbest.search.machine import ROOT, Batch, Machine, Node, Plan, wish
+from nbest.search.machine import ROOT, Batch, Expansion, Machine, Plan, expand
 from nbest.search.shares import dealt
 
 
@@ -14,16 +14,20 @@ from nbest.search.shares import dealt
 class Dvts(Machine):
     """Diverse verifier tree search: N/M independent beam searches of one beam each.
 
-    Beeching, Tunstall and Rush 2024 ("Scaling test-time compute with open models"). The N first steps are
-    dealt to the subtrees, M to each; a subtree keeps its best step and draws M next steps from it, whatever
-    the other subtrees are worth. A finished answer takes a place among its subtree's M. With M = N it is
-    beam search that keeps one beam.
+    Beeching, Tunstall and Rush 2024 ("Scaling test-time compute with open models").
+
+    deal N first steps to ⌈N/M⌉ subtrees, M to each
+    in each round, in each subtree by itself:
+        keep its best open step
+        draw M next steps from it, less one for each answer that the subtree has finished
+
+    With M = N it is beam search that keeps one beam.
     """
 
     is_open_to_clients: ClassVar[bool] = True
 
     width: int = 4
-    """M, draws per subtree and round; the last subtrees get one less where M does not divide N. More than N is N."""
+    """M, draws per subtree and round; the last subtrees get one less where M does not divide N. At most N counts."""
 
     def __post_init__(self) -> None:
         Machine.__post_init__(self)
@@ -32,19 +36,17 @@ class Dvts(Machine):
 
     def _first(self, rng: Random) -> Plan:
         num_subtrees = -(-self.n // self.width)
-        places = tuple(dealt(self.n, [1.0] * num_subtrees))
-        return Plan(wishes=tuple(wish(ROOT, m) for m in places), memory=places)
+        places = dealt(self.n, [1.0] * num_subtrees)
+        return Plan(expansions=tuple(expand(ROOT, num) for num in places), memory=tuple(places))
 
     def _next(self, batch: Batch) -> Plan:
         places: tuple[int, ...] = batch.state.memory
-        nodes = batch.state.nodes
-        kept: list[tuple[Node, int]] = []
+        expansions: list[Expansion] = []
         for (_, drawn), num_places in zip(batch.children, places, strict=True):
-            mine = [nodes[i] for i in drawn if i is not None]
-            left = num_places - sum(n.fate == "finished" for n in mine)
-            goes_on = [n for n in mine if n.fate == "open"]
-            if left and goes_on:
-                kept.append((min(goes_on, key=lambda n: n.rank), left))
-        return Plan(
-            wishes=tuple(wish(node.id, left) for node, left in kept), memory=tuple(left for _, left in kept)
-        )
+            nodes = [batch.state.nodes[i] for i in drawn if i is not None]
+            open_nodes = [node for node in nodes if node.fate == "open"]
+            num_left = num_places - sum(node.fate == "finished" for node in nodes)
+            if open_nodes and num_left:
+                best = min(open_nodes, key=lambda node: node.rank)
+                expansions.append(expand(best.id, num_left))
+        return Plan(expansions=tuple(expansions), memory=tuple(e.n for e in expansions))

@@ -29,7 +29,7 @@ Fate = Literal["open", "finished", "dead"]
 
 
 class Expansion(Value, frozen=True, kw_only=True):
-    """A wish: `n` next steps of one node."""
+    """`n` next steps to be drawn from one node."""
 
     id: int = 0
     """Its number within the search, which the machine gives."""
@@ -125,21 +125,22 @@ class Batch(Value, frozen=True, kw_only=True):
 class Plan(Value, frozen=True, kw_only=True):
     """What a method wants next."""
 
-    wishes: tuple[Expansion, ...] = ()
-    """Numbered by the machine; none of them, or none with n > 0, ends the search."""
+    expansions: tuple[Expansion, ...] = ()
+    """Numbered by the machine. The search ends where there is none with n > 0."""
     memory: Any = None
+    """The method's own state, until the batch is complete."""
     values: Mapping[int, float | None] = {}
-    """Nodes that are worth something else by now."""
+    """New values of nodes, by id."""
 
 
-def wish(node: int, n: int = 1, *, is_greedy: bool = False, is_scored: bool = True) -> Expansion:
+def expand(node: int, n: int = 1, *, is_greedy: bool = False, is_scored: bool = True) -> Expansion:
     """An expansion that has no number yet."""
     return Expansion(node=node, n=n, is_greedy=is_greedy, is_scored=is_scored)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine(ABC):
-    """A search method: its parameters, its first wishes, and its next wishes after each batch."""
+    """A search method: its parameters, what it draws first, and what it draws after each batch."""
 
     n: int = 16
     """How many answers are wanted."""
@@ -158,11 +159,11 @@ class Machine(ABC):
 
     @property
     def most_rounds(self) -> int:
-        """Batches after which the search ends, whatever it still wants."""
+        """Batches after which the search ends, whatever it would draw next."""
         return self.rounds
 
     def start(self, seed: int) -> State:
-        """The state before anything was drawn; what it asks for is there already."""
+        """The state before anything was drawn; its first expansions are in it."""
         state = State(seed=seed)
         return _planned(state, self._first(Random(f"{seed}/0")))  # noqa: S311
 
@@ -179,7 +180,8 @@ class Machine(ABC):
         if len(told) < sum(e.n for e in state.open):
             return replace(state, told=told)
         batch = _completed(state, told)
-        if (note := self._note(batch.nodes)) and note not in state.notes:
+        note = self._note(batch.nodes)
+        if note is not None and note not in state.notes:
             batch = replace(batch, state=replace(batch.state, notes=(*state.notes, note)))
         moved = batch.state
         if moved.round >= self.most_rounds:
@@ -187,26 +189,30 @@ class Machine(ABC):
         return _planned(moved, self._next(batch))
 
     def _note(self, nodes: Sequence[Node]) -> str | None:
-        """What there is to say about the nodes of a batch, in the same words each time."""
+        """What a user should know about the values of a batch; the same text each time it applies."""
         return None
 
     @abstractmethod
-    def _first(self, rng: Random) -> Plan: ...
+    def _first(self, rng: Random) -> Plan:
+        """What is drawn from the root."""
 
     @abstractmethod
-    def _next(self, batch: Batch) -> Plan: ...
+    def _next(self, batch: Batch) -> Plan:
+        """What is drawn once `batch` is complete."""
 
 
 def _planned(state: State, plan: Plan) -> State:
+    """The state that waits for what `plan` draws."""
     nodes = list(state.nodes)
     for id_, value in plan.values.items():
         nodes[id_] = replace(nodes[id_], value=value)
-    wishes = [w for w in plan.wishes if w.n > 0]
+    wanted = [e for e in plan.expansions if e.n > 0]
+    numbered = [replace(e, id=state.num_expansions + i) for i, e in enumerate(wanted)]
     return replace(
         state,
         nodes=tuple(nodes),
-        open=tuple(replace(w, id=state.num_expansions + i) for i, w in enumerate(wishes)),
-        num_expansions=state.num_expansions + len(wishes),
+        open=tuple(numbered),
+        num_expansions=state.num_expansions + len(numbered),
         memory=plan.memory,
     )
 
@@ -214,16 +220,17 @@ def _planned(state: State, plan: Plan) -> State:
 def _completed(state: State, told: Mapping[tuple[int, int], Child]) -> Batch:
     """The batch in its own order; children with the same text are one node, and dead ones are none."""
     nodes = list(state.nodes)
-    new_by_text: dict[str, int] = {}
-    slots = [told[e.id, i] for e in state.open for i in range(e.n)]
+    node_by_text: dict[tuple[Fate, str], int] = {}
+    slots: list[Child] = []
     node_by_slot: list[int | None] = []
-    for child in slots:
-        expansion = next(e for e in state.open if e.id == child.expansion)
-        node_by_slot.append(_noted(child, expansion.node, nodes, new_by_text))
-    children, at = list[tuple[Expansion, tuple[int | None, ...]]](), 0
-    for e in state.open:
-        children.append((e, tuple(node_by_slot[at : at + e.n])))
-        at += e.n
+    children: list[tuple[Expansion, tuple[int | None, ...]]] = []
+    for expansion in state.open:
+        drawn = [told[expansion.id, i] for i in range(expansion.n)]
+        ids = [_node_of(child, expansion.node, nodes, node_by_text) for child in drawn]
+        children.append((expansion, tuple(ids)))
+        slots += drawn
+        node_by_slot += ids
+
     moved = replace(state, nodes=tuple(nodes), told={}, round=state.round + 1)
     return Batch(
         state=moved,
@@ -233,30 +240,30 @@ def _completed(state: State, told: Mapping[tuple[int, int], Child]) -> Batch:
     )
 
 
-def _noted(child: Child, parent: int, nodes: list[Node], new_by_text: dict[str, int]) -> int | None:
-    """The child's node, made or counted once more; None for a dead one."""
+def _node_of(
+    child: Child, parent: int, nodes: list[Node], node_by_text: dict[tuple[Fate, str], int]
+) -> int | None:
+    """The id of the child's node, which is made, or counted once more; None for a dead child.
+
+    `node_by_text` has the new nodes of the batch. A text that ended and the same text that goes on are two nodes.
+    """
     if child.fate == "dead":
         return None
-    # A text that ended and the same text that goes on are two nodes.
-    key = f"{child.fate}{child.text}"
-    if (known := new_by_text.get(key)) is not None:
+    known = node_by_text.get((child.fate, child.text))
+    if known is not None:
         nodes[known] = replace(nodes[known], count=nodes[known].count + 1)
         return known
-    new_by_text[key] = len(nodes)
+
+    id_ = node_by_text[child.fate, child.text] = len(nodes)
+    depth = nodes[parent].depth + 1
     nodes.append(
-        Node(
-            id=len(nodes),
-            parent=parent,
-            text=child.text,
-            value=child.value,
-            fate=child.fate,
-            depth=nodes[parent].depth + 1,
-        )
+        Node(id=id_, parent=parent, text=child.text, value=child.value, fate=child.fate, depth=depth)
     )
-    return len(nodes) - 1
+    return id_
 
 
 def _likeness(slots: Sequence[Child], node_by_slot: Sequence[int | None]) -> dict[tuple[int, int], float]:
+    """Of each two nodes: that of the first two children that are these nodes."""
     likeness: dict[tuple[int, int], float] = {}
     for child, a in zip(slots, node_by_slot, strict=True):
         for b, value in zip(node_by_slot, child.likeness, strict=False):

@@ -9,7 +9,7 @@ from math import exp, fsum, inf, log
 from random import Random
 from typing import ClassVar, Literal
 
-from nbest.search.machine import ROOT, Batch, Machine, Node, Plan, wish
+from nbest.search.machine import ROOT, Batch, Machine, Node, Plan, expand
 from nbest.types import Value, replace
 
 _EDGE = 1e-6
@@ -40,25 +40,38 @@ class Cloud(Value, frozen=True, kw_only=True):
     """Nodes of the retained answer, first step first, which the first particle follows (Gibbs)."""
 
     @property
-    def is_going_on(self) -> bool:
+    def has_open_particles(self) -> bool:
         return not all(p.is_over for p in self.particles)
+
+    def retains(self, i: int) -> bool:
+        """Whether particle i follows the retained answer."""
+        return i == 0 and bool(self.reference)
+
+    @property
+    def is_lost(self) -> bool:
+        return all(p.log_weight == -inf for p in self.particles)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Particles(Machine):
     """Particle filtering over steps (Puri et al. 2025, arXiv 2502.01618).
 
-    N particles; each round draws one step for each, weighs it by the verifier, and where the effective
-    sample size (Σw)² / Σw² falls below `ess`·N, draws N of them anew in proportion to their weights
-    (systematic resampling: no particle of share s gets fewer than ⌊N·s⌋ or more than ⌈N·s⌉ places). A
-    finished particle keeps its weight and its place until it is resampled away. A particle whose draw
-    failed has no weight.
+    start N particles at the empty answer
+    in each round, until every answer is finished:
+        draw one step for each particle
+        weigh it:  log w += φ(step t) − φ(step t − 1)    (target=last)
+                   log w += φ(step t)                    (target=product)
+        where the effective sample size (Σw)² / Σw² is below ess · N:
+            draw N particles anew in proportion to their weights, which are equal then
 
-    A particle's log-potential is its value / T (`exp`), log value / T (`value`) or log-odds / T (`odds`).
-    The target is P(answer) · potential(last step) with `target=last`: answers of any length compete
-    fairly; with `target=product` it is the paper's P(answer) · Π_t potential(step t). There a finished
-    particle is weighed again in every round; here it is not, and so the product of mean weights is an
-    unbiased estimate of the target's normalising constant, as sequential Monte Carlo promises.
+    φ is a particle's log-potential: value / T (`exp`), log value / T (`value`) or log-odds / T (`odds`) of its last
+    step. Resampling is systematic: no particle of share s gets fewer than ⌊N·s⌋ or more than ⌈N·s⌉ places. A finished
+    particle keeps its weight and its place until it is resampled away. A particle whose draw failed has no weight.
+
+    The target is P(answer) · potential(last step) with `target=last`: answers of any length compete fairly; with
+    `target=product` it is the paper's P(answer) · Π_t potential(step t). There a finished particle is weighed
+    again in every round; here it is not, and so the product of mean weights is an unbiased estimate of the
+    target's normalising constant, as sequential Monte Carlo promises.
 
     `anneal=k` lets potentials grow to full strength over the first k steps; a finished answer has it at
     once. `sweeps` above 1 is particle Gibbs: each later sweep keeps one answer of the last, drawn by weight,
@@ -94,8 +107,9 @@ class Particles(Machine):
         return self.rounds * self.sweeps
 
     def _note(self, nodes: Sequence[Node]) -> str | None:
-        most = 1.0 if self.potential == "odds" else inf
-        if self.potential == "exp" or all(n.value is None or 0 <= n.value <= most for n in nodes):
+        values = [node.value for node in nodes if node.value is not None]
+        highest = 1.0 if self.potential == "odds" else inf
+        if self.potential == "exp" or all(0 <= value <= highest for value in values):
             return None
         return (
             f"particles: values are not between 0 and 1, and potential={self.potential} takes those beyond for the"
@@ -103,88 +117,112 @@ class Particles(Machine):
         )
 
     def _first(self, rng: Random) -> Plan:
-        return self._wanting(Cloud(particles=(Particle(),) * self.n))
+        return self._drawn(Cloud(particles=(Particle(),) * self.n))
 
     def _next(self, batch: Batch) -> Plan:
-        cloud = self._moved(batch.state.memory, batch, {e.node: iter(ids) for e, ids in batch.children})
-        while cloud.is_going_on and cloud.depth < self.rounds:
-            plan = self._wanting(cloud)
-            if plan.wishes:
+        drawn = {expansion.node: iter(ids) for expansion, ids in batch.children}
+        cloud = self._moved(batch.state.memory, batch, drawn)
+        while cloud.has_open_particles and cloud.depth < self.rounds:
+            plan = self._drawn(cloud)
+            if plan.expansions:
                 return plan
             cloud = self._moved(cloud, batch, {})  # the retained answer alone goes on: nothing to draw
-        if cloud.sweep + 1 == self.sweeps or all(p.log_weight == -inf for p in cloud.particles):
+
+        if cloud.sweep + 1 == self.sweeps or cloud.is_lost:
             return Plan(memory=cloud)
-        return self._wanting(self._swept(cloud, batch))
+        return self._drawn(self._next_sweep(cloud, batch))
+
+    def _drawn(self, cloud: Cloud) -> Plan:
+        """One step for each open particle but the retained one: one expansion per node, for all particles on it."""
+        count_by_node: dict[int, int] = {}
+        for i, particle in enumerate(cloud.particles):
+            if not particle.is_over and not cloud.retains(i):
+                count_by_node[particle.node] = count_by_node.get(particle.node, 0) + 1
+        expansions = [expand(node, n) for node, n in count_by_node.items()]
+        return Plan(expansions=tuple(expansions), memory=cloud)
 
     def _moved(self, cloud: Cloud, batch: Batch, drawn: Mapping[int, Iterator[int | None]]) -> Cloud:
-        """One step on, and resampled where it is time."""
-        particles = self._stepped(cloud, batch.state.nodes, drawn)
+        """The cloud one step on, resampled where the effective sample size is too small."""
+        particles = self._weighed(cloud, _next_nodes(cloud, batch.state.nodes, drawn))
         cloud = replace(cloud, depth=cloud.depth + 1, particles=particles)
-        if cloud.is_going_on and _ess([p.log_weight for p in particles]) < self.ess * self.n:
+        size = effective_size([p.log_weight for p in particles])
+        if cloud.has_open_particles and size < self.ess * self.n:
             return _resampled(cloud, batch.rng)
         return cloud
 
-    def _wanting(self, cloud: Cloud) -> Plan:
-        """One expansion per node, for all the particles on it."""
-        counts: dict[int, int] = {}
-        for i, p in enumerate(cloud.particles):
-            if not p.is_over and not (i == 0 and cloud.reference):
-                counts[p.node] = counts.get(p.node, 0) + 1
-        return Plan(wishes=tuple(wish(node, n) for node, n in counts.items()), memory=cloud)
-
-    def _stepped(
-        self, cloud: Cloud, all_nodes: Sequence[Node], drawn: Mapping[int, Iterator[int | None]]
-    ) -> tuple[Particle, ...]:
-        """Every particle on its next node, weighed."""
-        at: list[int | None] = [
-            None
-            if p.is_over
-            else cloud.reference[cloud.depth]
-            if i == 0 and cloud.reference
-            else next(drawn[p.node])
-            for i, p in enumerate(cloud.particles)
-        ]
-        nodes = [None if i is None else all_nodes[i] for i in at]
+    def _weighed(self, cloud: Cloud, nodes: Sequence[Node | None]) -> tuple[Particle, ...]:
+        """Every open particle on its next node, with its new weight."""
         levels = self._levels(nodes, cloud.depth + 1)
-        return tuple(
-            p if p.is_over else self._weighed(p, node, level)
-            for p, node, level in zip(cloud.particles, nodes, levels, strict=True)
-        )
+        particles: list[Particle] = []
+        for particle, node, level in zip(cloud.particles, nodes, levels, strict=True):
+            if particle.is_over:
+                particles.append(particle)
+            elif node is None:
+                particles.append(replace(particle, log_weight=-inf, is_over=True))
+            else:
+                particles.append(self._on(node, particle, level))
+        return tuple(particles)
 
-    def _weighed(self, p: Particle, node: Node | None, level: float) -> Particle:
-        if node is None:
-            return replace(p, log_weight=-inf, is_over=True)
-        gained = level - p.level if self.target == "last" else level
+    def _on(self, node: Node, particle: Particle, level: float) -> Particle:
+        gained = level - particle.level if self.target == "last" else level
         return Particle(
             node=node.id,
-            log_weight=p.log_weight + gained,
+            log_weight=particle.log_weight + gained,
             level=level,
             is_over=node.fate == "finished",
         )
 
     def _levels(self, nodes: Sequence[Node | None], depth: int) -> list[float]:
-        """Log-potentials; a step without a value has the least of the round."""
-        known = [self._level(n, depth) for n in nodes if n and n.value is not None]
-        least = min(known, default=0.0)
-        return [self._level(n, depth) if n and n.value is not None else least for n in nodes]
+        """Log-potentials φ; a step without a value has the least of the round."""
+        level_by_id: dict[int, float] = {}
+        for node in nodes:
+            if node is not None and node.value is not None:
+                strength = self._strength(node, depth)
+                level_by_id[node.id] = strength * self._log_potential(node.value) / self.temperature
+        least = min(level_by_id.values(), default=0.0)
+        return [least if node is None else level_by_id.get(node.id, least) for node in nodes]
 
-    def _level(self, node: Node, depth: int) -> float:
-        value = node.value or 0.0
-        if self.potential != "exp":
-            p = min(1 - _EDGE, max(_EDGE, value)) if self.potential == "odds" else max(_EDGE, value)
-            value = log(p / (1 - p)) if self.potential == "odds" else log(p)
-        strength = 1.0 if node.fate == "finished" or not self.anneal else min(1.0, depth / self.anneal)
-        return strength * value / self.temperature
+    def _log_potential(self, value: float) -> float:
+        """φ · T of a step."""
+        if self.potential == "exp":
+            return value
+        if self.potential == "value":
+            return log(max(_EDGE, value))
+        p = min(1 - _EDGE, max(_EDGE, value))
+        return log(p / (1 - p))
 
-    def _swept(self, cloud: Cloud, batch: Batch) -> Cloud:
-        """The next sweep, which follows one answer of this one."""
-        [kept] = batch.rng.choices(cloud.particles, _weights([p.log_weight for p in cloud.particles]))
+    def _strength(self, node: Node, depth: int) -> float:
+        """How much of its potential a step has under `anneal`."""
+        if node.fate == "finished" or not self.anneal:
+            return 1.0
+        return min(1.0, depth / self.anneal)
+
+    def _next_sweep(self, cloud: Cloud, batch: Batch) -> Cloud:
+        """N particles at the start, the first of which follows an answer of this sweep, drawn by weight."""
+        weights = normalised([p.log_weight for p in cloud.particles])
+        [retained] = batch.rng.choices(cloud.particles, weights)
         path: list[int] = []
-        at: int | None = kept.node
+        at: int | None = retained.node
         while at is not None and at != ROOT:
             path.append(at)
             at = batch.state.nodes[at].parent
-        return Cloud(particles=(Particle(),) * self.n, sweep=cloud.sweep + 1, reference=tuple(reversed(path)))
+        start = (Particle(),) * self.n
+        return Cloud(particles=start, sweep=cloud.sweep + 1, reference=tuple(reversed(path)))
+
+
+def _next_nodes(
+    cloud: Cloud, nodes: Sequence[Node], drawn: Mapping[int, Iterator[int | None]]
+) -> list[Node | None]:
+    """The node that each particle moves to; None for one that is over or whose draw failed."""
+    found: list[Node | None] = []
+    for i, particle in enumerate(cloud.particles):
+        id_: int | None = None
+        if cloud.retains(i) and not particle.is_over:
+            id_ = cloud.reference[cloud.depth]
+        elif not particle.is_over:
+            id_ = next(drawn[particle.node])
+        found.append(None if id_ is None else nodes[id_])
+    return found
 
 
 def log_evidence(cloud: Cloud) -> float:
@@ -197,14 +235,15 @@ def log_evidence(cloud: Cloud) -> float:
 
 
 def _resampled(cloud: Cloud, rng: Random) -> Cloud:
-    weights = _weights([p.log_weight for p in cloud.particles])
+    """N particles of equal weight, drawn in proportion to their weights; the retained one stays."""
+    weights = normalised([p.log_weight for p in cloud.particles])
     n = len(weights)
     if cloud.reference:
         chosen = [0, *rng.choices(range(n), weights, k=n - 1)]
     else:
         chosen = systematic(weights, rng.random())
-    particles = tuple(replace(cloud.particles[i], log_weight=0.0) for i in chosen)
-    return replace(cloud, particles=particles, log_evidence=log_evidence(cloud))
+    particles = [replace(cloud.particles[i], log_weight=0.0) for i in chosen]
+    return replace(cloud, particles=tuple(particles), log_evidence=log_evidence(cloud))
 
 
 def systematic(weights: Sequence[float], at: float) -> list[int]:
@@ -220,8 +259,8 @@ def systematic(weights: Sequence[float], at: float) -> list[int]:
     return chosen
 
 
-def _weights(log_weights: Sequence[float]) -> list[float]:
-    """Sum to 1; equal where all are lost."""
+def normalised(log_weights: Sequence[float]) -> list[float]:
+    """Weights that sum to 1; equal ones where all are lost."""
     top = max(log_weights)
     if top == -inf:
         return [1 / len(log_weights)] * len(log_weights)
@@ -230,6 +269,6 @@ def _weights(log_weights: Sequence[float]) -> list[float]:
     return [w / total for w in weights]
 
 
-def _ess(log_weights: Sequence[float]) -> float:
-    weights = _weights(log_weights)
-    return 1 / fsum(w * w for w in weights)
+def effective_size(log_weights: Sequence[float]) -> float:
+    """(Σw)² / Σw²: from 1, where one particle has all the weight, to N."""
+    return 1 / fsum(w * w for w in normalised(log_weights))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import ClassVar
 
-from nbest.search.machine import ROOT, Batch, Machine, Node, Plan, wish
+from nbest.search.machine import ROOT, Batch, Machine, Node, Plan, expand
 from nbest.search.shares import dealt, softmax
 
 
@@ -15,10 +15,14 @@ from nbest.search.shares import dealt, softmax
 class Rebase(Machine):
     """Reward-balanced search (Wu et al. 2024, arXiv 2408.00724): expand in proportion to softmax(value / T).
 
-    N first steps; then each round deals N draws, less the answers finished so far, over all open steps of
-    the last round: W_j ∝ exp(R_j / T). Shares are whole numbers by largest remainder, so that they sum to
-    what is left, which rounding each (as in the paper) does not give. A step drawn c times is one node with
-    c times the weight. A step without a value gets nothing beside steps with one.
+    draw N first steps
+    in each round, of the open steps j of the last one:
+        W_j ∝ count_j · exp(R_j / T)
+        draw N − finished next steps, W_j of them from step j
+
+    Shares are whole numbers by largest remainder, so that they sum to what is left, which rounding each (as in
+    the paper) does not give. A step that was drawn c times is one node with c times the weight. A step without a
+    value gets nothing beside steps with one.
     """
 
     is_open_to_clients: ClassVar[bool] = True
@@ -32,18 +36,21 @@ class Rebase(Machine):
             raise ValueError(f"temperature must be above 0, got {self.temperature}")
 
     def _first(self, rng: Random) -> Plan:
-        return Plan(wishes=(wish(ROOT, self.n),), memory=0)
+        return Plan(expansions=(expand(ROOT, self.n),), memory=0)
 
     def _next(self, batch: Batch) -> Plan:
-        num_finished: int = batch.state.memory + sum(n.count for n in batch.nodes if n.fate == "finished")
+        num_finished_before: int = batch.state.memory
+        num_finished = num_finished_before + sum(n.count for n in batch.nodes if n.fate == "finished")
+        num_left = max(0, self.n - num_finished)
         nodes = batch.open
-        parts = dealt(max(0, self.n - num_finished), self.weights(nodes, batch)) if nodes else []
-        return Plan(
-            wishes=tuple(wish(node.id, part) for node, part in zip(nodes, parts, strict=True)),
-            memory=num_finished,
-        )
+        if not nodes:
+            return Plan(memory=num_finished)
+
+        shares = dealt(num_left, self.weights(nodes, batch))
+        expansions = [expand(node.id, share) for node, share in zip(nodes, shares, strict=True)]
+        return Plan(expansions=tuple(expansions), memory=num_finished)
 
     def weights(self, nodes: Sequence[Node], batch: Batch) -> list[float]:
-        """Of the open nodes, which are never none."""
+        """W_j, up to a factor, of the open `nodes` (at least one)."""
         shares = softmax([n.value for n in nodes], self.temperature)
         return [n.count * share for n, share in zip(nodes, shares, strict=True)]

@@ -28,10 +28,14 @@ def dealt(total: int, weights: Sequence[float]) -> list[int]:
 
 def softmax(values: Sequence[float | None], temperature: float) -> list[float]:
     """exp(v / T) / Σ exp(v / T); 0 for None beside values, equal shares where all are None."""
-    known = [v for v in values if v is not None]
+    known = [value for value in values if value is not None]
     if not known:
         return [1 / len(values)] * len(values)
+
     top = max(known)
-    weights = [0.0 if v is None else exp((v - top) / temperature) for v in values]
+    weights = [0.0] * len(values)
+    for i, value in enumerate(values):
+        if value is not None:
+            weights[i] = exp((value - top) / temperature)
     total = fsum(weights)
-    return [w / total for w in weights]
+    return [weight / total for weight in weights]
