@@ -5,8 +5,7 @@
     ├── InputError             a file, a line of a file or an argument cannot be used as given
     ├── RecordsError           a run directory is in use, damaged, or was made under another configuration
     ├── MissingExtraError      an optional dependency is not installed
-    ├── CapabilityError        the engine or the recorded pool lacks something that the method needs
-    │   └── MissingEngineError it needs an engine that is not given
+    ├── CapabilityError        an engine, or a recorded pool, is missing or lacks something that the method needs
     ├── SelectionError         no candidate of the pool can be chosen
     └── EngineError            a model did not answer; `is_transient` tells whether trying again may help
         ├── EngineTimeoutError it did not answer in time
@@ -44,16 +43,7 @@ class MissingExtraError(NbestError):
 
 
 class CapabilityError(NbestError):
-    """The engine or the recorded pool lacks something that the method needs."""
-
-
-class MissingEngineError(CapabilityError):
-    """The method needs an engine that is not given."""
-
-    def __init__(self, message: str, *, name: str | None) -> None:
-        super().__init__(message)
-        self.name = name
-        """What the engine would have to be called; None where any would do."""
+    """An engine, or a recorded pool, is missing or lacks something that the method needs."""
 
 
 class SelectionError(NbestError):

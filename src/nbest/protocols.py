@@ -63,7 +63,7 @@ def is_open_to_clients(plugin: type) -> bool:
 
 
 OnDelta = Callable[["Delta"], object]
-"""Hears what is thought, a text, and the calls of tools behind it, while they are written, piece by piece."""
+"""Is called with each part of a streamed answer: of its reasoning, then its text, then its tool calls."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,10 +101,9 @@ class Engine(Protocol):
     async def generate(self, request: Request, on_delta: OnDelta | None = None) -> Sequence[Completion]:
         """`request.n` completions in order. Raises `EngineError`; cancelling stops the work.
 
-        `on_delta` is given with requests for one draw: it is called with each piece as it is written, first of
-        what is thought, the others together being the completion's text and the first part of its calls, or
-        not at all by an engine that does not stream. Once it was called with text or a call, nothing is drawn
-        again in its place.
+        `on_delta` is given with requests for one draw. An engine that streams calls it with each delta as it
+        arrives; text deltas together are the completion's text, and tool call deltas a first part of its calls.
+        Once it was called with text or a tool call, the engine does not draw again.
         """
         ...
 

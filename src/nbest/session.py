@@ -180,7 +180,7 @@ def engine_of(spec: str, *, model: str | None = None) -> Engine:
     engine = registry.parse("engines", spec)
     if model is not None:
         if "model" not in {f.name for f in dataclasses.fields(engine) if f.init}:
-            raise SpecError(f"model means nothing to engine  {registry.spec_of(engine)}")
+            raise SpecError(f"`model` means nothing to engine  {registry.spec_of(engine)}")
         engine = dataclasses.replace(engine, model=model)
     if registry.spec_of(engine).startswith("openai"):
         return registry.load("engines", "retry")(engine=engine)

@@ -15,16 +15,16 @@ Json = Any
 """Whatever JSON can say."""
 
 Role = Literal["policy", "verifier", "judge", "fusor"]
-"""Whose work a call is: the model that answers, scores, judges or fuses."""
+"""What a call is for: to answer, to score, to judge or to fuse."""
 
 Finish = Literal["stop", "length", "error", "step", "refused", "filtered"]
-"""Why a text ended: by itself (or at a stop string), cut at `max_tokens`, or not at all.
+"""Why a text ended: by itself or at a stop string ("stop"), cut at `max_tokens` ("length"), or failed ("error").
 
-"refused" and "filtered" are said of failed draws: the text is the model's refusal, or what a server's content
-filter left of it. "step" is said of candidates only: a part of an answer that a search may continue."""
+"refused" and "filtered" are failed draws whose text is the model's refusal, or what a content filter left of
+it. "step", of candidates only, is a part of an answer that a search may continue."""
 
 Stopped = Literal["done", "quorum", "budget", "deadline", "error"]
-"""Why an `Outcome` ended; "quorum": enough draws were there, and the stragglers were left behind."""
+"""What ended the work on a prompt; "quorum": draws were cancelled because enough others were there."""
 
 
 class Value(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -36,27 +36,27 @@ class Message(Value, frozen=True, kw_only=True):
 
     role: str
     content: str = ""
-    """Its text; of a turn in parts, the texts among them, a line each."""
+    """The text; of a turn in parts, the texts among them, one a line."""
     parts: tuple[Json, ...] = ()
     """The content as OpenAI's list of parts, where it is more than one text."""
     fields: Mapping[str, Json] = {}
-    """What else the turn says, as it came: `tool_calls`, `tool_call_id`, `name`, …"""
+    """Further fields of the turn, as they came: `tool_calls`, `tool_call_id`, `name`, …"""
 
 
 class Overrides(Value, frozen=True, kw_only=True):
-    """What a client says about every draw of its answer; None leaves it to the sampler.
+    """A client's parameters for every draw of its answer; None leaves one to the sampler.
 
-    `Context.sample` puts them into policy requests; engines of OpenAI's protocol send `body` as it is.
+    `Context.sample` puts them into policy requests; OpenAI-compatible engines send `body` as it is.
     """
 
     temperature: float | None = None
-    """Of stochastic draws that share one temperature: a greedy draw stays greedy, a ladder keeps its rungs,
-    and 0 does not flatten a pool."""
+    """Replaces the one temperature of stochastic draws. A greedy draw stays greedy, draws at several temperatures
+    keep theirs, and 0 is ignored for a pool, whose draws would all be equal."""
     top_p: float | None = None
     top_k: int | None = None
     min_p: float | None = None
     max_tokens: int | None = None
-    """At most, of each draw."""
+    """Of each draw, in place of the sampler's; a step takes the smaller one."""
     stop: tuple[str, ...] = ()
     """In addition to the sampler's."""
     logprobs: int | None = None
@@ -65,12 +65,13 @@ class Overrides(Value, frozen=True, kw_only=True):
 
 
 class Prompt(Value, frozen=True, kw_only=True):
-    """What is asked. It never holds the gold answer: a strategy cannot leak what it cannot see."""
+    """A conversation to answer. It never holds the gold answer: a strategy cannot leak what it cannot see."""
 
     id: str
     messages: tuple[Message, ...]
     language: str | None = None
-    """ISO 639-1 code of the language that the answer should be in, where known; script and region may follow it."""
+    """The language that the answer should be in, where known: an ISO 639-1 code that a script and a region may
+    follow, as in zh-Hant."""
     task: str | None = None
     overrides: Overrides | None = None
 
@@ -92,9 +93,9 @@ class SamplingParams(Value, frozen=True, kw_only=True):
     max_tokens: int = 1024
     stop: tuple[str, ...] = ()
     seed: int | None = None
-    """Draw i of a request for n uses seed + i, so that larger pools contain smaller ones."""
+    """Of draw 0; draw i of a request uses seed + i, so that larger pools contain smaller ones."""
     logprobs: int | None = None
-    """None: not wanted; 0: of the drawn tokens; k: of the k likeliest tokens as well."""
+    """0: those of the drawn tokens; k: those of the k likeliest tokens at each place as well; None: none."""
 
     def __post_init__(self) -> None:
         """Raises `ValueError` for what no engine can draw with."""
@@ -113,7 +114,7 @@ class SamplingParams(Value, frozen=True, kw_only=True):
 
 
 class Request(Value, frozen=True, kw_only=True):
-    """`n` draws for one prompt under the same parameters."""
+    """`n` draws for one prompt under the same parameters: one or more calls of an engine."""
 
     prompt: Prompt
     prefix: str = ""
@@ -122,13 +123,13 @@ class Request(Value, frozen=True, kw_only=True):
     params: SamplingParams = SamplingParams()
     role: Role = "policy"
     engine: str | None = None
-    """Name of the engine to ask, where several are at hand; the role's own without one."""
+    """Name of the engine; None is the role's own."""
     language: str | None = None
-    """The language that the answer is asked for in, where it is not the prompt's."""
+    """The language of the answer, where it is not the prompt's."""
     parents: tuple[int, ...] = ()
-    """The candidates that the new ones are made from."""
+    """Ids of the candidates that the new ones are made from."""
     is_part: bool = False
-    """Whether a part of an answer is drawn (a step), and not an answer."""
+    """Whether a step of an answer is drawn, not a whole one."""
 
     def part(self, start: int, n: int) -> Request:
         """Draws start … start + n − 1, under the seeds that they have in the whole."""
@@ -141,15 +142,17 @@ class Request(Value, frozen=True, kw_only=True):
 
 
 class Usage(Value, frozen=True, kw_only=True):
-    """Tokens and calls; `cached` is the part of `prompt` that the engine did not compute again, and
-    `reasoning` the part of `completion` that was thought before the answer (of a call for n, on the first of
-    its n completions), both as far as the server says."""
+    """Tokens and calls, as far as the server reports them."""
 
     prompt: int = 0
+    """Input tokens."""
     cached: int = 0
+    """The part of `prompt` that the engine had in its cache."""
     completion: int = 0
+    """Output tokens, reasoning included."""
     calls: int = 0
     reasoning: int = 0
+    """The part of `completion` that is reasoning; of a call for n, on the first of its n completions."""
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -180,24 +183,24 @@ class ToolCall(Value, frozen=True, kw_only=True):
 
 
 class ToolCallDelta(Value, frozen=True, kw_only=True):
-    """A piece of a call while it is written: the pieces of one `index` together are the call."""
+    """A part of a streamed tool call: the deltas of one `index` together are the call."""
 
     index: int
     """Its place among the calls of the answer."""
     id: str | None = None
-    """Said by the first piece."""
+    """On the first delta of a call."""
     name: str = ""
     arguments: str = ""
 
 
 class ReasoningDelta(Value, frozen=True, kw_only=True):
-    """A piece of what a model thinks before it answers, while it does."""
+    """A part of streamed reasoning."""
 
     text: str
 
 
 Delta = str | ToolCallDelta | ReasoningDelta
-"""What is heard of an answer while it is written: of its text, its calls, and what was thought before."""
+"""A part of a streamed answer: of its reasoning, then its text (`str`), then its tool calls."""
 
 
 class Completion(Value, frozen=True, kw_only=True):
@@ -208,24 +211,24 @@ class Completion(Value, frozen=True, kw_only=True):
     usage: Usage = Usage()
     logprobs: Logprobs | None = None
     engine: str | None = None
-    """Who drew it, where that is not the engine that was asked (failover)."""
+    """The engine that drew it, where it is not the one that was called (failover)."""
     error: str | None = None
-    """Why there is no text, where one draw of a call failed and the others did not."""
+    """Why this draw failed; None for one that is usable."""
     stopped_by: str | None = None
-    """The stop string that ended it, which is not in `text`; None where the text ended otherwise, and
-    from engines that do not tell (`Capabilities.names_stop`)."""
+    """The stop string that ended it, which is not in `text`; None where the text ended otherwise, or the engine
+    does not report it (`Capabilities.names_stop`)."""
     tool_calls: tuple[ToolCall, ...] = ()
     reasoning: str | None = None
-    """What the model thought before it answered, where the server keeps that apart; no part of `text`."""
+    """The model's reasoning, where the server reports it apart from `text`."""
 
     @classmethod
     def failed(cls, why: str) -> Completion:
-        """A draw that is not there, beside draws of the same request that are."""
+        """A draw without text, with the reason."""
         return cls(text="", finish="error", error=why)
 
 
 class Candidate(Value, frozen=True, kw_only=True):
-    """One possible answer. `id` is its place in the pool, failed ones included."""
+    """One possible answer, or a step of one. `id` is its place in the pool, failed ones included."""
 
     id: int
     text: str
@@ -235,19 +238,19 @@ class Candidate(Value, frozen=True, kw_only=True):
     usage: Usage = Usage()
     logprobs: Logprobs | None = None
     parents: tuple[int, ...] = ()
-    """The candidates that this one was made from: fused, revised, continued."""
+    """Ids of the candidates that this one was made from: fused, revised, continued."""
     language: str | None = None
-    """The language that it was asked for in."""
+    """The language that it was to be in."""
     error: str | None = None
-    """Why there is no text: a failed candidate is data."""
+    """Why it failed: a failed candidate is data."""
     meta: Mapping[str, Json] = {}
-    """Whatever else a recorded pool says about it, such as a human score."""
+    """Other fields of a recorded pool, such as a human score."""
     stopped_by: str | None = None
-    """The stop string that ended it, as in `Completion`; a step's text has it back at its end."""
+    """As in `Completion`, but a step's text ends with it."""
     tool_calls: tuple[ToolCall, ...] = ()
-    """What it calls, instead of answering or besides; such a candidate competes by its calls."""
+    """Calls of the client's functions, with text or without; such a candidate is compared by its calls."""
     reasoning: str | None = None
-    """As in `Completion`; it plays no part in the choice."""
+    """As in `Completion`; selectors and scorers do not see it."""
 
     @property
     def is_usable(self) -> bool:
@@ -263,30 +266,30 @@ class Score(Value, frozen=True, kw_only=True):
 
 
 class Selection(Value, frozen=True, kw_only=True):
-    """The answer. `winner` is of the pool, or a new candidate that names its parents (fusion)."""
+    """What was chosen: `winner` is of the pool, or a new candidate with parents in it (fusion)."""
 
     winner: Candidate
     weights: Mapping[int, float]
-    """How much each candidate of the pool spoke for the winner's kind of answer; sums to 1."""
+    """Candidate id → its share in the choice (votes for the winner's class of answers); they sum to 1."""
     scores: Mapping[int, float] = {}
-    """What the method thought of each candidate, higher is better, in the method's own unit."""
+    """Candidate id → score, higher is better, in the selector's own unit."""
     rationale: str | None = None
     details: Mapping[str, Json] = {}
-    """How the choice came about, for records: a judge's rounds, verdicts and failures."""
+    """The selector's own record of the choice, such as a judge's rounds, verdicts and failures."""
 
 
 class Budget(Value, frozen=True, kw_only=True):
-    """What one prompt may cost at most; None is no limit. Checked before anything is spent."""
+    """Limits for one prompt, checked before anything is spent; None is no limit."""
 
     samples: int | None = None
-    """Draws of every role."""
+    """Draws, of all roles together."""
     tokens: int | None = None
-    """Drawn tokens of every role."""
+    """Output tokens, of all roles together."""
     seconds: float | None = None
 
 
 class Outcome(Value, frozen=True, kw_only=True):
-    """All that happened to one prompt. Records hold these; everything after generation reads them."""
+    """The answer to one prompt, and how it came about. Records hold these; everything after generation reads them."""
 
     prompt: Prompt
     strategy: str
@@ -296,17 +299,18 @@ class Outcome(Value, frozen=True, kw_only=True):
     usage: Mapping[str, Usage]
     """By role."""
     stopped: Stopped = "done"
-    """error: nothing was chosen (`error` says why), or what should choose failed and another chose (`notes`)."""
+    """"error": nothing was chosen (`error` says why), or what should have chosen failed and something else chose
+    (`notes` say so)."""
     error: str | None = None
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
-    """Wall time; the only field that two runs with the same seed may differ in."""
+    """Wall time: the only field in which two runs with the same seed may differ."""
     gold: Mapping[str, Json] = {}
     """The other columns of the prompt's row (answer, reference, …), for evaluation only."""
 
     @property
     def text(self) -> str | None:
-        """The chosen answer, or None where there is none."""
+        """The chosen answer; None where there is none."""
         return self.selection.winner.text if self.selection else None
 
 

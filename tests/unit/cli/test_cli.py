@@ -158,7 +158,7 @@ def test_a_short_strategy_is_recorded_in_full(tmp_path, short, long):
         (("ask", "x", "--engine", "fake", "--engine", "fake(error_rate=1)"), "--engine names two for policy"),
         (("ask", "x", "--engine", "fake", "--deadline", "0"), "the deadline ended it"),
         (("ask", "x", "--engine", "fake", "--max-samples", "0"), "the budget ended it"),
-        (("ask", "x", "--engine", "fake", "--model", "m"), "model means nothing"),
+        (("ask", "x", "--engine", "fake", "--model", "m"), "--model means nothing"),
         (("ask", "x", "--engine", "fake", "--strategy", "parallel", "--select", "vote"), "leave out"),
         (("ask", "x", "--engine", "llamacpp:none.gguf"), "none.gguf"),
         (("ask", "x", "--engine", "replay:none"), "no such file"),

@@ -65,7 +65,7 @@ async def test_a_good_configuration_is_taken_and_told(tmp_path):
     [
         ("prot = 3", "gateway.toml, line 2: unknown key 'prot'"),
         ("[serve]\nport = ", "line 3: Invalid value"),
-        ('model = "m"', "model means nothing to engine  fake"),
+        ('model = "m"', "`model` means nothing to engine  fake"),
     ],
 )
 async def test_a_bad_one_is_said_and_the_old_one_stands(tmp_path, caplog, text, says):

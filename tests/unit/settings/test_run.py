@@ -33,7 +33,7 @@ def refusal(tmp_path, text, flags=None):
         ("[engine]\npolicy = 'fake'\njudge = 'fkae'", "line 3: judge: unknown engine 'fkae'"),
         ("[engine]\npolicy = 1", "line 2: engine.policy: expected `str`, got `int`"),
         ("[engine]\npolicy = 'fake'\n[engine.judge]\nx = 1", "line 3: engine.judge: expected `str`"),
-        ("seed = 1\nengine = 'fake'\nmodel = 'ตัวเล็ก'", "line 3: model means nothing to engine  fake"),
+        ("seed = 1\nengine = 'fake'\nmodel = 'ตัวเล็ก'", "line 3: `model` means nothing to engine  fake"),
         ("x = " + "[" * 5000 + "]" * 5000, "nested too deeply"),
         ("[engine]\njudge = 'fake'", "line 1: no engine answers: name one  policy  (named: judge)"),
         ("[budget]\nsample = 3", "line 2: unknown key 'sample' in budget; did you mean 'samples'?"),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from nbest import registry
-from nbest.errors import EngineHttpError, EngineTimeoutError, MissingEngineError, UnreachableError
+from nbest.errors import CapabilityError, EngineHttpError, EngineTimeoutError, UnreachableError
 from nbest.protocols import Capabilities
 from nbest.run import ask
 from nbest.sampling.iid import Iid
@@ -80,5 +80,5 @@ class TestADeadVerifier:
 
 async def test_a_wrong_parameter_is_still_raised():
     strategy = registry.parse("strategies", "best(scorer=judge(engine=other))")
-    with pytest.raises(MissingEngineError, match="no engine is called 'other'"):
+    with pytest.raises(CapabilityError, match="no engine is called 'other'"):
         await ask(PROMPT, strategy, {"policy": Answers()})
