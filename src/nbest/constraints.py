@@ -1,4 +1,4 @@
-"""What a client says about the draws of its answer, put into requests, and what it demands of them."""
+"""A client's sampling parameters, put into requests, and its demands (`response_format`, tools) on answers."""
 
 from __future__ import annotations
 
@@ -9,28 +9,35 @@ from typing import Any
 import msgspec
 
 from nbest.errors import InputError
-from nbest.types import Candidate, Completion, Json, Prompt, Request, ToolCall, replace
+from nbest.types import Candidate, Completion, Json, Overrides, Prompt, Request, ToolCall, replace
 
 _MAX_PROBLEM = 200
 
 
 def applied(requests: Sequence[Request]) -> list[Request]:
-    """`requests` as the clients of their prompts want them, those of other prompts as they are.
+    """`requests` with the `Prompt.overrides` of their prompts; those without overrides as they are.
 
-    A temperature replaces that of stochastic draws where all of them share one; 0 only that of one whole
-    text, for a pool of equal texts is no pool.
+    A client's temperature replaces that of stochastic draws where all of them share one; 0 only that of one
+    whole text, for draws at temperature 0 would make a pool of equal texts.
     """
-    warm = {r.params.temperature for r in requests if r.role == "policy" and r.params.temperature > 0}
+    policy = [r.params.temperature for r in requests if r.role == "policy"]
+    num_temperatures = len({temperature for temperature in policy if temperature > 0})
     is_pool = [(r.n, r.is_part) for r in requests] != [(1, False)]
-    return [
-        _applied(r, is_ladder=len(warm) > 1, is_pool=is_pool) if r.prompt.overrides else r for r in requests
-    ]
+
+    new: list[Request] = []
+    for request in requests:
+        overrides = request.prompt.overrides
+        if overrides is None:
+            new.append(request)
+        else:
+            new.append(_applied(request, overrides, is_ladder=num_temperatures > 1, is_pool=is_pool))
+    return new
 
 
 def check(prompt: Prompt) -> None:
-    """Raises `InputError`, whose first word is the field, for what no answer can be held against.
+    """Raises `InputError` for a `response_format`, or parameters of a strict tool, that are no usable schema.
 
-    That is a `response_format`, or the parameters of a strict tool.
+    The message begins with the name of the field.
     """
     _schema_of(prompt)
     for function in _functions_of(prompt).values():
@@ -38,34 +45,40 @@ def check(prompt: Prompt) -> None:
 
 
 def has_format(prompt: Prompt) -> bool:
-    """Whether `response_format`, or what is said of tools, demands anything."""
+    """Whether an answer may break the prompt's constraints: a `response_format`, or tools."""
     return _schema_of(prompt) is not None or bool(_functions_of(prompt))
 
 
 def constraint_violation(prompt: Prompt, completion: Completion | Candidate) -> str | None:
-    """Why a whole answer is not what the client demands; None where it is, or nothing is demanded.
+    """Why a whole answer breaks the client's constraints; None where it does not, or there are none.
 
-    A tool call is held against the tools, `tool_choice` and `parallel_tool_calls`. It is no answer yet, and
-    fits any `response_format`.
+    Tool calls are checked against the tools, `tool_choice` and `parallel_tool_calls`. They are no answer yet,
+    and fit any `response_format`.
     """
     if completion.error is not None or not (prompt.overrides and prompt.overrides.body):
         return None
-    if problem := _miscalled(prompt, completion.tool_calls):
+    problem = _tool_violation(prompt, completion.tool_calls)
+    if problem is not None:
         return f"does not fit {problem}"
-    if completion.tool_calls or (schema := _schema_of(prompt)) is None:
+    if completion.tool_calls:
+        return None
+
+    schema = _schema_of(prompt)
+    if schema is None:
         return None
     problem = _problem(schema, completion.text)
-    return problem and f"does not fit response_format: {problem}"
+    return None if problem is None else f"does not fit response_format: {problem}"
 
 
-def _miscalled(prompt: Prompt, calls: Sequence[ToolCall]) -> str | None:
-    """The field that `calls` do not fit, and why; None where they do, or there are no tools."""
+def _tool_violation(prompt: Prompt, calls: Sequence[ToolCall]) -> str | None:
+    """The field that `calls` break, and how; None where they fit, or there are no tools."""
     functions = _functions_of(prompt)
     if not functions or not prompt.overrides:
         return None
-    said = prompt.overrides.body
+
+    body = prompt.overrides.body
     names = {call.name for call in calls}
-    match said.get("tool_choice", said.get("function_call")):
+    match body.get("tool_choice", body.get("function_call")):
         case "none" if calls:
             return "tool_choice: it calls a function"
         case "required" if not calls:
@@ -74,34 +87,43 @@ def _miscalled(prompt: Prompt, calls: Sequence[ToolCall]) -> str | None:
             return f"tool_choice: it must call {name!r}, and nothing else"
         case _:
             pass
-    if len(calls) > 1 and said.get("parallel_tool_calls") is False:
+
+    if len(calls) > 1 and body.get("parallel_tool_calls") is False:
         return f"parallel_tool_calls: it has {len(calls)} calls"
-    if unknown := names - functions.keys():
+    unknown = names - functions.keys()
+    if unknown:
         return f"tools: there is no function {min(unknown)[:_MAX_PROBLEM]!r}"
+
     for call in calls:
         schema = _parameters_of(functions[call.name])
-        if schema and (problem := _problem(schema, call.arguments or "{}")):
+        if schema is None:
+            continue
+        problem = _problem(schema, call.arguments or "{}")
+        if problem is not None:
             return f"the parameters of {call.name!r}: {problem}"
     return None
 
 
-def _applied(request: Request, *, is_ladder: bool, is_pool: bool) -> Request:
-    said = request.prompt.overrides
-    assert said
-    p = request.params
+def _applied(request: Request, overrides: Overrides, *, is_ladder: bool, is_pool: bool) -> Request:
+    params = request.params
     changes: dict[str, Any] = {}
-    if said.max_tokens is not None:
-        changes["max_tokens"] = min(said.max_tokens, p.max_tokens) if request.is_part else said.max_tokens
-    if said.stop:
-        changes["stop"] = tuple(dict.fromkeys((*p.stop, *said.stop)))
-    if request.role == "policy":
-        if said.logprobs is not None:
-            changes["logprobs"] = max(said.logprobs, p.logprobs or 0)
-        if p.temperature > 0:
-            changes |= {k: v for k in ("top_p", "top_k", "min_p") if (v := getattr(said, k)) is not None}
-            if said.temperature is not None and not is_ladder and (said.temperature > 0 or not is_pool):
-                changes["temperature"] = said.temperature
-    return replace(request, params=replace(p, **changes)) if changes else request
+    if overrides.max_tokens is not None:
+        limit = params.max_tokens if request.is_part else overrides.max_tokens
+        changes["max_tokens"] = min(limit, overrides.max_tokens)
+    if overrides.stop:
+        changes["stop"] = tuple(dict.fromkeys((*params.stop, *overrides.stop)))
+
+    if request.role == "policy" and overrides.logprobs is not None:
+        changes["logprobs"] = max(overrides.logprobs, params.logprobs or 0)
+    if request.role == "policy" and params.temperature > 0:
+        given = {name: getattr(overrides, name) for name in ("top_p", "top_k", "min_p")}
+        changes |= {name: value for name, value in given.items() if value is not None}
+        temperature = overrides.temperature
+        is_flat = temperature == 0 and is_pool
+        if temperature is not None and not (is_ladder or is_flat):
+            changes["temperature"] = temperature
+
+    return replace(request, params=replace(params, **changes)) if changes else request
 
 
 def _schema_of(prompt: Prompt) -> Any:
@@ -120,15 +142,17 @@ def _schema_of(prompt: Prompt) -> Any:
 
 
 def _functions_of(prompt: Prompt) -> dict[str, Mapping[str, Json]]:
-    """By name: `tools`, or what they were before, `functions`."""
-    said: Mapping[str, Json] = prompt.overrides.body if prompt.overrides else {}
-    tools: Sequence[Json] = said.get("tools") or ()
-    functions: Sequence[Json] = [t.get("function") for t in tools] or said.get("functions") or ()
-    return {f["name"]: f for f in functions if f and "name" in f}
+    """By name, from `tools`, or from the older field `functions`."""
+    if prompt.overrides is None:
+        return {}
+    body = prompt.overrides.body
+    tools: Sequence[Json] = body.get("tools") or ()
+    functions: Sequence[Json] = [tool.get("function") for tool in tools] or body.get("functions") or ()
+    return {function["name"]: function for function in functions if function and "name" in function}
 
 
 def _parameters_of(function: Mapping[str, Json]) -> Any:
-    """What holds the arguments of a strict function against its schema; None for any other."""
+    """Validator of a strict function's arguments; None for any other function."""
     parameters = function.get("parameters")
     if parameters is None or function.get("strict") is not True:
         return None
@@ -136,18 +160,18 @@ def _parameters_of(function: Mapping[str, Json]) -> Any:
 
 
 def _problem(schema: Any, text: str) -> str | None:
-    """Why `text` is no JSON that fits; None where it is."""
+    """Why `text` is not JSON of the schema; None where it is."""
     try:
         value = msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as e:
         return f"it is no JSON ({e})"
-    found = next(iter(schema.iter_errors(value)), None)
-    return found and found.message[:_MAX_PROBLEM]
+    error = next(iter(schema.iter_errors(value)), None)
+    return None if error is None else error.message[:_MAX_PROBLEM]
 
 
 @lru_cache(maxsize=256)
 def _compiled(schema: bytes, field: str = "response_format") -> Any:
-    """A validator that reaches for nothing outside the schema. Raises `InputError`, which begins with `field`."""
+    """A validator that loads nothing from outside the schema. Raises `InputError`, which begins with `field`."""
     import jsonschema_rs  # noqa: PLC0415 (most prompts need none)
 
     try:

@@ -1,4 +1,4 @@
-"""Reading what others wrote: prompts and pools as JSONL. Each mistake is named with its file and line."""
+"""Prompts and pools read from JSON lines. Each mistake is named with its file and line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from nbest.types import (
     Usage,
 )
 
-_SAYS_SOMETHING = {"content", "parts", "fields"}
+_CONTENT_KEYS = {"content", "parts", "fields"}
 _SHOWN = 40
 """Characters of a wrong value in a message."""
 _POOL = 'a pool is  {"prompt": …, "candidates": [{"text": …}]}'
@@ -46,14 +46,14 @@ _CANDIDATE_KEYS = {
 
 
 class Item(NamedTuple):
-    """A prompt, and the other columns of its row: answer, reference, …, which strategies never see."""
+    """A prompt, and the other columns of its row (answer, reference, …), which strategies never see."""
 
     prompt: Prompt
     gold: Mapping[str, Json]
 
 
 class Pool(NamedTuple):
-    """A prompt with the candidates that were once drawn for it."""
+    """A prompt with candidates that were drawn for it before."""
 
     prompt: Prompt
     gold: Mapping[str, Json]
@@ -107,7 +107,7 @@ def read_pools(path: str) -> Iterator[Pool]:
 
 
 def single(prompt: str | Prompt | Iterable[Message], *, language: str | None = None) -> Prompt:
-    """A prompt from a question or a conversation. Raises `InputError` for what is no code of a language."""
+    """A prompt from a question or a conversation. Raises `InputError` for a `language` that is no language code."""
     if isinstance(prompt, Prompt):
         return prompt
     messages = (Message(role="user", content=prompt),) if isinstance(prompt, str) else tuple(prompt)
@@ -158,20 +158,11 @@ def _object(line: bytes, where: str) -> dict[str, Any]:
 
 
 def item_of(row: Mapping[str, Any], where: str, *, default_id: str, is_asked: bool = True) -> Item:
-    """A row's prompt, and what else it holds. Raises `InputError`, with `where`, for one that cannot be used.
+    """A row's prompt, and its other columns. Raises `InputError`, with `where`, for one that cannot be used.
 
-    A prompt that is to be asked must say something.
+    With `is_asked` the prompt must not be empty.
     """
-    text, messages = row.get("prompt"), row.get("messages")
-    if (text is None) == (messages is None):
-        has = "neither" if text is None else "both"
-        raise InputError(f'{where}: needs "prompt" (text) or "messages" (a conversation), has {has}')
-    if messages is None:
-        if not isinstance(text, str):
-            raise InputError(
-                f'{where}: "prompt" is no text but {msgspec.json.encode(text).decode()[:_SHOWN]}'
-            )
-        messages = [{"role": "user", "content": text}]
+    messages = _messages_of(row, where)
     id_ = row.get("id", default_id)
     fields = {
         "id": str(id_) if type(id_) is int else id_,
@@ -183,24 +174,45 @@ def item_of(row: Mapping[str, Any], where: str, *, default_id: str, is_asked: bo
     _check_language(prompt.language, where)
     if not prompt.messages:
         raise InputError(f'{where}: "messages" is empty')
-    if (i := next((i for i, m in enumerate(messages) if not m.keys() & _SAYS_SOMETHING), None)) is not None:
-        raise InputError(f"{where}: messages[{i}] is missing required field `content`")
+    for i, message in enumerate(messages):
+        if not message.keys() & _CONTENT_KEYS:
+            raise InputError(f"{where}: messages[{i}] is missing required field `content`")
     if is_asked and not any(m.content.strip() or m.parts or m.fields for m in prompt.messages):
         raise InputError(f"{where}: the prompt is empty")
     return Item(prompt, {k: v for k, v in row.items() if k not in _PROMPT_KEYS})
 
 
+def _messages_of(row: Mapping[str, Any], where: str) -> Any:
+    """The conversation of a row; a "prompt" is its one turn."""
+    text, messages = row.get("prompt"), row.get("messages")
+    if text is None and messages is None:
+        raise InputError(f'{where}: needs "prompt" (text) or "messages" (a conversation), has neither')
+    if text is not None and messages is not None:
+        raise InputError(f'{where}: needs "prompt" (text) or "messages" (a conversation), has both')
+    if messages is not None:
+        return messages
+
+    if not isinstance(text, str):
+        shown = msgspec.json.encode(text).decode()[:_SHOWN]
+        raise InputError(f'{where}: "prompt" is no text but {shown}')
+    return [{"role": "user", "content": text}]
+
+
 def _candidate(raw: Any, i: int, where: str) -> Candidate:
+    """Candidate i of a pool; `id` is its place, and what is not of our form stays in `meta`."""
     where = f"{where}, candidate {i}"
     row: Any = {"text": raw} if isinstance(raw, str) else raw
     if not isinstance(row, dict):
         raise InputError(f'{where}: neither a text nor an object with "text"')
     row = cast("dict[str, Any]", row)
+
     fields = {k: row[k] for k in _CANDIDATE_KEYS & row.keys() if row[k] is not None}
-    # A foreign id, usage or parameter record that is not ours is kept, but as meta.
-    foreign = {k: fields.pop(k) for k, t in _FOREIGN.items() if k in fields and not _is(fields[k], t)}
+    # Fields of the same name in another form, such as another library's usage, are kept, but as meta.
+    foreign_keys = [k for k, type_ in _OUR_TYPES.items() if k in fields and not _is(fields[k], type_)]
+    foreign = {k: fields.pop(k) for k in foreign_keys}
     fields["id"] = i
-    meta = {k: v for k, v in row.items() if k not in _CANDIDATE_KEYS and k != "meta"} | foreign
+
+    meta = {k: v for k, v in row.items() if k not in {*_CANDIDATE_KEYS, "meta"}} | foreign
     given = row.get("meta")
     if isinstance(given, dict):
         meta = {**cast("dict[str, Any]", given), **meta}
@@ -211,7 +223,7 @@ def _candidate(raw: Any, i: int, where: str) -> Candidate:
     return _convert({**fields, "meta": meta}, Candidate, where)
 
 
-_FOREIGN: Mapping[str, Any] = {
+_OUR_TYPES: Mapping[str, Any] = {
     "params": SamplingParams,
     "usage": Usage,
     "logprobs": Logprobs,
@@ -237,4 +249,5 @@ def _convert(value: Any, type_: Any, where: str) -> Any:
     try:
         return msgspec.convert(value, type_)
     except msgspec.ValidationError as e:
-        raise InputError(f"{where}: {str(e)[0].lower()}{str(e)[1:]}") from None
+        problem = str(e)
+        raise InputError(f"{where}: {problem[0].lower()}{problem[1:]}") from None

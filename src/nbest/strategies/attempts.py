@@ -10,7 +10,7 @@ from nbest.types import Candidate, Message, Prompt, replace
 
 
 class Attempt(NamedTuple):
-    """An answer, and what the user says to it."""
+    """An answer, and the user's reply to it."""
 
     answer: Candidate
     reply: str
@@ -19,7 +19,7 @@ class Attempt(NamedTuple):
 def with_attempts(prompt: Prompt, attempts: Sequence[Attempt]) -> Prompt:
     """`prompt` with each attempt as the model's turn, followed by the user's reply to it.
 
-    Calls of tools are written as text, for servers want their results right behind them. Attempts without
+    Tool calls are written as text: servers want the results of real ones in the next turn. Attempts without
     text are left out: servers refuse an empty turn.
     """
     turns = [
@@ -35,5 +35,5 @@ def with_attempts(prompt: Prompt, attempts: Sequence[Attempt]) -> Prompt:
 
 
 def ids(attempts: Sequence[Attempt]) -> tuple[int, ...]:
-    """The candidates that a new answer is made from."""
+    """Ids of the candidates that an answer after `attempts` is made from."""
     return tuple(sorted(a.answer.id for a in attempts))

@@ -1,4 +1,4 @@
-"""A pool in the prompt's language, and evidence from the prompt's translation."""
+"""A pool in the prompt's language, and evidence drawn for the prompt's translations."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from nbest.context import Context
-from nbest.protocols import Sampler, Selector, ServerPath, logprobs_needed
+from nbest.protocols import Sampler, Selector, ServerPath
 from nbest.sampling.hedged import Hedged
-from nbest.sampling.spread import resized, size
+from nbest.sampling.spread import resized
+from nbest.sampling.spread import size as size_of
 from nbest.sampling.translated import asked_in, evidence, pivots_of
 from nbest.sampling.turn_templates import PLACE, template, with_turn
 from nbest.selection.pool import select
+from nbest.strategies.wanted_logprobs import with_logprobs
 from nbest.types import Completion, Message, Prompt, Request, SamplingParams, Selection, replace
 
 
@@ -58,43 +60,48 @@ class CrossLingual:
             template("answer_in", language)
 
     async def __call__(self, prompt: Prompt, ctx: Context) -> Selection:
-        ctx.engine_for("verifier", self.translator)  # says so before anything is drawn
-        num_evidence = size(self.sampler) if self.evidence is None else self.evidence
+        ctx.engine_for("verifier", self.translator)  # raises before anything is drawn
+        size = size_of(self.sampler)
+        num_evidence = size if self.evidence is None else self.evidence
         pivots = pivots_of(prompt, self.languages)[:num_evidence]
-        num_own = size(self.sampler) if pivots else size(self.sampler) + num_evidence
+        num_own = size if pivots else size + num_evidence
         rng = ctx.random("sample")
-        own = self._with_logprobs(resized(self.sampler, num_own)(prompt, rng))
+        own = with_logprobs(resized(self.sampler, num_own)(prompt, rng), self.selector)
+
         # Both at once; the pool's draws are granted first.
         pool, translations = await asyncio.gather(
             ctx.sample(own), ctx.complete([self._translation(prompt, p) for p in pivots])
         )
-        asked = [
-            self._asked(prompt, language, drawn, ctx)
+        translated = [
+            self._pivot_prompt(prompt, language, drawn, ctx)
             for language, drawn in zip(pivots, translations, strict=True)
         ]
-        plan = self._with_logprobs(evidence(self.sampler, num_evidence, asked, rng))
-        return await select(self.selector, prompt, [*pool, *await ctx.sample(plan)], ctx)
+
+        plan = with_logprobs(evidence(self.sampler, num_evidence, translated, rng), self.selector)
+        pool += await ctx.sample(plan)
+        return await select(self.selector, prompt, pool, ctx)
 
     def _translation(self, prompt: Prompt, language: str) -> Request:
-        told = template("translate_into", language, self.templates).replace(PLACE, prompt.text)
+        instruction = template("translate_into", language, self.templates).replace(PLACE, prompt.text)
+        message = Message(role="user", content=instruction)
         return Request(
-            prompt=replace(prompt, messages=(Message(role="user", content=told),), language=language),
+            prompt=replace(prompt, messages=(message,), language=language),
             params=SamplingParams(temperature=0.0, max_tokens=self.max_tokens),
             role="verifier",
             engine=self.translator,
         )
 
-    def _asked(self, prompt: Prompt, language: str, drawn: Sequence[Completion], ctx: Context) -> Prompt:
-        """What to ask for evidence in `language`."""
-        text = drawn[0].text.strip() if drawn and not drawn[0].error else ""
-        if not text or drawn[0].finish != "stop":
+    def _pivot_prompt(
+        self, prompt: Prompt, language: str, drawn: Sequence[Completion], ctx: Context
+    ) -> Prompt:
+        """The prompt that evidence in `language` answers: translated, or as it is if the translation failed."""
+        is_whole = bool(drawn) and drawn[0].error is None and drawn[0].finish == "stop"
+        text = drawn[0].text.strip() if is_whole else ""
+        if not text:
             ctx.note(f"cross_lingual: no translation into {language}; the question was asked as it is")
             return asked_in(prompt, language)
         translated = replace(with_turn(prompt, text), language=language)
-        # Other turns are still in the prompt's language, so the answer's has to be said.
-        return asked_in(translated, language) if len(prompt.messages) > 1 else translated
-
-    def _with_logprobs(self, requests: Sequence[Request]) -> Sequence[Request]:
-        if (k := logprobs_needed(self.selector)) is None:
-            return requests
-        return [replace(r, params=replace(r.params, logprobs=k)) for r in requests]
+        if len(prompt.messages) == 1:
+            return translated
+        # Other turns are still in the prompt's language, so the answer's has to be asked for.
+        return asked_in(translated, language)

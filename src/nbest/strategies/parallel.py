@@ -8,19 +8,20 @@ from typing import ClassVar
 
 from nbest.context import Context
 from nbest.drawing import was_cancelled
-from nbest.protocols import Sampler, Selector, logprobs_needed
+from nbest.protocols import Sampler, Selector
 from nbest.sampling.hedged import Hedged
 from nbest.selection.mbr import Mbr
 from nbest.selection.pool import select
-from nbest.types import Prompt, Selection, replace
+from nbest.strategies.wanted_logprobs import with_logprobs
+from nbest.types import Prompt, Selection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parallel:
     """Sample a pool at once, select one answer (Khairi et al. 2025, arXiv 2506.20544).
 
-    With a `quorum`, stragglers are left behind: once that many draws are there, the others have `grace`
-    times as long as it took until then. Each draw is then a call of its own, so that it can be cancelled.
+    With a `quorum` the slowest draws are given up: once that many are there, the others have `grace` times as
+    long as it took until then, and are cancelled after that. Each draw is then a call of its own.
     """
 
     is_open_to_clients: ClassVar[bool] = True
@@ -37,9 +38,7 @@ class Parallel:
             raise ValueError(f"grace must be a finite number of at least 0, got {self.grace:g}")
 
     async def __call__(self, prompt: Prompt, ctx: Context) -> Selection:
-        requests = self.sampler(prompt, ctx.random("sample"))
-        if (k := logprobs_needed(self.selector)) is not None:
-            requests = [replace(r, params=replace(r.params, logprobs=k)) for r in requests]
+        requests = with_logprobs(self.sampler(prompt, ctx.random("sample")), self.selector)
         is_alone = sum(r.n for r in requests) == 1
         pool = await ctx.sample(requests, quorum=self.quorum, grace=self.grace, is_answer=is_alone)
         if ctx.stopped == "done" and any(map(was_cancelled, pool)):

@@ -1,4 +1,4 @@
-"""What revisions say, in the prompt's language."""
+"""The phrases that revisions put into a conversation, in the prompt's language."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Words(msgspec.Struct, frozen=True):
     try_again: str
     """The user's turn after an attempt."""
     wait: str
-    """What makes a text that has ended go on."""
+    """Appended to a text that has ended, so that the model continues it."""
     final: str
-    """What makes a text that was cut off answer."""
+    """Appended to a truncated text, so that the model gives its answer."""
 
 
 def words_for(prompt: Prompt, ctx: Context) -> Words:

@@ -32,10 +32,11 @@ class Revise:
 
     With a `verifier`, selection is best-of-N weighted: the scores of answers that agree are summed, in each
     chain, then over the winners of the chains (`hierarchical`), or over all at once (`flat`). Without one,
-    it is a majority, over all at once unless told otherwise. Every answer is scored once.
+    it is a majority vote, over all at once unless `selection` says otherwise. Every answer is scored once. Where
+    the verifier fails, the answers are chosen by the scores there are, and `stopped` is "error".
 
-    A round is one batch over all chains. A draw that fails leaves its chain as it is. Where a budget pays no
-    whole round, the first chains go on with what comes back; what is there in the end competes.
+    A round is one batch over all chains. A draw that fails leaves its chain as it is. Where the budget does not
+    cover a whole round, the first chains go on; all answers drawn compete.
     """
 
     is_open_to_clients: ClassVar[bool] = True
@@ -51,7 +52,7 @@ class Revise:
     """The verifier reads the attempts before an answer as well, as the paper's does (§6.1)."""
     shown: int = _MOST_SHOWN
     turn: str | None = None
-    """The user's turn after an attempt, instead of the one that ships for the language."""
+    """The user's turn after an attempt, in place of the shipped one for the prompt's language."""
     temperature: float = 0.7
     min_p: float = 0.0
     top_p: float = 1.0
@@ -65,7 +66,7 @@ class Revise:
         if self.shown < 1:
             raise ValueError(f"shown must be at least 1, got {self.shown}")
         if self.turn is not None and not self.turn.strip():
-            raise ValueError("turn must say something")
+            raise ValueError("turn must not be empty")
         self._params(0)
 
     async def __call__(self, prompt: Prompt, ctx: Context) -> Selection:

@@ -10,10 +10,11 @@ from typing import ClassVar
 from nbest.context import Context
 from nbest.judging.fusion import fusion_request
 from nbest.judging.templates import TemplateLanguage
-from nbest.protocols import Sampler, Selector, ServerPath, logprobs_needed
+from nbest.protocols import Sampler, Selector, ServerPath
 from nbest.sampling.iid import Iid
 from nbest.selection.pool import select
 from nbest.selection.vote import Vote
+from nbest.strategies.wanted_logprobs import with_logprobs
 from nbest.text.calls import said
 from nbest.types import Candidate, Prompt, Request, SamplingParams, Selection, replace
 
@@ -30,8 +31,8 @@ class Rsa:
     members of the population drawn without replacement, and these replace it. Then `selector` chooses
     from the last population. N·(1 + T) draws, all by the policy; the paper's runs take N=16, K=4, T=10.
 
-    An answer that fails or is cut off leaves the one in its place standing, and so does a draw that the
-    budget or the deadline forbids: whatever ends the search, the best population so far is there.
+    An answer that fails or is truncated does not replace the one in its place, and neither does a draw that the
+    budget or the deadline leaves out: whatever ends the search, the last population is whole.
     """
 
     is_open_to_clients: ClassVar[bool] = True
@@ -57,24 +58,24 @@ class Rsa:
             )
 
     async def __call__(self, prompt: Prompt, ctx: Context) -> Selection:
-        first = [self._with_logprobs(r) for r in self.sampler(prompt, ctx.random("sample"))]
+        first = with_logprobs(self.sampler(prompt, ctx.random("sample")), self.selector)
         size = sum(r.n for r in first)
-        population = await ctx.sample(first)
-        if any(c.is_usable for c in population):
-            population = [c for c in population if c.is_usable]
-            rng = ctx.random("rsa")
-            for _ in range(self.steps):
-                drawn = await ctx.sample(
-                    [self._aggregation(prompt, population, rng, ctx) for _ in range(size)]
-                )
-                population = _replaced(population, drawn)
+        drawn = await ctx.sample(first)
+        population = [c for c in drawn if c.is_usable]
+        if not population:
+            return await select(self.selector, prompt, drawn, ctx)  # raises, and says why
+
+        rng = ctx.random("rsa")
+        for _ in range(self.steps):
+            requests = [self._aggregation(prompt, population, rng, ctx) for _ in range(size)]
+            population = _replaced(population, await ctx.sample(with_logprobs(requests, self.selector)))
         return await select(self.selector, prompt, population, ctx)
 
     def _aggregation(
         self, prompt: Prompt, population: Sequence[Candidate], rng: Random, ctx: Context
     ) -> Request:
         parents = rng.sample(population, min(self.subset, len(population)))
-        request = fusion_request(
+        return fusion_request(
             "rsa",
             prompt,
             [replace(c, text=said(c)) for c in parents],
@@ -87,20 +88,16 @@ class Rsa:
             template_language=self.template_language,
             templates=self.templates,
         )
-        return self._with_logprobs(request)
-
-    def _with_logprobs(self, request: Request) -> Request:
-        k = logprobs_needed(self.selector)
-        return request if k is None else replace(request, params=replace(request.params, logprobs=k))
 
 
 def _replaced(population: Sequence[Candidate], drawn: Sequence[Candidate]) -> list[Candidate]:
-    """The new answers, each in its place; places without a better one keep what they have."""
+    """The new answers, each in its place. One that failed leaves the old answer, and so does a truncated one,
+    unless the old one is truncated too."""
     places: list[Candidate | None] = [*population]
     places += [None] * (len(drawn) - len(places))
     for i, new in enumerate(drawn):
         old = places[i]
-        is_cut_off = new.finish == "length" and old is not None and old.finish != "length"
-        if new.is_usable and not is_cut_off:
+        is_truncated = new.finish == "length" and old is not None and old.finish != "length"
+        if new.is_usable and not is_truncated:
             places[i] = new
     return [c for c in places if c is not None]

@@ -66,6 +66,7 @@ class SelfRefine:
         attempts: list[Attempt] = []
         critiques: list[dict[str, Json]] = []
         best: Candidate | None = None
+
         for step in range(self.rounds + 1):
             is_last = step == self.rounds and self.selector is None
             request = self._request(prompt, attempts, step, ctx)
@@ -76,10 +77,13 @@ class SelfRefine:
             answer = drawn[0]
             if not answer.is_usable:
                 continue
-            if best is None or answer.finish != "length" or best.finish == "length" or ctx.emitted:
+            # A truncated answer replaces no whole one, but what has been streamed stands.
+            is_worse = answer.finish == "length" and best is not None and best.finish != "length"
+            if ctx.emitted or not is_worse:
                 best = answer
             if step == self.rounds:
                 break
+
             reply = await self._critique(prompt, answer, ctx)
             critiques.append({"of": answer.id, "verdict": reply.verdict, **reply.record})
             if not reply.is_answered:
@@ -88,15 +92,17 @@ class SelfRefine:
             if reply.verdict == _GOOD:
                 break
             attempts.append(Attempt(answer, self._turn(reply.text_without_reasoning, prompt, ctx)))
-        return replace(await self._chosen(prompt, pool, best, ctx), details={"critiques": critiques})
 
-    async def _chosen(
+        selection = await self._select(prompt, pool, best, ctx)
+        return replace(selection, details={"critiques": critiques})
+
+    async def _select(
         self, prompt: Prompt, pool: list[Candidate], best: Candidate | None, ctx: Context
     ) -> Selection:
         if self.selector is not None:
             return await select(self.selector, prompt, pool, ctx)
         if best is None:
-            usable(pool)  # says why
+            usable(pool)  # raises, and says why
             raise SelectionError("no answer was drawn")
         return chosen(best)
 
@@ -117,16 +123,17 @@ class SelfRefine:
         return reply
 
     def _turn(self, critique: str, prompt: Prompt, ctx: Context) -> str:
-        """What the user says: the critique without its verdict, and to try again."""
-        said = _VERDICT.sub("", critique).strip()
-        return f"{said}\n\n{words_for(prompt, ctx).try_again}".strip()
+        """The user's next turn: the critique without its verdict, and to try again."""
+        remarks = _VERDICT.sub("", critique).strip()
+        return f"{remarks}\n\n{words_for(prompt, ctx).try_again}".strip()
 
     def _request(self, prompt: Prompt, attempts: list[Attempt], step: int, ctx: Context) -> Request:
         seen = attempts[-self.shown :]
+        purpose = "sample" if step == 0 else f"self_refine/{step}"
         params = SamplingParams(
             temperature=self.temperature,
             max_tokens=self.max_tokens,
-            seed=ctx.random("sample" if step == 0 else f"self_refine/{step}").getrandbits(31),
+            seed=ctx.random(purpose).getrandbits(31),
             logprobs=logprobs_needed(self.selector),
         )
         return Request(prompt=with_attempts(prompt, seen), params=params, parents=ids(seen))

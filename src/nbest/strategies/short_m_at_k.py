@@ -1,4 +1,4 @@
-"""The first to finish decide."""
+"""A vote of the draws that finish first."""
 
 from __future__ import annotations
 
@@ -21,15 +21,13 @@ def _eight() -> Sampler:
 class ShortMAtK:
     """short-m@k (Hassid et al. 2025, arXiv 2505.17813): of k draws at once, the m that end first vote.
 
-    k is the sampler's size. Once m draws have ended by themselves the others are cancelled, and are recorded
-    as candidates that say so; one that `max_tokens` cut has not finished thinking, and is none of the m. Of
-    those that are there, the m shortest vote (tokens drawn; of equal ones the lowest id), those that
-    `max_tokens` cut only where there are fewer than m others. Of equal classes the one with the shortest
-    answer wins, as in the paper.
+    k is the sampler's size. Once m draws have ended by themselves, the others are cancelled and recorded as
+    failed candidates; a truncated draw has not finished its reasoning, and does not count towards m. The m
+    shortest draws vote (output tokens; of equal ones the lowest id), truncated ones only where there are fewer
+    than m others. Of equal classes the one with the shortest answer wins, as in the paper.
 
-    Which draws end first is up to the engine, so two runs may differ here where no other strategy does: a
-    cancelled draw is another one on a busier machine. Each draw is a call of its own; what a cancelled one
-    had drawn is not metered, for no server says.
+    Which draws end first depends on the engine and its load, so this is the one strategy whose runs with the
+    same seed may differ. Each draw is a call of its own; the usage of a cancelled one is unknown and not metered.
     """
 
     is_open_to_clients: ClassVar[bool] = True

@@ -30,12 +30,15 @@ class Tree:
     default by best-of-N weighted: the verifier's values of answers that agree are summed. Draws are
     candidates, steps too (finish "step", `parents` the step before), and `details` holds their values.
 
-    Budget: a round that cannot be drawn in full ends the search; tokens are short where they allow less than
-    a quarter of `step_tokens` a draw. Until an answer is finished, one draw is held back from rounds and
-    verifier, with its `max_tokens` or half of what is left. Where none is finished in the end, what is
-    left goes into whole answers, up to n: of the best steps, each greedily once and then sampled; of an answer
-    that was not begun, from its beginning. That comes early where another round, with as long to finish
-    after it, would pass the deadline. Where none gets finished, the best unfinished one is chosen, with a note.
+    Budget: a round that cannot be drawn in full ends the search; so does a token budget that allows less than a
+    quarter of `step_tokens` a draw. Until an answer is finished, one draw is held back from rounds and verifier,
+    with `max_tokens` tokens or half of what is left. If the search ends without a finished answer, what is left
+    goes into whole answers, up to the search's n: the steps of the last round are continued, each greedily once
+    and then sampled. The search ends early where another round, and as long to finish an answer, would pass the
+    deadline. Where no answer gets finished, the best unfinished one is chosen, with a note.
+
+    A verifier that fails costs the values of its texts, with a note; one that never gives a value, or refuses
+    whatever it is asked, ends the search, and the answer is chosen by the values there are.
     """
 
     is_open_to_clients: ClassVar[bool] = True
@@ -63,7 +66,7 @@ class Tree:
         self.steps(None)
 
     def steps(self, logprobs: int | None) -> Steps:
-        """How steps are drawn. Raises `ValueError` for parameters that nobody can draw with."""
+        """How steps are drawn. Raises `ValueError` for parameters that no engine can draw with."""
         return Steps(
             boundary=self.boundary,
             tags=self.tags,
