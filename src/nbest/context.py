@@ -10,7 +10,7 @@ from nbest import constraints
 from nbest.accounting.meter import Meter
 from nbest.budget import BudgetLedger, deadline
 from nbest.drawing import Drawing, RequestObserver
-from nbest.errors import CapabilityError, EngineError
+from nbest.errors import EngineError, MissingEngineError
 from nbest.protocols import Capabilities, Engine, Scorer
 from nbest.registry import spec_of
 from nbest.types import Budget, Candidate, Completion, Json, Prompt, Request, Role, Score, Stopped
@@ -78,15 +78,16 @@ class Context:
     def engine_for(self, role: Role, name: str | None = None) -> Engine:
         """The engine called `name`, else the role's own, else the policy.
 
-        Raises `CapabilityError` where there is none.
+        Raises `MissingEngineError` where there is none.
         """
         if name is not None and name not in self.engines:
             known = ", ".join(sorted(self.engines)) or "none"
-            raise CapabilityError(
-                f"no engine is called {name!r}; engines: {known}. Add it to `engine`, as {name}=SPEC"
-            )
+            why = f"no engine is called {name!r}; engines: {known}. Add it to `engine`, as {name}=SPEC"
+            raise MissingEngineError(why, name=name)
         if not self.engines:
-            raise CapabilityError(f"a {role} is needed here, and no engine is given: add `engine`")
+            raise MissingEngineError(
+                f"a {role} is needed here, and no engine is given: add `engine`", name=None
+            )
         return self.engines[name] if name else self.engines.get(role, self.engines["policy"])
 
     async def capabilities(self, role: Role, name: str | None = None) -> Capabilities | None:
@@ -228,7 +229,7 @@ class Context:
     def _grant(self, request: Request) -> Request | None:
         """The part of `request` that the budget allows, reserved; None for nothing.
 
-        Raises `CapabilityError` for an engine that is not there.
+        Raises `MissingEngineError` for an engine that is not there.
         """
         self._engine_of(request)
         granted, stopped, is_cut_by_reservations = self._ledger.grant(request)

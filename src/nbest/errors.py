@@ -5,7 +5,8 @@
     ├── InputError             a file, a line of a file or an argument cannot be used as given
     ├── RecordsError           a run directory is in use, damaged, or was made under another configuration
     ├── MissingExtraError      an optional dependency is not installed
-    ├── CapabilityError        an engine, or a recorded pool, is missing or lacks something that the method needs
+    ├── CapabilityError        the engine or the recorded pool lacks something that the method needs
+    │   └── MissingEngineError it needs an engine that is not given
     ├── SelectionError         no candidate of the pool can be chosen
     └── EngineError            a model did not answer; `is_transient` tells whether trying again may help
         ├── EngineTimeoutError it did not answer in time
@@ -43,7 +44,16 @@ class MissingExtraError(NbestError):
 
 
 class CapabilityError(NbestError):
-    """An engine, or a recorded pool, is missing or lacks something that the method needs."""
+    """The engine or the recorded pool lacks something that the method needs."""
+
+
+class MissingEngineError(CapabilityError):
+    """The method needs an engine that is not given."""
+
+    def __init__(self, message: str, *, name: str | None) -> None:
+        super().__init__(message)
+        self.name = name
+        """What the engine would have to be called; None where any would do."""
 
 
 class SelectionError(NbestError):
