@@ -29,7 +29,7 @@ class ApiError(Exception):
         code: str | None = None,
         retry_after_s: float | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(message.encode(errors="replace").decode())  # half characters have no UTF-8
         self.status = status
         self.kind = kind
         self.param = param

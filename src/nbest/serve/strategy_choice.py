@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -20,6 +21,8 @@ from nbest.types import Json
 AT = "@"
 """Between a model and a strategy or preset, in the names that clients may use."""
 _NO_LIMIT = 2**31
+_HALF_CHARACTER = re.compile(r"\\(?:u|U0000)[dD][89a-fA-F]")
+"""An escape of a surrogate in a spec; Python's literals have no pairs of them."""
 
 
 class StrategyChoice(NamedTuple):
@@ -105,6 +108,9 @@ class Strategies:
             raise ApiError(
                 400, f"strategy {shortened(spec)!r} is no preset; this server has: {known}", param="strategy"
             )
+        if _HALF_CHARACTER.search(spec):
+            message = "strategy holds half a character, such as \\ud83d: cut texts between characters"
+            raise ApiError(400, message, param="strategy")
         try:
             return open_strategy(spec, max_n=self._serve.max_n)
         except NbestError as e:

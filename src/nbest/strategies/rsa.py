@@ -56,6 +56,7 @@ class Rsa:
             raise ValueError(
                 f"subset must be at least 1 and steps at least 0, got {self.subset} and {self.steps}"
             )
+        SamplingParams(temperature=self.temperature, max_tokens=self.max_tokens)
 
     async def __call__(self, prompt: Prompt, ctx: Context) -> Selection:
         first = with_logprobs(self.sampler(prompt, ctx.random("sample")), self.selector)

@@ -60,6 +60,8 @@ class SelfRefine:
                 f"rounds must be at least 0 and shown at least 1, got {self.rounds} and {self.shown}"
             )
         SamplingParams(temperature=self.temperature, max_tokens=self.max_tokens)
+        if self.critique_tokens < 1:
+            raise ValueError(f"critique_tokens must be at least 1, got {self.critique_tokens}")
 
     async def __call__(self, prompt: Prompt, ctx: Context) -> Selection:
         pool: list[Candidate] = []
