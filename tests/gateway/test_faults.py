@@ -318,7 +318,7 @@ def test_a_breaker_is_seen_wherever_it_stands(spec):
         assert not gateway.upstreams.is_given_up
         assert breaker_states(service)[breaker.name] == 0.0
         for _ in range(breaker.failures):
-            breaker._circuit._learn_ill()
+            breaker._circuit._learn_failure()
         assert breaker_states(service)[breaker.name] == 1.0
         assert gateway.upstreams.is_given_up == (i == len(breakers) - 1)
 
@@ -329,7 +329,7 @@ def test_a_failover_is_given_up_while_all_that_it_asks_are():
     [failover] = [e for e in within(gateway.upstreams.engines["policy"]) if isinstance(e, Failover)]
     for circuit in failover._circuits:
         assert not gateway.upstreams.is_given_up
-        circuit._learn_ill()
+        circuit._learn_failure()
     assert gateway.upstreams.is_given_up
 
 

@@ -1,4 +1,4 @@
-"""Recorded pools as an engine: try another strategy on the same samples, without a model."""
+"""Recorded pools as an engine: another strategy on the same samples, without a model."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from nbest.types import Candidate, Completion, Logprobs, Prompt, Request, Sampli
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
-    """Answers from a run directory or a JSONL file of pools, each candidate once; steps of a search are none.
+    """Draws from the candidates of a run directory or a JSONL file of pools, each once; steps of a search are left out.
 
     A draw takes the candidate that was recorded under the same parameters and seed, else the next one
-    under the same parameters, else the next one recorded without parameters. A draw that the
-    recording cannot give fails, and says so; candidates that failed when recorded fail again.
+    under the same parameters, else the next one recorded without parameters. A draw for which none is
+    left fails; candidates that failed when recorded fail again.
     """
 
     is_open_to_clients: ClassVar[bool] = False
@@ -61,7 +61,7 @@ class Replay:
         pool = self._pools.get(request.prompt.id, [])
         if pool:
             best = min(range(len(pool)), key=lambda i: (_distance(pool[i].params, request.params, seed), i))
-            if _distance(pool[best].params, request.params, seed) < _ANOTHER_KIND:
+            if _distance(pool[best].params, request.params, seed) < _OTHER_PARAMETERS:
                 return _completion(pool.pop(best))
         return Completion(
             text="",
@@ -71,15 +71,15 @@ class Replay:
         )
 
 
-_ANOTHER_KIND = 3
+_OTHER_PARAMETERS = 3
 
 
-def _distance(recorded: SamplingParams | None, asked: SamplingParams, seed: int | None) -> int:
-    """0: the same draw; 1: another draw of the same kind; 2: nobody knows; 3: another kind."""
+def _distance(recorded: SamplingParams | None, wanted: SamplingParams, seed: int | None) -> int:
+    """0: the same draw; 1: another draw under the same parameters; 2: recorded without parameters; 3: other parameters."""
     if recorded is None:
         return 2
-    if _how(recorded) != _how(asked):
-        return _ANOTHER_KIND
+    if _how(recorded) != _how(wanted):
+        return _OTHER_PARAMETERS
     return int(recorded.seed != seed)
 
 

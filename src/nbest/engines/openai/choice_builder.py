@@ -31,7 +31,7 @@ class ChoiceBuilder:
     def __init__(self, index: int, *, used_ids: Collection[str] = ()) -> None:
         self._index = index
         self.finish_reason: str | None = None
-        """The last one said; None until the text is whole."""
+        """None until the text is whole."""
         self._stop_reason: Json = None
         self._matched_stop: Json = None
         self._text = _Text()

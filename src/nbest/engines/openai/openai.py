@@ -65,7 +65,7 @@ class OpenAI:
     def name(self) -> str:
         """`openai/MODEL@HOST`, and a digest of `mode` and `extra` where they are set.
 
-        Without the model until a server that chooses it was asked; a path is shown by its last part.
+        Without the model until `capabilities` has found it; a path is shown by its last part.
         """
         model = self._server.model or ""
         if model.startswith("/"):

@@ -1,4 +1,4 @@
-"""What an engine sends."""
+"""Bodies of requests to OpenAI's completions APIs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from nbest.types import Json, Message, Overrides, Prompt, Request
 def chat_body(request: Request, model: str) -> dict[str, Json]:
     """Body of POST /chat/completions; a prefix is a trailing assistant message.
 
-    Temperature and top_p are always said; what is at OpenAI's default otherwise is left out. SlotScheduler and
-    the client's own fields (`own_fields`) are sent as they came.
+    Temperature and top_p are always sent; other fields at OpenAI's default are left out. Messages and the
+    client's own fields (`own_fields`) are sent unchanged.
     """
     messages = [_turn(m) for m in request.prompt.messages]
     if request.prefix:
@@ -26,12 +26,12 @@ def chat_body(request: Request, model: str) -> dict[str, Json]:
 def text_body(request: Request, model: str) -> dict[str, Json]:
     """Body of POST /completions, for models without a chat template (see `raw_text`).
 
-    Raises `CapabilityError` for tools and for parts of turns that are no text.
+    Raises `CapabilityError` for tools and for parts of messages that are no text.
     """
     own = own_fields(request)
     lacking = [k for k in ("tools", "functions") if own.get(k)]
     if any("tool_calls" in m.fields or "function_call" in m.fields for m in request.prompt.messages):
-        lacking.append("calls of tools")
+        lacking.append("tool calls")
     lacking += [
         f"a part of type {p.get('type')!r}"
         for m in request.prompt.messages
@@ -39,7 +39,7 @@ def text_body(request: Request, model: str) -> dict[str, Json]:
         if "text" not in p
     ]
     if lacking:
-        raise CapabilityError(f'mode="completions" sends text alone, and cannot say: {", ".join(lacking)}')
+        raise CapabilityError(f'mode="completions" sends text alone, and cannot hold: {", ".join(lacking)}')
     body = {**own, "model": model, "prompt": raw_text(request.prompt) + request.prefix, **_params(request)}
     if request.params.logprobs is not None:
         body["logprobs"] = request.params.logprobs
@@ -50,16 +50,18 @@ _NOT_OWN = frozenset(
     {"model", "messages", "prompt", "n", "best_of", "stream", "stream_options"}
     | {"max_tokens", "max_completion_tokens", "n_predict"}
 )
-"""What a request says by itself, whatever servers call it: how much is drawn is counted and limited here."""
-_OF_ANY_ROLE = frozenset({"response_format", "tools", "tool_choice", "parallel_tool_calls"})
-"""What holds for every call that may write the answer: a fusor's is one."""
+"""Fields set here and never by a client, under any server's name: how much is drawn is counted and limited here."""
+_FOR_ANY_ROLE = frozenset({"response_format", "tools", "tool_choice", "parallel_tool_calls"})
+"""Fields that hold for every call that may write the answer, a fusor's too."""
 
 
 def own_fields(request: Request) -> dict[str, Json]:
     """The fields of the client's body that belong into the body for `request`."""
     overrides = request.prompt.overrides or Overrides()
     is_policy = request.role == "policy"
-    return {k: v for k, v in overrides.body.items() if k not in _NOT_OWN and (is_policy or k in _OF_ANY_ROLE)}
+    return {
+        k: v for k, v in overrides.body.items() if k not in _NOT_OWN and (is_policy or k in _FOR_ANY_ROLE)
+    }
 
 
 def _turn(message: Message) -> dict[str, Json]:
@@ -76,15 +78,15 @@ def raw_text(prompt: Prompt) -> str:
 
 def _params(request: Request) -> dict[str, Json]:
     p = request.params
-    said: dict[str, Json] = {"temperature": p.temperature, "top_p": p.top_p, "max_tokens": p.max_tokens}
+    fields: dict[str, Json] = {"temperature": p.temperature, "top_p": p.top_p, "max_tokens": p.max_tokens}
     if request.n > 1:
-        said["n"] = request.n
+        fields["n"] = request.n
     if p.stop:
-        said["stop"] = p.stop
+        fields["stop"] = p.stop
     if p.seed is not None:
-        said["seed"] = p.seed
+        fields["seed"] = p.seed
     if p.min_p > 0:
-        said["min_p"] = p.min_p
+        fields["min_p"] = p.min_p
     if p.top_k > 0:
-        said["top_k"] = p.top_k
-    return said
+        fields["top_k"] = p.top_k
+    return fields

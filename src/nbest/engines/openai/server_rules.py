@@ -12,7 +12,7 @@ class ServerRules(NamedTuple):
     """The differences of one kind of server. The defaults hold for servers that are not known."""
 
     neutral: Mapping[str, Json] = {}
-    """What must be said to draw from the model's own distribution."""
+    """Fields that must be sent to draw from the model's own distribution."""
     continue_flags: Mapping[str, Json] = {"continue_final_message": True, "add_generation_prompt": False}
     """What makes a trailing assistant message a prefix to continue, in chat."""
     continues: bool | None = None

@@ -478,7 +478,7 @@ async def test_what_a_client_asked_for_is_refused_and_not_dropped(upstream, engi
 )
 async def test_raw_text_cannot_say_it(upstream, prompt):
     engine = OpenAI(url=upstream.url, mode="completions")
-    with pytest.raises(CapabilityError, match="cannot say"):
+    with pytest.raises(CapabilityError, match="cannot hold"):
         await engine.generate(ask(prompt))
     assert upstream.bodies == []
     await engine.aclose()
