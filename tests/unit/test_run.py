@@ -2,11 +2,13 @@
 
 import pytest
 
-from nbest.datasets import Pool
+from nbest.datasets import Item, Pool, read_pools
 from nbest.engines.fake import Fake
+from nbest.errors import RecordsError
+from nbest.records import RunWriter
 from nbest.registry import parse
-from nbest.run import ask, select
-from nbest.types import Candidate, Message, Prompt
+from nbest.run import ask, run_all, select
+from nbest.types import Candidate, Message, Prompt, Usage
 
 PROMPT = Prompt(id="p", messages=(Message(role="user", content="३ + २ ="),), language="hi")
 STEPS = [Candidate(id=i, text="संख्याएँ: ३", finish="step") for i in range(3)]
@@ -50,3 +52,49 @@ async def test_a_failing_model_is_no_internal_error():
     outcome = await ask(PROMPT, parse("strategies", "parallel"), {"policy": Fake(error_rate=1.0)})
     assert "told to fail" in outcome.error
     assert "internal error" not in outcome.error
+
+
+POOL = Pool(
+    Prompt(id="q", messages=(Message(role="user", content="卵はいくつ？"),), language="ja"),
+    {"answer": "4"},
+    (
+        Candidate(id=0, text="答え：4", usage=Usage(prompt=9, completion=3, calls=1)),
+        Candidate(id=1, text="5"),
+    ),
+)
+
+
+async def test_selecting_from_a_run_keeps_all_that_was_spent_by_role(tmp_path):
+    spent = {
+        "policy": Usage(prompt=9, completion=7, calls=1),
+        "verifier": Usage(prompt=50, cached=20, completion=2, calls=4),
+    }
+    first = await select(POOL._replace(usage=spent), parse("selectors", "first"))
+    assert first.usage == spent
+    with RunWriter(tmp_path / "run", {}) as writer:
+        writer.append(first)
+    (read,) = read_pools(str(tmp_path / "run"))
+    assert (await select(read, parse("selectors", "vote"))).usage == spent
+    assert (await select(POOL, parse("selectors", "vote"))).usage == {"policy": POOL.candidates[0].usage}
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (POOL._replace(gold={"answer": "5"}), "other answer, reference or other columns"),
+        (POOL._replace(gold={"answer": "4", "reference": "四"}), "other answer, reference or other columns"),
+        (POOL._replace(candidates=(POOL.candidates[0],) * 2), "other candidates"),
+        (POOL._replace(candidates=(*POOL.candidates, Candidate(id=2, text="六"))), "other candidates"),
+        (Item(POOL.prompt, {}), "other answer"),
+    ],
+)
+async def test_a_run_is_not_continued_with_other_candidates_or_gold(tmp_path, changed, message):
+    async def work(pool):
+        return await select(pool, parse("selectors", "first"))
+
+    with RunWriter(tmp_path / "run", {}) as writer:
+        await run_all([POOL], work, out=writer)
+    with RunWriter(tmp_path / "run", {}) as writer:
+        await run_all([POOL], work, out=writer)
+        with pytest.raises(RecordsError, match=f"'q' had {message}"):
+            await run_all([changed], work, out=writer)
