@@ -106,6 +106,16 @@ def read_pools(path: str) -> Iterator[Pool]:
         raise InputError(f"{path} holds no pool: {_POOL}")
 
 
+class PoolsAt:
+    """The pools of `read_pools`, read anew each time they are gone through: none of their texts is kept."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __iter__(self) -> Iterator[Pool]:
+        return read_pools(self._path)
+
+
 def single(prompt: str | Prompt | Iterable[Message], *, language: str | None = None) -> Prompt:
     """A prompt from a question or a conversation. Raises `InputError` for a `language` that is no language code."""
     if isinstance(prompt, Prompt):

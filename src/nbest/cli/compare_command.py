@@ -23,7 +23,7 @@ def compare(
     baseline: Annotated[
         str | None,
         typer.Option(
-            help="Selector to compare with; mean stands for the mean of all candidates.",
+            help="Selector to compare with; mean stands for the mean of all draws.",
             show_default="the first",
         ),
     ] = None,
@@ -46,9 +46,9 @@ def compare(
     from nbest import registry
     from nbest.cli.display.console import err, print_json
     from nbest.cli.display.console import out as console
-    from nbest.datasets import read_pools
-    from nbest.evaluate.compare import MEAN
+    from nbest.datasets import PoolsAt, read_pools
     from nbest.evaluate.compare import compare as compare_selectors
+    from nbest.evaluate.comparison import MEAN
     from nbest.evaluate.scores import score_spec, split_specs
     from nbest.report import compared
 
@@ -58,13 +58,14 @@ def compare(
     if baseline and baseline != MEAN:
         registry.parse("selectors", baseline)
 
-    recorded = list(read_pools(pools))
-    if not recorded:
+    recorded = list(read_pools(pools)) if pools == "-" else PoolsAt(pools)
+    first = next(iter(recorded), None)
+    if first is None:
         raise InputError(f"{pools} holds no pool")
-    scorer = registry.parse("scorers", score_spec(score, recorded[0]))
+    scorer = registry.parse("scorers", score_spec(score, first))
 
     with Progress(console=err, disable=not err.is_terminal, transient=True) as bar:
-        task = bar.add_task("comparing", total=len(recorded))
+        task = bar.add_task("comparing", total=None)
         comparison = asyncio.run(
             compare_selectors(
                 recorded,
