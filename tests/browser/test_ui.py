@@ -344,10 +344,10 @@ async def test_what_a_candidate_thought_is_folded_away_in_its_own_direction(tab,
     server.script = script
     await opened(tab, server)
     await asked_and_done(tab, ARABIC)
-    assert await texts(tab, ".card .thoughts summary") == ["Thoughts"]
-    assert await tab.js("document.querySelector('.card .thoughts').open") is False
-    assert await texts(tab, ".card .thoughts .prose") == ["ستة في سبعة"]
-    style = "getComputedStyle(document.querySelector('.thoughts .prose p')).direction"
+    assert await texts(tab, ".card .reasoning summary") == ["Reasoning"]
+    assert await tab.js("document.querySelector('.card .reasoning').open") is False
+    assert await texts(tab, ".card .reasoning .prose") == ["ستة في سبعة"]
+    style = "getComputedStyle(document.querySelector('.reasoning .prose p')).direction"
     assert await tab.js(style) == "rtl"
 
 

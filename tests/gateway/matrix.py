@@ -167,7 +167,7 @@ def check(row):
             status = 200  # it had begun
             assert RIGHT.startswith(got.text)
             assert got.text
-            assert row.num_calls == 1  # what was heard is not asked for again
+            assert row.num_calls == 1  # what was streamed is not drawn again
         if got.is_stream:
             status = 200  # after a while of waiting
         assert (got.status, got.error["code"]) == (status, code)

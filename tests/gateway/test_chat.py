@@ -75,8 +75,8 @@ def test_candidates_seen_on_the_way_do_not_disturb_the_answer(client, upstream, 
     told = [c.nbest["candidate"]["text"] for c in chunks if not c.choices]
     assert told == (list(WORDS) if progress == "events" else [])
     deltas = [c.choices[0].delta.model_extra for c in chunks if c.choices]
-    thought = "".join(d.get("reasoning_content", "") for d in deltas)
-    assert all(w in thought for w in WORDS) == (progress == "reasoning")
+    reasoning = "".join(d.get("reasoning_content", "") for d in deltas)
+    assert all(w in reasoning for w in WORDS) == (progress == "reasoning")
 
 
 @pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
@@ -84,14 +84,14 @@ def test_a_thinking_model_thinks_aloud_as_it_does_without_a_gateway(client, upst
     upstream.will("四", reasoning="二 足す 二", reasoning_name=name)
     whole = client.chat.completions.create(**ask("2+2?"))
     assert whole.choices[0].message.reasoning_content == "二 足す 二"
-    for model in ("m", "m@single"):  # chosen from five, and written while it is heard
+    for model in ("m", "m@single"):  # chosen from five, and streamed
         chunks = list(client.chat.completions.create(**ask("2+2?", model=model), stream=True))
         deltas = [c.choices[0].delta for c in chunks if c.choices]
-        thought = [d.model_extra.get("reasoning_content", "") for d in deltas]
-        assert "".join(thought).replace(" ", "") == "二足す二"
+        reasoning = [d.model_extra.get("reasoning_content", "") for d in deltas]
+        assert "".join(reasoning).replace(" ", "") == "二足す二"
         assert text_of(chunks) == "四"
         said = [d.content or "" for d in deltas]
-        assert max(i for i, t in enumerate(thought) if t) < said.index("四")
+        assert max(i for i, t in enumerate(reasoning) if t) < said.index("四")
 
 
 async def test_the_async_client(address, upstream, question):

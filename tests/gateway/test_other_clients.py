@@ -88,13 +88,13 @@ def test_schema(got):
     assert got["schema"] == {"число": 4, "слово": "четыре"}
 
 
-def test_thoughts(got):
-    if "thought" not in got:
+def test_reasoning(got):
+    if "reasoning" not in got:
         pytest.skip("this client has no word for them")
-    assert got["thought"] == "二 足す 二"
-    assert [[kind, thought.replace(" ", ""), text] for kind, thought, text in got["streamed_thought"]] == [
-        ["reasoning", "二足す二", "四 です 。"]
-    ] * 2
+    assert got["reasoning"] == "二 足す 二"
+    assert [
+        [kind, reasoning.replace(" ", ""), text] for kind, reasoning, text in got["streamed_reasoning"]
+    ] == [["reasoning", "二足す二", "四 です 。"]] * 2
 
 
 def test_several_answers(got):

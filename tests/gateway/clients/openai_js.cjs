@@ -40,13 +40,13 @@ async function main() {
   got.response = response.output_text;
 
   const thinking = [{ role: "user", content: `(think) ${process.argv[3]}` }];
-  const thought = await client.chat.completions.create({ ...ask, messages: thinking });
-  got.thought = thought.choices[0].message.reasoning_content;
-  got.streamed_thought = [];
+  const reasoned = await client.chat.completions.create({ ...ask, messages: thinking });
+  got.reasoning = reasoned.choices[0].message.reasoning_content;
+  got.streamed_reasoning = [];
   for (const model of ["m", "m@single"]) {
     const final = await client.responses.stream({ model, input: thinking }).finalResponse();
     const [item, message] = final.output;
-    got.streamed_thought.push([item.type, item.content[0].text, message.content[0].text]);
+    got.streamed_reasoning.push([item.type, item.content[0].text, message.content[0].text]);
   }
 
   try {

@@ -32,7 +32,7 @@ async def test_the_majority_answers():
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses"])
-async def test_the_thoughts_of_the_chosen_answer_come_with_it(path):
+async def test_the_reasoning_of_the_chosen_answer_comes_with_it(path):
     async with serving(Scripted(texts=["4", "5", "5"], reasoning="考える")) as client:
         said = {"input": QUESTIONS[3], "messages": None} if path.endswith("responses") else {}
         _, _, reply = await client.post(path, **said)
@@ -45,7 +45,7 @@ async def test_the_thoughts_of_the_chosen_answer_come_with_it(path):
 
 
 @pytest.mark.parametrize("sample", ["greedy", "iid(n=3)"])
-async def test_thoughts_are_heard_before_the_answer_and_once(sample):
+async def test_reasoning_is_streamed_before_the_answer_and_once(sample):
     async with serving(Scripted(texts=["да"], reasoning="подумаем"), sample=sample) as client:
         chunks, _ = await client.stream()
     deltas = [c["choices"][0]["delta"] for c in chunks if c["choices"]]
@@ -54,7 +54,7 @@ async def test_thoughts_are_heard_before_the_answer_and_once(sample):
     assert [d.get("reasoning_content") for d in deltas].count("подумаем") == 1
 
 
-async def test_thoughts_that_a_client_sends_back_reach_the_engine():
+async def test_reasoning_that_a_client_sends_back_reaches_the_engine():
     engine = Scripted(texts=["4"])
     turn = {"role": "assistant", "content": "", "reasoning_content": "หา", "tool_calls": [TURN_CALL]}
     said = [
@@ -278,23 +278,23 @@ async def test_a_pool_streams_its_progress_then_the_answer():
 
 
 class Calling(Scripted):
-    """Writes a call piece by piece, where it is heard."""
+    """Streams a call in several deltas, where deltas are wanted."""
 
-    pieces = ("{", '"город": "Казань"', "}")
+    parts = ("{", '"город": "Казань"', "}")
 
     async def generate(self, request, on_delta=None):
         if on_delta:
             on_delta(ToolCallDelta(index=0, id="a", name="погода"))
-            for piece in self.pieces:
-                on_delta(ToolCallDelta(index=0, arguments=piece))
+            for part in self.parts:
+                on_delta(ToolCallDelta(index=0, arguments=part))
         return await super().generate(request)
 
 
 @pytest.mark.parametrize(
     ("strategy", "num_deltas"), [("parallel(sampler=greedy, selector=first)", 4), (None, 1)]
 )
-async def test_the_call_of_a_single_draw_is_heard_while_it_is_written(strategy, num_deltas):
-    call = ToolCall(id="a", name="погода", arguments="".join(Calling.pieces))
+async def test_the_call_of_a_single_draw_is_streamed(strategy, num_deltas):
+    call = ToolCall(id="a", name="погода", arguments="".join(Calling.parts))
     async with serving(Calling(texts=[""], calls=(call,))) as client:
         chunks, _ = await client.stream(nbest={"strategy": strategy})
     said = [d["tool_calls"][0] for c in chunks if (d := c["choices"][0]["delta"]).get("tool_calls")]

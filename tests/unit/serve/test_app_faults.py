@@ -12,14 +12,14 @@ from nbest.types import Completion, ToolCall
 
 
 class Fusing(Scripted):
-    """Drafts differ; the fusor writes word by word, and waits to be heard before it goes on."""
+    """Drafts differ; the fusor streams word by word, with time in between."""
 
     words = ("四，", "إذن ", "ห้า")
 
     async def generate(self, request, on_delta=None):
         if request.role != "fusor":
             return await super().generate(request, on_delta)
-        assert on_delta, "the fusor is not heard"
+        assert on_delta, "the fusor is not streamed"
         for word in self.words:
             on_delta(word)
             await asyncio.sleep(0.02)
@@ -29,7 +29,7 @@ class Fusing(Scripted):
 
 
 @pytest.mark.parametrize("finish", ["stop", "length"])
-async def test_a_fusion_is_heard_while_it_is_written_and_stands(finish):
+async def test_a_fusion_is_streamed_and_stays(finish):
     engine = Fusing(texts=["4", "5", "6"])
     engine.finish = finish
     async with serving(engine, select="fuse") as client:
@@ -105,7 +105,7 @@ async def test_a_stream_begins_before_its_first_candidate_where_that_takes_long(
     assert "boom" in chunks[-1]["error"]["message"]
 
 
-async def test_what_failed_is_told_to_who_listens():
+async def test_sinks_get_what_failed():
     contexts = []
     async with serving(Scripted(texts=[EngineHttpError("boom", status=500)]), contexts=contexts) as client:
         await client.post()

@@ -1,4 +1,4 @@
-"""Clients that leave, wait, are too many or have no key; readiness, reload, and who hears of a request."""
+"""Clients that leave, wait, are too many or have no key; readiness, reload, and the sinks of a request."""
 
 import asyncio
 import json
@@ -154,7 +154,7 @@ class Endless(Scripted):
 
 
 @pytest.mark.parametrize("leaves", [True, False])
-async def test_what_was_heard_is_charged_though_its_call_never_ends(leaves):
+async def test_what_was_streamed_is_charged_though_its_call_never_ends(leaves):
     key = Key(name="ana", sha256=hash_of("k"), tokens_per_minute=300)
     async with serving(Endless(), serve=Serve(keys=(key,)), sample="greedy", select="first") as client:
         body = {"model": "fake", "messages": [{"role": "user", "content": "二加二？"}], "stream": True}
@@ -253,7 +253,7 @@ async def test_a_reloaded_configuration_leaves_requests_under_way_alone():
         await retired
 
 
-async def test_who_is_told_of_a_request_hears_of_it_behind_the_reply():
+async def test_sinks_get_a_request_after_its_reply():
     over = []
 
     def listen(visit):

@@ -7,7 +7,7 @@ ASKED = Request(
 )
 
 
-def test_what_was_heard_of_a_call_that_broke_off_counts_beside_later_calls():
+def test_what_was_streamed_by_a_call_that_broke_off_counts_beside_later_calls():
     observer = GatewayObserver(None, wants_deltas=True)
     observer.on_delta("да" * 100)
     observer.on_error(ASKED, EngineProtocolError("broken off"))
@@ -17,7 +17,7 @@ def test_what_was_heard_of_a_call_that_broke_off_counts_beside_later_calls():
     assert observer.num_tokens == 106
 
 
-def test_what_was_heard_of_a_call_that_came_back_is_what_it_says():
+def test_what_was_streamed_by_a_call_that_came_back_is_what_it_says():
     observer = GatewayObserver(None, wants_deltas=True)
     observer.on_delta("да" * 100)
     observer.on_completions(

@@ -185,7 +185,7 @@ class View {
     card.node.classList.toggle("step", this.isStep(card));
     card.text ??= c.error
       ? el("p", { class: "bad" }, `${word("failed")}: `, el("bdi", {}, c.error))
-      : el("div", { class: "text", tabindex: 0, role: "group", "aria-label": word("answer") }, c.reasoning && thoughts(c), prose(c.text, c.language), ...(c.tool_calls ?? []).map(tool));
+      : el("div", { class: "text", tabindex: 0, role: "group", "aria-label": word("answer") }, c.reasoning && reasoning(c), prose(c.text, c.language), ...(c.tool_calls ?? []).map(tool));
     const top = el(
       "div",
       { class: "top" },
@@ -269,7 +269,7 @@ class View {
 
 // A step gets its line break back.
 const isSame = (a, b) => a.text.trim() === b.text.trim() && (a.error ?? null) === (b.error ?? null) && called(a) === called(b);
-const thoughts = (c) => el("details", { class: "thoughts" }, el("summary", {}, word("thoughts")), prose(c.reasoning));
+const reasoning = (c) => el("details", { class: "reasoning" }, el("summary", {}, word("reasoning")), prose(c.reasoning));
 const called = (c) => JSON.stringify((c.tool_calls ?? []).map((t) => [t.name, t.arguments]));
 const isSameDraw = (a, b) => a.engine === b.engine && a.params?.seed === b.params?.seed && a.params?.temperature === b.params?.temperature;
 

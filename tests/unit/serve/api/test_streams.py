@@ -119,8 +119,8 @@ def test_calls_that_were_sent_as_they_came_add_up(num_sent):
 )
 def test_other_calls_than_those_that_were_sent_are_an_error(calls):
     w = ChatWriter(id="c", model="m", created=1)
-    for piece in BEGUN:
-        w.tool_call(piece)
+    for delta in BEGUN:
+        w.tool_call(delta)
     said = data(w.finish(reply(Choice(text="", finish="tool_calls", tool_calls=calls))))
     assert "send the request again" in said[0]["error"]["message"]
 
@@ -196,7 +196,7 @@ def test_the_events_of_a_response_come_in_openais_order():
     assert data(raw)[-1]["response"]["nbest"] == {"n": 1}
 
 
-def test_thinking_is_an_item_before_the_answer():
+def test_progress_is_an_item_before_the_answer():
     w = make(ResponsesWriter, progress="reasoning")
     raw = w.show_progress("1/2") + w.show_progress(" 2/2") + w.text("a") + w.show_progress("late")
     raw += w.finish(reply(Choice(text="a")), emitted="a")
@@ -209,7 +209,7 @@ def test_thinking_is_an_item_before_the_answer():
     assert output[0]["summary"] == [{"type": "summary_text", "text": "1/2 2/2"}]
 
 
-def test_what_the_model_thought_comes_before_the_answer():
+def test_reasoning_comes_before_the_answer():
     w = make(ChatWriter)
     choices = (Choice(text="四", reasoning="二足す二"), Choice(text="五", reasoning="二足す三"))
     chunks = data(w.start() + w.finish(reply(*choices)))[:-1]
@@ -225,7 +225,7 @@ def test_what_the_model_thought_comes_before_the_answer():
     ]
 
 
-def test_what_another_draw_thought_is_followed_by_what_the_chosen_one_did():
+def test_reasoning_of_another_draw_is_followed_by_that_of_the_chosen_one():
     w = make(ChatWriter)
     raw = w.start() + w.reasoning("сбой") + w.finish(reply(Choice(text="4", reasoning="два")))
     said = "".join(c["choices"][0]["delta"].get("reasoning_content", "") for c in data(raw)[:-1])
@@ -239,7 +239,7 @@ def test_what_another_draw_thought_is_followed_by_what_the_chosen_one_did():
     assert (item["content"][0]["text"], message["content"][0]["text"]) == ("", "4")
 
 
-def test_what_was_heard_while_the_model_thought_is_not_said_again():
+def test_reasoning_that_was_streamed_is_not_sent_again():
     w = make(ChatWriter)
     raw = w.start() + w.reasoning("дв") + w.reasoning("а") + w.text("4")
     raw += w.finish(reply(Choice(text="4", reasoning="два")), emitted="4")
@@ -248,17 +248,17 @@ def test_what_was_heard_while_the_model_thought_is_not_said_again():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("is_heard", [True, False])
-def test_thoughts_are_the_content_of_an_item_and_progress_its_summary(is_heard):
+@pytest.mark.parametrize("is_streamed", [True, False])
+def test_reasoning_is_the_content_of_an_item_and_progress_its_summary(is_streamed):
     w = make(ResponsesWriter, progress="reasoning")
-    raw = w.start() + w.show_progress("1/2") + (w.reasoning("ส") + w.reasoning("อง") if is_heard else b"")
+    raw = w.start() + w.show_progress("1/2") + (w.reasoning("ส") + w.reasoning("อง") if is_streamed else b"")
     raw += w.finish(reply(Choice(text="4", reasoning="สอง")))
     item, message = data(raw)[-1]["response"]["output"]
     assert item["content"] == [{"type": "reasoning_text", "text": "สอง"}]
     assert item["summary"] == [{"type": "summary_text", "text": "1/2"}]
     assert message["content"][0]["text"] == "4"
     deltas = [e["delta"] for e in data(raw) if e["type"] == "response.reasoning_text.delta"]
-    assert deltas == (["ส", "อง"] if is_heard else ["สอง"])
+    assert deltas == (["ส", "อง"] if is_streamed else ["สอง"])
     whole = responses_reply(reply(Choice(text="4", reasoning="สอง")))["output"]
     assert [o.get("content") for o in whole] == [item["content"], message["content"]]
 

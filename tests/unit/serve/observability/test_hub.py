@@ -1,4 +1,4 @@
-"""What is told of requests that are over."""
+"""What records hold of requests that are over."""
 
 from nbest.serve.observability.hub import recorded
 from nbest.types import Message, Outcome, Prompt, replace

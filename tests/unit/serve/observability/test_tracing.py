@@ -104,11 +104,11 @@ async def test_a_call_that_is_cancelled_on_purpose_is_no_error(exporter):
 
 @needs_otel
 async def test_pieces_of_text_are_passed_on(exporter):
-    heard = []
+    streamed = []
     traces = Tracing(exporter)
     engine = traces.start("/", {}).engines({"policy": Fake()})["policy"]
-    (drawn,) = await engine.generate(Request(prompt=PROMPT), heard.append)
-    assert "".join(heard) in {drawn.text, ""}
+    (drawn,) = await engine.generate(Request(prompt=PROMPT), streamed.append)
+    assert "".join(streamed) in {drawn.text, ""}
     assert engine.name == Fake().name
     traces.close()
 
