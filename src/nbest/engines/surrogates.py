@@ -7,9 +7,11 @@ _FIRST_HIGH, _LAST_HIGH = "\ud800", "\udbff"
 
 def well_formed(text: str) -> str:
     """`text` with U+FFFD for each lone half; two halves that stand together become their character."""
-    if text.isascii():
-        return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
 
 
 class SurrogateJoiner:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection
 
 from nbest.engines.openai.reasoning import REASONING_FIELDS, reasoning_field, reasoning_text
 from nbest.engines.openai.reply_logprobs import joined_logprobs
@@ -46,8 +46,8 @@ class ChoiceBuilder:
         self._has_deltas = False
         self._emitter = ToolCallEmitter(used_ids)
 
-    def add(self, delta: ChoiceDelta) -> Iterator[Delta]:
-        """Takes what one chunk says, and yields what can be emitted of it, in the order of an answer."""
+    def add(self, delta: ChoiceDelta, emit: Callable[[Delta], object] | None = None) -> None:
+        """Takes what one chunk says, and emits what can be emitted of it, in the order of an answer."""
         self.finish_reason = delta.finish_reason or self.finish_reason
         if self._stop_reason is None:
             self._stop_reason = delta.stop_reason
@@ -58,31 +58,39 @@ class ChoiceBuilder:
 
         message = self._message(delta)
         if message is None:
-            yield from self._text.add(delta.text or "")
-        else:
-            yield from self._add_reasoning(message)
-            yield from self._text.add(plain_text(message.content) or "")
-            yield from self._add_calls(message)
-            self._refusals.append(message.refusal or "")
-
-    def _add_reasoning(self, message: MessageDelta) -> Iterator[Delta]:
+            self._add_text(delta.text, emit)
+            return
         if message.reasoning_content or message.reasoning:
-            self._has_reasoning = True
+            self._add_reasoning(message, emit)
+        self._add_text(plain_text(message.content), emit)
+        if message.tool_calls or message.function_call:
+            self._add_calls(message, emit)
+        if message.refusal:
+            self._refusals.append(message.refusal)
+
+    def _add_text(self, delta: str | None, emit: Callable[[Delta], object] | None) -> None:
+        text = self._text.add(delta or "")
+        if text and emit:
+            emit(text)
+
+    def _add_reasoning(self, message: MessageDelta, emit: Callable[[Delta], object] | None) -> None:
+        self._has_reasoning = True
         field = reasoning_field(message)
         if field is None:
             return
         self._reasoning_field = field
-        for text in self._reasoning.add(reasoning_text(message) or ""):
-            yield ReasoningDelta(text=text)
+        text = self._reasoning.add(reasoning_text(message) or "")
+        if text and emit:
+            emit(ReasoningDelta(text=text))
 
-    def _add_calls(self, message: MessageDelta) -> Iterator[Delta]:
+    def _add_calls(self, message: MessageDelta, emit: Callable[[Delta], object] | None) -> None:
         if message.function_call:
             self._functions.append(message.function_call)
         for call in message.tool_calls or ():
             self._calls.append(call)
             emitted = self._emitter.emit(call)
-            if emitted:
-                yield emitted
+            if emitted and emit:
+                emit(emitted)
 
     def build(self, usage: Json) -> ServerChoice:
         """The choice, with what it cost by itself where that is known."""
@@ -111,8 +119,8 @@ class ChoiceBuilder:
 
     def _message(self, delta: ChoiceDelta) -> MessageDelta | None:
         """`delta`; or `message`, from servers that send nothing in deltas: a part of the message, or all so far."""
-        if delta.delta is not None and _has_content(delta.delta):
-            self._has_deltas = True
+        if not self._has_deltas and delta.delta is not None:
+            self._has_deltas = _has_content(delta.delta)
         if delta.message is None or self._has_deltas:
             return delta.delta
         so_far = self._text.whole()
@@ -135,12 +143,11 @@ class _Text:
         self._parts: list[str] = []
         self._joiner = SurrogateJoiner()
 
-    def add(self, delta: str) -> Iterator[str]:
-        """Yields what is whole of `delta`, unless that is nothing."""
+    def add(self, delta: str) -> str:
+        """What is whole of the text with `delta`, and was not before."""
         text = self._joiner.feed(delta)
-        if text:
-            self._parts.append(text)
-            yield text
+        self._parts.append(text)
+        return text
 
     def whole(self) -> str:
         return "".join(self._parts) + self._joiner.rest

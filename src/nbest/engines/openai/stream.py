@@ -100,9 +100,7 @@ class CompletionStream:
         self._latest = delta.index
         if delta.index not in self._choices:
             self._choices[delta.index] = ChoiceBuilder(delta.index, used_ids=self._used_ids)
-        for emitted in self._choices[delta.index].add(delta):
-            if self._on_delta and delta.index == 0:
-                self._on_delta(emitted)
+        self._choices[delta.index].add(delta, self._on_delta if delta.index == 0 else None)
 
 
 def _error(data: bytes) -> EngineError:
