@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbest.context import Context
-from nbest.errors import CapabilityError, EngineTimeoutError, SelectionError
+from nbest.errors import CapabilityError, EngineError, SelectionError
 from nbest.protocols import Utility
 from nbest.registry import spec_of
 from nbest.selection.pool import answer_texts, argmax, chosen, usable
@@ -57,7 +57,7 @@ class Mbr:
     as it is. Sums are exact (`fsum`): neither the order of the pool nor rounding decides a tie, the lowest
     id does. Kumar and Byrne 2004; Eikema and Aziz 2020 (arXiv 2005.10283).
 
-    Where a utility is not there at the deadline the first candidate wins, with a note. Raises
+    Where the utility's engine fails, or is late for the deadline, the first candidate wins, with a note. Raises
     `SelectionError` where a utility returns anything but N×M finite numbers, and `CapabilityError` for
     `aggregate` with a utility that has no such form.
     """
@@ -85,7 +85,7 @@ class Mbr:
         informed = self
         if isinstance(self.utility, NeedsPrompt):
             informed = replace_fields(self, utility=self.utility.for_prompt(prompt))
-        return await in_time(informed.choose(candidates, ctx), candidates, ctx)
+        return await or_first(informed.choose(candidates, ctx), candidates, ctx)
 
     async def choose(self, candidates: Sequence[Candidate], ctx: Context) -> Selection:
         """The choice, once the utility knows the prompt."""
@@ -173,17 +173,15 @@ class Mbr:
         return await utilities(self.utility, hypotheses, references, ctx)
 
 
-async def in_time(choice: Awaitable[Selection], candidates: Sequence[Candidate], ctx: Context) -> Selection:
-    """The choice; the first of `candidates` and a note where a utility is late for the prompt's deadline.
+async def or_first(choice: Awaitable[Selection], candidates: Sequence[Candidate], ctx: Context) -> Selection:
+    """The choice; the first of `candidates` and a note where the utility's engine fails, or is late for the deadline.
 
-    Raises `EngineError` for whatever else a utility fails of.
+    A failed utility costs its values, never an answer that was drawn.
     """
     try:
         return await choice
-    except EngineTimeoutError as e:
-        if ctx.stopped != "deadline":
-            raise
-        ctx.note(f"no utilities, so the first candidate was chosen: {e}")
+    except EngineError as e:
+        ctx.fall_back(f"no utilities, so the first candidate was chosen: {e}")
         return chosen(usable(candidates)[0])
 
 

@@ -12,7 +12,7 @@ from nbest.context import Context
 from nbest.errors import SelectionError
 from nbest.protocols import Utility
 from nbest.registry import spec_of
-from nbest.selection.mbr import NeedsPrompt, in_time, row_means, utilities
+from nbest.selection.mbr import NeedsPrompt, or_first, row_means, utilities
 from nbest.selection.pool import answer_texts, argmax, chosen, usable
 from nbest.text.language import check_language, primary_subtag
 from nbest.text.language_tags import closest_tag
@@ -30,7 +30,8 @@ class Xmbr:
 
     `utility` has to compare across languages: `embedding` or `comet`. One that does not say so, such as
     chrF, sees little more than names and digits across languages; that is allowed, and noted. Without
-    evidence the choice is that of `mbr`. Where the utility is late, the first candidate wins, as there.
+    evidence the choice is that of `mbr`. Where the utility fails or is late, the first candidate
+    that may win does, as there.
     Raises `SelectionError` where no candidate may win.
     """
 
@@ -66,7 +67,7 @@ class Xmbr:
                 f"no candidate in the prompt's language ({prompt.language or 'not known'}) is usable: the"
                 f" {len(pool)} others are evidence only"
             )
-        return await in_time(informed.choose(pool, own, ctx), own, ctx)
+        return await or_first(informed.choose(pool, own, ctx), own, ctx)
 
     async def choose(self, pool: Sequence[Candidate], own: Sequence[Candidate], ctx: Context) -> Selection:
         """The choice among `own`, once the utility knows the prompt."""

@@ -12,16 +12,18 @@ from numpy.typing import NDArray
 from nbest.context import Context
 from nbest.utilities.ngrams import encode_tokens, match_counts, shared_ngrams
 from nbest.utilities.offload import offloaded
-from nbest.utilities.tokens import words
+from nbest.utilities.tokens import comparable, words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bleu:
-    """Sentence BLEU, 0–100, over words; over characters in scripts that put no spaces."""
+    """Sentence BLEU, 0–100, over words; over characters in scripts that put no spaces. Texts are compared in NFC."""
 
     is_open_to_clients: ClassVar[bool] = True
 
     max_order: int = 4
+    respell: bool = False
+    """true compares in one spelling: case, harakat, niqqud, ي/ی, ς/σ, İ/i and the like do not count."""
 
     def __post_init__(self) -> None:
         if self.max_order < 1:
@@ -31,7 +33,9 @@ class Bleu:
         self, hypotheses: Sequence[str], references: Sequence[str], ctx: Context
     ) -> NDArray[np.float64]:
         def matrix(h: Sequence[str], r: Sequence[str]) -> NDArray[np.float64]:
-            return bleu_matrix([words(t) for t in h], [words(t) for t in r], max_order=self.max_order)
+            left, right = comparable(h, r, respell=self.respell)
+            words_h, words_r = [words(text) for text in left], [words(text) for text in right]
+            return bleu_matrix(words_h, words_r, max_order=self.max_order)
 
         return await offloaded(matrix, hypotheses, references)
 

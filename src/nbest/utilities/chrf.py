@@ -20,6 +20,7 @@ from nbest.utilities.ngrams import (
     shared_ngrams,
 )
 from nbest.utilities.offload import offloaded
+from nbest.utilities.tokens import comparable
 
 _PUNCTUATION = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 
@@ -34,6 +35,8 @@ class Chrf:
     word_order: int = 0
     beta: float = 2.0
     """Recall counts `beta` times as much as precision."""
+    respell: bool = False
+    """true compares in one spelling: case, harakat, niqqud, ي/ی, ς/σ, İ/i and the like do not count."""
 
     def __post_init__(self) -> None:
         if self.char_order < 0 or self.word_order < 0 or self.char_order + self.word_order < 1:
@@ -50,10 +53,11 @@ class Chrf:
         self, hypotheses: Sequence[str], references: Sequence[str], weights: Sequence[float], ctx: Context
     ) -> NDArray[np.float64]:
         """Each hypothesis against the weighted mean of all references: see `chrf_aggregate`."""
+        left, right = comparable(hypotheses, references, respell=self.respell)
         return await asyncio.to_thread(
             chrf_aggregate,
-            hypotheses,
-            references,
+            left,
+            right,
             weights,
             char_order=self.char_order,
             word_order=self.word_order,
@@ -61,10 +65,11 @@ class Chrf:
         )
 
     def matrix(self, hypotheses: Sequence[str], references: Sequence[str]) -> NDArray[np.float64]:
-        """`chrf_matrix` with these parameters."""
+        """`chrf_matrix` with these parameters, of texts in NFC."""
+        left, right = comparable(hypotheses, references, respell=self.respell)
         return chrf_matrix(
-            hypotheses,
-            references,
+            left,
+            right,
             char_order=self.char_order,
             word_order=self.word_order,
             beta=self.beta,

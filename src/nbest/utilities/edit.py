@@ -13,7 +13,7 @@ from rapidfuzz.distance import Levenshtein
 
 from nbest.context import Context
 from nbest.utilities.offload import offloaded
-from nbest.utilities.tokens import graphemes
+from nbest.utilities.tokens import comparable, graphemes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,10 +22,14 @@ class Edit:
 
     is_open_to_clients: ClassVar[bool] = True
 
+    respell: bool = False
+    """true compares in one spelling: case, harakat, niqqud, ي/ی, ς/σ, İ/i and the like do not count."""
+
     async def __call__(
         self, hypotheses: Sequence[str], references: Sequence[str], ctx: Context
     ) -> NDArray[np.float64]:
-        return await offloaded(edit_matrix, hypotheses, references)
+        left, right = comparable(hypotheses, references, respell=self.respell)
+        return await offloaded(edit_matrix, left, right)
 
 
 def edit_matrix(hypotheses: Sequence[str], references: Sequence[str]) -> NDArray[np.float64]:

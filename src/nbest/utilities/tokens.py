@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Sequence
+
 import regex
+
+from nbest.text.spelling import respelled
 
 _UNSPACED = (
     r"\p{scx=Han}\p{scx=Hiragana}\p{scx=Katakana}\p{scx=Bopomofo}"
@@ -27,8 +32,27 @@ def words(text: str) -> list[str]:
 
 
 def spoken_words(text: str) -> list[str]:
-    """`words` case-folded and without punctuation."""
-    return [w.casefold() for w in words(text) if _SPOKEN.search(w)]
+    """`words` without punctuation, in one spelling: case, harakat, niqqud, ي/ی, ς/σ, İ/i and the like do not count."""
+    return [w for w in words(respelled(text)) if _SPOKEN.search(w)]
+
+
+def comparable(
+    hypotheses: Sequence[str], references: Sequence[str], *, respell: bool
+) -> tuple[Sequence[str], Sequence[str]]:
+    """Both in one Unicode form (NFC: `é` of one code point or two); with `respell`, in one spelling as well.
+
+    One list given twice comes back as one list twice, which kernels compare in half the time.
+    """
+    spelled = _in_one_form(hypotheses, respell=respell)
+    if references is hypotheses:
+        return spelled, spelled
+    return spelled, _in_one_form(references, respell=respell)
+
+
+def _in_one_form(texts: Sequence[str], *, respell: bool) -> Sequence[str]:
+    if respell:
+        return [respelled(text) for text in texts]
+    return [unicodedata.normalize("NFC", text) for text in texts]
 
 
 def graphemes(text: str) -> list[str]:

@@ -167,11 +167,16 @@ async def test_at_the_deadline_the_first_candidate_is_the_answer(selector):
     assert ctx.notes[0].startswith("no utilities, so the first candidate was chosen: ")
 
 
-async def test_a_utility_that_fails_in_time_is_an_error():
+@pytest.mark.parametrize("selector", [Mbr, Xmbr])
+async def test_a_utility_that_fails_loses_no_answer(selector):
     gone = f"{sys.executable} -c 'raise SystemExit(3)'"
-    pool = [Candidate(id=i, text=t) for i, t in enumerate("ab")]
-    with pytest.raises(EngineError):
-        await Mbr(utility=Comet(command=gone))(PROMPT, pool, Context({}))
+    pool = [Candidate(id=0, text="", error="down")]
+    pool += [Candidate(id=i, text=t, language="de") for i, t in enumerate(["苹果", "الجواب", "яблоко"], 1)]
+    ctx = Context({})
+    selection = await selector(utility=Comet(command=gone))(PROMPT, pool, ctx)
+    assert selection.winner.id == 1
+    assert ctx.stopped == "error"
+    assert "ended with 3" in ctx.notes[0]
 
 
 async def test_over_http(reward_server):
