@@ -63,19 +63,19 @@ def is_open_to_clients(plugin: type) -> bool:
 
 
 OnDelta = Callable[["Delta"], object]
-"""Is called with each part of a streamed answer: of its reasoning, then its text, then its tool calls."""
+"""Called with each delta of a streamed completion: reasoning, text, tool calls."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """What an engine can do, found out by asking it where it cannot be known."""
+    """What an engine can do; a server is asked where it cannot be known beforehand."""
 
     max_n: int | None = None
     """How many draws one call gives; None is no limit. `Context` splits a larger request."""
     logprobs: bool = True
     """Returns log-probabilities of drawn tokens."""
     max_logprobs: int | None = None
-    """How many alternatives a place may have; None is no limit."""
+    """How many alternatives a token may have; None is no limit."""
     prefix: bool = True
     """Continues an assistant prefix."""
     min_p: bool = True
@@ -83,7 +83,7 @@ class Capabilities:
     scores_text: bool = False
     """Returns log-probabilities of a given text (`Engine.logprobs`)."""
     names_stop: bool = False
-    """Tells which stop string ended a text (`Completion.stopped_by`), and so whether one did."""
+    """Says which stop string ended a text (`Completion.stopped_by`), and so whether one did."""
 
 
 class Engine(Protocol):
@@ -91,19 +91,20 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """Where candidates say they come from: engine and model, never a key."""
+        """What `Candidate.engine` holds: engine and model, never a key."""
         ...
 
     async def capabilities(self) -> Capabilities:
-        """Asks once, then remembers. Raises `EngineError` where nobody answers."""
+        """What the engine can do; a server is asked once. Raises `EngineError` where it does not answer."""
         ...
 
     async def generate(self, request: Request, on_delta: OnDelta | None = None) -> Sequence[Completion]:
         """`request.n` completions in order. Raises `EngineError`; cancelling stops the work.
 
-        `on_delta` is given with requests for one draw. An engine that streams calls it with each delta as it
-        arrives; text deltas together are the completion's text, and tool call deltas a first part of its calls.
-        Once it was called with text or a tool call, the engine does not draw again.
+        `on_delta` comes with requests for one draw. An engine that streams calls it with each delta: reasoning first,
+        then text and tool calls. The text deltas together are the completion's text; of its tool calls the deltas may
+        be the first part. After the first delta of text or of a call the draw is not repeated when it fails. An
+        engine that does not stream leaves `on_delta` alone.
         """
         ...
 
@@ -112,12 +113,12 @@ class Engine(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Lets go of connections, threads and memory. May be called twice."""
+        """Closes connections, threads and memory. May be called twice."""
         ...
 
 
 class Sampler(Protocol):
-    """Plans a pool: pure, and the same plan for the same `rng`."""
+    """The requests that draw a pool. Pure: the same `rng` gives the same requests."""
 
     def __call__(self, prompt: Prompt, rng: Random) -> Sequence[Request]: ...
 
@@ -156,7 +157,7 @@ class Utility(Protocol):
 
 
 class Search(Protocol):
-    """A pure state machine over a tree of steps; it never sees a model (`search/machine.py`)."""
+    """Which steps to draw next: a pure state machine over a tree of steps, without a model (`search/machine.py`)."""
 
     @property
     def n(self) -> int:
@@ -173,11 +174,11 @@ class Search(Protocol):
         ...
 
     def ask(self, state: State) -> Sequence[Expansion]:
-        """The batch to draw next; nothing when the search is done. Changes nothing."""
+        """The batch to draw next; empty when the search is done. The state stays as it is."""
         ...
 
     def tell(self, state: State, child: Child) -> State:
-        """The state that knows what became of one draw. Order and repetition change nothing."""
+        """The state after the result of one draw. The order of the results, and telling one twice, change nothing."""
         ...
 
 

@@ -14,7 +14,7 @@ from typing import ClassVar
 from nbest.engines.fake_judge import judged_text, judged_token
 from nbest.errors import EngineError
 from nbest.protocols import Capabilities, OnDelta
-from nbest.types import Completion, Finish, Logprobs, Prompt, Request, SamplingParams, Usage, replace
+from nbest.types import Completion, Finish, Logprobs, Prompt, Request, Usage, replace
 
 LINES = (
     ("Step by step: {a} + {b} = {c}", "Answer: {c}"),
@@ -93,17 +93,19 @@ class Fake:
         if fate < self.error_rate + self.hang_rate:
             return None
 
-        is_garbage = fate < self.error_rate + self.hang_rate + self.garbage_rate
-        token = judged_token(request) if self.has_logprobs and not is_garbage else None
+        if fate < self.error_rate + self.hang_rate + self.garbage_rate:
+            return self._finished(request, _garbage(rng), rng, is_first=i == 0)
+
+        token = judged_token(request) if self.has_logprobs else None
         if token is not None:
             prompt_tokens = _prompt_tokens(request)
             return replace(token, usage=replace(token.usage, prompt=prompt_tokens))
-        text = _garbage(rng) if is_garbage else judged_text(request, rng) or _answer(request, rng)
-        return self._finished(request, params, text, rng, first=i == 0)
+        text = judged_text(request, rng) or _answer(request, rng)
+        return self._finished(request, text, rng, is_first=i == 0)
 
-    def _finished(
-        self, request: Request, params: SamplingParams, text: str, rng: Random, *, first: bool
-    ) -> Completion:
+    def _finished(self, request: Request, text: str, rng: Random, *, is_first: bool) -> Completion:
+        """The completion that `text` is under the request's stop strings and token limit."""
+        params = request.params
         finish: Finish = "stop"
         stopped_by = None
         ends = [(text.find(stop), stop) for stop in params.stop if stop and stop in text]
@@ -112,14 +114,22 @@ class Fake:
             text = text[:at]
         if len(text) > params.max_tokens:
             text, finish, stopped_by = text[: params.max_tokens], "length", None
+
         logprobs = None
         if params.logprobs is not None and self.has_logprobs:
-            values = tuple(log(rng.uniform(0.05, 1)) for _ in text)
-            top = tuple({t: v} for t, v in zip(text, values, strict=True)) if params.logprobs else ()
-            logprobs = Logprobs(tokens=tuple(text), values=values, top=top)
-        prompt_tokens = _prompt_tokens(request) if first else 0
-        usage = Usage(prompt=prompt_tokens, completion=len(text), calls=int(first))
+            logprobs = _logprobs(text, rng, has_alternatives=params.logprobs > 0)
+        usage = Usage(completion=len(text))
+        if is_first:
+            usage += Usage(prompt=_prompt_tokens(request), calls=1)
         return Completion(text=text, finish=finish, usage=usage, logprobs=logprobs, stopped_by=stopped_by)
+
+
+def _logprobs(text: str, rng: Random, *, has_alternatives: bool) -> Logprobs:
+    values = tuple(log(rng.uniform(0.05, 1)) for _ in text)
+    top: tuple[dict[str, float], ...] = ()
+    if has_alternatives:
+        top = tuple({char: value} for char, value in zip(text, values, strict=True))
+    return Logprobs(tokens=tuple(text), values=values, top=top)
 
 
 def _answer(request: Request, rng: Random) -> str:

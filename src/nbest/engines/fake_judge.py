@@ -54,14 +54,8 @@ def judged_text(request: Request, rng: Random) -> str | None:
 
 def judged_token(request: Request) -> Completion | None:
     """The one token of a request for a yes or no, or for the mark of a step; None for any other request."""
-    name = request.prompt.id.rpartition("/")[2]
-    if name == "yes_no":
-        words = _yes_and_no(request.prompt.text)
-    elif name == "token_prm":
-        words = ("+", "-")
-    else:
-        return None
-    if words is None or request.params.logprobs is None:
+    words = _offered_words(request)
+    if words is None or not request.params.logprobs:
         return None
 
     shown = shown_candidates(request)
@@ -69,11 +63,10 @@ def judged_token(request: Request) -> Completion | None:
     likely = 0.05 + 0.9 * merit("\n".join(texts))
     top = {words[0]: log(likely), words[1]: log(1 - likely)}
     token = max(top, key=lambda word: top[word])
-    alternatives = (top,) if request.params.logprobs else ()
     return Completion(
         text=token,
         finish="length",
-        logprobs=Logprobs(tokens=(token,), values=(top[token],), top=alternatives),
+        logprobs=Logprobs(tokens=(token,), values=(top[token],), top=(top,)),
         usage=Usage(completion=1, calls=1),
     )
 
@@ -95,11 +88,12 @@ def _best(shown: Mapping[str, str], _: Random | None) -> str:
 
 
 def _comparison(shown: Mapping[str, str], _: Random | None) -> str:
-    gap = merit(shown["A"]) - merit(shown["B"])
+    better, worse = sorted("AB", key=lambda label: -merit(shown[label]))
+    gap = merit(shown[better]) - merit(shown[worse])
     if gap == 0:
         return "A=B"
-    sign = ">>" if abs(gap) > _CLEAR_GAP else ">"
-    return f"A{sign}B" if gap > 0 else f"B{sign}A"
+    sign = ">>" if gap > _CLEAR_GAP else ">"
+    return f"{better}{sign}{worse}"
 
 
 def _grade(shown: Mapping[str, str], _: Random | None) -> str:
@@ -111,7 +105,7 @@ def _first_wrong_step(shown: Mapping[str, str], rng: Random | None) -> str:
     """The number of the first step of little merit, 0 for none; sampled votes differ."""
     shift = rng.uniform(-_VOTE_SPREAD, _VOTE_SPREAD) if rng else 0.0
     wrong = [label for label, step in shown.items() if merit(step) + shift < _WRONG_BELOW]
-    return wrong[0] if wrong else "0"
+    return [*wrong, "0"][0]
 
 
 def _keep_or_change(shown: Mapping[str, str], _: Random | None) -> str:
@@ -148,8 +142,7 @@ def _with_seed(request: Request, rng: Random) -> Random | None:
 
 def _first_line(request: Request) -> str:
     """How the instructions begin: the judge writes in their language."""
-    lines = request.prompt.messages[0].content.splitlines()
-    return lines[0] if lines else ""
+    return "".join(request.prompt.messages[0].content.splitlines()[:1])
 
 
 def _assessment(shown: Mapping[str, str]) -> str:
@@ -161,9 +154,17 @@ def _assessment(shown: Mapping[str, str]) -> str:
     return "\n".join(rows)
 
 
+def _offered_words(request: Request) -> tuple[str, str] | None:
+    """The two tokens between which the request lets the model choose, the approving one first."""
+    name = request.prompt.id.rpartition("/")[2]
+    if name == "token_prm":
+        return ("+", "-")
+    return _yes_and_no(request.prompt.text) if name == "yes_no" else None
+
+
 def _yes_and_no(question: str) -> tuple[str, str] | None:
     """The two words that the end of the question offers, in whatever language."""
-    end = question.splitlines()[-1] if question else ""
+    end = "".join(question.splitlines()[-1:])
     offered = [(yes, no) for yes, no in _yes_no_words() if yes in end and no in end]
     return max(offered, key=lambda words: len(words[0]) + len(words[1]), default=None)
 

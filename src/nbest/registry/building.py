@@ -113,11 +113,9 @@ class SpecReader:
         for kind in PART_OF:
             if name in declared(kind):
                 return kind
-        if where := code_name(name):
-            cls = class_at(where)
-            is_strategy = misfit("strategies", cls) is None
-            fitting = [kind for kind in PART_OF if misfit(kind, cls) is None]
-            return fitting[0] if fitting and not is_strategy else None
+        where = code_name(name)
+        if where is not None:
+            return _part_kind_of_class(class_at(where))
 
         parts = [part for kind in PART_OF for part in (*names(kind), *OTHER_NAMES.get(kind, {}))]
         raise unknown("strategies", name, *parts)
@@ -161,6 +159,14 @@ class SpecReader:
             return self._from_node(kind, node, where)
         value = plain(hint, node, where)
         return self.plugin(kind, str(value))
+
+
+def _part_kind_of_class(cls: type) -> str | None:
+    """The kind of part that a class of the user's code is; None for a strategy, and for what is neither."""
+    if misfit("strategies", cls) is None:
+        return None
+    fitting = [kind for kind in PART_OF if misfit(kind, cls) is None]
+    return next(iter(fitting), None)
 
 
 def _is_in_code(kind: str, spec: str) -> bool:
@@ -208,7 +214,9 @@ def _made(cls: type, name: str, values: Mapping[str, Any]) -> Any:
 
 def _instead(kind: str, name: str, key: str, fields: list[str]) -> str:
     """What to write instead of an unknown parameter: one of `fields`, or a plug-in of a kindred name that has it."""
-    hint = did_you_mean(key, sorted(fields)) if fields else ": it takes none"
+    hint = ": it takes none"
+    if fields:
+        hint = did_you_mean(key, sorted(fields))
     kin = [n for n in TABLES[kind] if n.endswith(f"_{name}") or n.startswith(f"{name}_")]
     having = [n for n in kin if key in fields_of(load(kind, n))]
     if not having:

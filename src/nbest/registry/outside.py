@@ -47,10 +47,11 @@ def code_name(text: str) -> CodeName | None:
     if match is None:
         return None
 
-    place = match["place"]
-    is_module = all(part.isidentifier() for part in place.split("."))
-    found = CodeName(place, match["class_name"])
-    return found if is_module or found.is_file else None
+    found = CodeName(match["place"], match["class_name"])
+    is_module = all(part.isidentifier() for part in found.place.split("."))
+    if is_module or found.is_file:
+        return found
+    return None
 
 
 def class_in_code(where: CodeName) -> type:
@@ -147,21 +148,19 @@ def _search_in(directory: Path) -> None:
 
 
 def _import_failed(place: str, error: BaseException) -> SpecError:
-    said = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())
-    where = _line_of(error)
-    at = f" at {where}" if where else ""
-    return SpecError(f"{place} cannot be imported: {type(error).__name__}{at}: {said}")
+    message = error.msg if isinstance(error, SyntaxError) else str(error)
+    in_one_line = " ".join(message.split())
+    return SpecError(f"{place} cannot be imported: {type(error).__name__}{_line_of(error)}: {in_one_line}")
 
 
-def _line_of(error: BaseException) -> str | None:
-    """The line of the user's code that failed: the innermost one that is neither Python's nor a package's."""
+def _line_of(error: BaseException) -> str:
+    """` at mine.py, line 3`: the innermost line that is neither Python's nor an installed package's; empty without one."""
     if isinstance(error, SyntaxError) and error.filename:
-        return f"{Path(error.filename).name}, line {error.lineno}"
+        return f" at {Path(error.filename).name}, line {error.lineno}"
 
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<frozen")]
-    outer = [f for f in frames if f.filename not in {__file__, importlib.__file__}]
-    elsewhere = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib"))
-    own = [f for f in outer if not f.filename.startswith(elsewhere)]
-    if own:
-        return f"{Path(own[-1].filename).name}, line {own[-1].lineno}"
-    return f"{Path(outer[0].filename).name}, line {outer[0].lineno}" if outer else None
+    imported = [f for f in frames if f.filename not in {__file__, importlib.__file__}]
+    installed = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib"))
+    own = [f for f in imported if not f.filename.startswith(installed)]
+    chosen = own[-1:] or imported[:1]
+    return "".join(f" at {Path(frame.filename).name}, line {frame.lineno}" for frame in chosen)

@@ -85,8 +85,10 @@ def begins_with_name(kind: str, spec: str) -> bool:
 
 def package_of(kind: str, name: str) -> str | None:
     """The installed package that declares a name; None for ours."""
-    point = None if name in table_of(kind) else declared(kind).get(name)
-    return point.dist.name if point and point.dist else None
+    point = declared(kind).get(name)
+    if name in table_of(kind) or point is None or point.dist is None:
+        return None
+    return point.dist.name
 
 
 @cache
@@ -104,7 +106,8 @@ def name_of(cls: type) -> str:
     name = _name_in_table(cls) or _written.get(cls)
     if name is not None:
         return name
-    return cls.__name__ if "<locals>" in cls.__qualname__ else f"{cls.__module__}:{cls.__qualname__}"
+    is_importable = "<locals>" not in cls.__qualname__
+    return f"{cls.__module__}:{cls.__qualname__}" if is_importable else cls.__name__
 
 
 @cache
@@ -153,7 +156,8 @@ def _own_class(kind: str, name: str) -> type | None:
     """One of ours; None where the name is not in our table."""
     table = table_of(kind)
     name = OTHER_NAMES.get(kind, {}).get(name, name)
-    if spelt := WRITTEN_AS.get(kind, {}).get(name):
+    spelt = WRITTEN_AS.get(kind, {}).get(name)
+    if spelt is not None:
         raise SpecError(f"{name} is a parameter: write {spelt}")
     if name not in table:
         return None
@@ -162,7 +166,8 @@ def _own_class(kind: str, name: str) -> type | None:
 
 
 def _checked(kind: str, name: str, cls: type) -> type:
-    if why := misfit(kind, cls):
+    why = misfit(kind, cls)
+    if why is not None:
         raise SpecError(f"{name}: {why}")
     _written.setdefault(cls, name)
     return cls

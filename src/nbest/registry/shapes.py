@@ -39,7 +39,8 @@ def _shortcoming(kind: str, cls: type) -> str | None:
         return f"it has no {' and no '.join(missing)}"
 
     for name, method in wanted.items():
-        if callable(method) and (why := _difference(name, getattr(cls, name), method)):
+        why = _difference(name, getattr(cls, name), method) if callable(method) else None
+        if why is not None:
             return why
 
     if not dataclasses.is_dataclass(cls) or not cls.__dataclass_params__.frozen:  # type: ignore[attr-defined]

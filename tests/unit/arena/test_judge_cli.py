@@ -10,6 +10,8 @@ from nbest.errors import NbestError
 from nbest.records import RunWriter
 from nbest.types import Candidate, Message, Outcome, Prompt, Selection
 
+SILENT = "fake(garbage_rate=1.0)"
+"""A judge that says nothing readable."""
 TEXTS = {"a": ["x", "yy", "zzz"], "b": ["xx", "yy", None], "c": ["1", "2", "3"]}
 
 
@@ -43,14 +45,20 @@ def nbest(runs, *arguments):
 
 
 def test_a_judge_that_says_nothing_is_accounted_for(runs):
-    said = nbest(runs, "a", "b", "--engine", "fake")
+    said = nbest(runs, "a", "b", "--engine", SILENT)
     assert "4 games, 2 asked, 2 without a verdict, 0 failed; 4 calls" in said
     assert "b: no answer to 1 prompts" in said
     assert "nothing is known" in said
 
 
+def test_a_judge_that_speaks_is_counted(runs):
+    said = json.loads(nbest(runs, "a", "b", "--engine", "fake", "--json"))
+    assert said["judge"]["num_games"] == 4
+    assert said["systems"][1]["win_rate"][0] != 0.5
+
+
 def test_recorded_verdicts_are_read_without_an_engine(runs):
-    nbest(runs, "a", "b", "--engine", "fake")
+    nbest(runs, "a", "b", "--engine", SILENT)
     found = json.loads(nbest(runs, "a", "b", "--json", "--nulls", "tie", "--cluster", "topic"))
     assert (found["num_clusters"], found["cluster"]) == (2, "topic")
     assert found["systems"][1]["win_rate"][0] == 0.5
