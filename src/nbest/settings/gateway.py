@@ -12,11 +12,11 @@ from msgspec import Meta
 
 from nbest import registry
 from nbest.accounting.costs import ModelSize, Price
-from nbest.errors import InputError, MissingEngineError
+from nbest.errors import InputError, NbestError
 from nbest.settings.run import AnswerSettings, check_spec, check_specs, from_flags, merged
 from nbest.settings.toml import TomlFile
-from nbest.strategies.named_engines import check_engines
 from nbest.strategies.pool_size import pool_size
+from nbest.strategies.requirements import check_requirements
 from nbest.suggestions import did_you_mean
 from nbest.types import Role
 
@@ -125,23 +125,20 @@ def read(
     """
     serve_flags = {k: v for k, v in flags.items() if k in Serve.__struct_fields__ and v is not None}
     answer_flags = {k: v for k, v in flags.items() if k not in Serve.__struct_fields__}
-    toml = TomlFile(file) if file else None
-    table = toml.table if toml else {}
-    if toml:
-        _check_file(toml)
-
-    both = merged(table, answer_flags)
-    both["serve"] = table.get("serve", {}) | serve_flags
+    toml = TomlFile(file)
+    _check_file(toml)
+    both = merged(toml.table, answer_flags)
+    both["serve"] = toml.table.get("serve", {}) | serve_flags
     chosen = from_flags(both, ServeSettings)
-    if toml:
-        check_specs(toml, chosen)
+    check_specs(toml, chosen)
     _check_pool(toml, chosen)
     _check_deadline(chosen.serve)
-    _check_engines(toml, chosen)
+    _check_strategies(toml, chosen)
     if not (insecure or chosen.serve.keys):
+        # Only a host that the file sets has a line there.
         is_from_file = "host" not in serve_flags and listens_at is None
-        host = chosen.serve.host if listens_at is None else listens_at
-        _check_host(host, toml if is_from_file else None)
+        source = toml if is_from_file else TomlFile(None)
+        _check_host(chosen.serve.host if listens_at is None else listens_at, source)
     return chosen
 
 
@@ -188,22 +185,21 @@ def _check_presets(toml: TomlFile, settings: ServeSettings) -> None:
             raise toml.error(("presets", name), f"{name}: {problem}")
 
 
-def _check_pool(toml: TomlFile | None, chosen: ServeSettings) -> None:
+def _check_pool(toml: TomlFile, chosen: ServeSettings) -> None:
     """Raises `InputError` where a request that chooses nothing would get an error."""
     problem = _too_large(chosen.strategy_spec, chosen.serve.max_n)
     if problem is None:
         return
-    if toml is None:
-        raise InputError(problem)
     keys = _strategy_keys(toml, chosen)
-    raise toml.error(keys if keys in {("strategy",), ("sample",)} else ("serve", "max_n"), problem)
+    sets_pool = keys in {("strategy",), ("sample",)}
+    raise toml.error(keys if sets_pool else ("serve", "max_n"), problem)
 
 
-def _strategy_keys(toml: TomlFile | None, chosen: ServeSettings) -> tuple[str, ...]:
+def _strategy_keys(toml: TomlFile, chosen: ServeSettings) -> tuple[str, ...]:
     """Where the file sets the strategy, or a part of it; none where it does not."""
     for key in ("strategy", "sample", "select"):
         value = getattr(chosen, key)
-        if value and toml and value == toml.table.get(key):
+        if value and value == toml.table.get(key):
             return (key,)
     return ()
 
@@ -213,16 +209,15 @@ def _too_large(spec: str, max_n: int) -> str | None:
     return f"a pool of {size} is above max_n = {max_n} of [serve]" if size and size > max_n else None
 
 
-def _check_engines(toml: TomlFile | None, chosen: ServeSettings) -> None:
-    """Raises `InputError` for a strategy that names an engine which is not configured."""
+def _check_strategies(toml: TomlFile, chosen: ServeSettings) -> None:
+    """Raises `InputError` for a strategy that lacks an engine, a file or a key."""
     specs = {_strategy_keys(toml, chosen): chosen.strategy_spec}
     specs |= {("presets", name): spec for name, spec in chosen.presets.items()}
     for keys, spec in specs.items():
         try:
-            check_engines(registry.parse("strategies", spec), chosen.engine_specs)
-        except MissingEngineError as e:
-            problem = f"{keys[-1]}: {e}" if keys else str(e)
-            raise toml.error(keys, problem) if toml else InputError(problem) from None
+            check_requirements(registry.parse("strategies", spec), chosen.engine_specs)
+        except NbestError as e:
+            raise toml.error(keys, ": ".join([*keys[-1:], str(e)])) from None
 
 
 def _check_deadline(serve: Serve) -> None:
@@ -230,7 +225,7 @@ def _check_deadline(serve: Serve) -> None:
         raise InputError(f"deadline {serve.deadline:g} is longer than max_deadline {serve.max_deadline:g}")
 
 
-def _check_host(host: str, toml: TomlFile | None) -> None:
+def _check_host(host: str, toml: TomlFile) -> None:
     """Raises `InputError` for an address that other machines reach, with its line where the file sets it."""
     if _is_loopback(host):
         return
@@ -238,7 +233,7 @@ def _check_host(host: str, toml: TomlFile | None) -> None:
         f"`host` {host} lets other machines in and there are no keys: add tables [[serve.keys]], which"
         " `new_key` makes; or listen on 127.0.0.1; or set `insecure`"
     )
-    raise toml.error(("serve", "host"), problem) if toml else InputError(problem)
+    raise toml.error(("serve", "host"), problem)
 
 
 def _is_loopback(host: str) -> bool:

@@ -102,8 +102,6 @@ def settings(file: str | None, flags: Mapping[str, Any]) -> Settings:
 
     Raises `InputError`, with the line of the file where it is the file that is wrong.
     """
-    if file is None:
-        return from_flags(merged({}, flags), Settings)
     toml = TomlFile(file)
     table = {k: v for k, v in toml.table.items() if k not in _GATEWAY_TABLES}
     toml.convert(table, Settings)

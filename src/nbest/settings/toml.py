@@ -28,13 +28,22 @@ _SYNTAX_PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$
 
 
 class TomlFile:
-    """A file as a table. Raises `InputError` where it cannot be read, or is not TOML."""
+    """A file as a table. Raises `InputError` where it cannot be read, or is not TOML.
 
-    def __init__(self, file: str) -> None:
+    None is no file: an empty table, whose errors name no place.
+    """
+
+    def __init__(self, file: str | None) -> None:
         self.file = file
+        self.table: dict[str, Any] = {}
+        self._line_by_keys: dict[Keys, int] = {}
+        if file is not None:
+            self._read(file)
+
+    def _read(self, file: str) -> None:
         text = _text(file)
         try:
-            self.table: dict[str, Any] = tomllib.loads(text)
+            self.table = tomllib.loads(text)
             self._line_by_keys = lines_by_keys(text)
         except tomllib.TOMLDecodeError as e:
             raise _syntax_error(file, text, str(e)) from None
@@ -43,6 +52,8 @@ class TomlFile:
 
     def error(self, keys: Keys, message: str) -> InputError:
         """An error with the file and the line of `keys`, or of the innermost table around them that is there."""
+        if self.file is None:
+            return InputError(message)
         while keys and keys not in self._line_by_keys:
             keys = keys[:-1]
         where = f", line {self._line_by_keys[keys]}" if keys else ""
