@@ -19,6 +19,8 @@ _SHORTEST = 6
 _ADDRESS = "an address"
 """`ServerUrl`'s word for what it is."""
 _VARIABLE = re.compile(r"\b[Tt]he environment variable \w+")
+_SOCKET = re.compile(r"Connect call failed \([^)]*\)")
+"""asyncio's words, with the address that a name was resolved to."""
 _BEFORE = r"(?:(@)|\w+://|(?<![\w.-]))"
 _BEHIND = r"(?![\w-]|\.\w|:\d)"
 _PATH = r"(?:/[^\s\"'),;:]*)?"
@@ -43,6 +45,7 @@ class Redaction:
         for address in self._addresses:
             text = address.sub(_replacement, text)
         text = _VARIABLE.sub("an environment variable", text)
+        text = _SOCKET.sub("connection failed", text)
         for value in self._others:
             text = text.replace(value, "…")
         return text

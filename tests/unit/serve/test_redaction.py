@@ -42,6 +42,8 @@ def redact():
             "an environment variable (key_env) holds no key",
         ),
         ("set REWARD_KEY", "set …"),
+        ("Connect call failed ('10.0.0.7', 8000): 起動", "connection failed: 起動"),
+        ("Connect call failed ('::1', 9, 0, 0)", "connection failed"),
         ("gpu-7.internal:80001 ตอบ", "gpu-7.internal:80001 ตอบ"),
         ("답은 4입니다", "답은 4입니다"),
     ],
