@@ -1,70 +1,46 @@
 """A gateway over HTTP in the process of the test, before engines that do what it needs."""
 
-import asyncio
 import contextlib
 import json
 from dataclasses import dataclass, field
 
 from aiohttp import ClientSession, web
 
-from nbest.protocols import Capabilities
 from nbest.serve.app import make_app
 from nbest.serve.gateway import Gateway
 from nbest.serve.service import Service
 from nbest.settings.gateway import Serve, ServeSettings
-from nbest.types import Completion, ReasoningDelta, Usage
+from nbest.types import Completion, Usage
+from scripted import Scripted
 
 TURN_CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 TURN_TOOL = {"type": "function", "function": {"name": "f"}}
 QUESTIONS = ("كم 2+2؟", "2加2等于几？", "2+2 कितना है?", "2足す2は？", "Сколько 2+2?", "2+2 เท่ากับเท่าไร")
 
 
-@dataclass
-class Scripted:
-    """Draw i says `texts[i]`; an exception is raised instead."""
+@dataclass(eq=False, kw_only=True)
+class Answers(Scripted):
+    """Draw i says `texts[i]`, with the i-th of `calls`, in turn; an exception is raised instead."""
 
     texts: list = field(default_factory=lambda: ["4"])
     calls: tuple = ()
     reasoning: str | None = None
     finish: str = "stop"
-    delay_s: float = 0.0
-    seen: list = field(default_factory=list)
-    cancelled: int = 0
-    name: str = "scripted"
 
-    async def capabilities(self):
-        return Capabilities()
+    def say(self, request):
+        return [self._draw(i) for i in range(request.n)]
 
-    async def generate(self, request, on_delta=None):
-        self.seen.append(request)
-        try:
-            await asyncio.sleep(self.delay_s)
-        except asyncio.CancelledError:
-            self.cancelled += 1
-            raise
-        drawn = []
-        for i in range(request.n):
-            said = self.texts[i % len(self.texts)]
-            if isinstance(said, Exception):
-                raise said
-            if on_delta and self.reasoning:
-                on_delta(ReasoningDelta(text=self.reasoning))
-            if on_delta:
-                on_delta(said)
-            calls = (self.calls[i % len(self.calls)],) if self.calls else ()
-            drawn.append(
-                Completion(
-                    text=said,
-                    finish=self.finish,
-                    tool_calls=calls,
-                    reasoning=self.reasoning and f"{self.reasoning}{i or ''}",
-                    usage=Usage(prompt=3 * (i == 0), completion=2, calls=i == 0, reasoning=i == 0),
-                )
-            )
-        return drawn
-
-    async def aclose(self):
-        pass
+    def _draw(self, i):
+        text = self.texts[i % len(self.texts)]
+        if isinstance(text, Exception):
+            return text
+        return Completion(
+            text=text,
+            finish=self.finish,
+            tool_calls=(self.calls[i % len(self.calls)],) if self.calls else (),
+            reasoning=self.reasoning and f"{self.reasoning}{i or ''}",
+            usage=Usage(prompt=3 * (i == 0), completion=2, calls=i == 0, reasoning=i == 0),
+        )
 
 
 class Client:

@@ -1,36 +1,12 @@
-"""A judge that says what a test wants, for suites that need one."""
+"""What a judge is shown, and verdicts of scripted judges."""
 
 import re
-from dataclasses import dataclass, field
 
-from nbest.protocols import Capabilities
-from nbest.types import Candidate, Completion, Message, Prompt, Usage
+from nbest.types import Candidate
 
-PROMPT = Prompt(id="p", messages=(Message(role="user", content="7 + 5 = ?"),), language="en")
 SECTION = re.compile(
     r'<candidate-(?P<tag>[0-9a-f]{8}) n="(?P<label>\w+)">\n(?P<text>.*?)\n</candidate-(?P=tag)>', re.DOTALL
 )
-
-
-@dataclass
-class ScriptedJudge:
-    """Answers each request with `say(request)`: a text, a completion or an exception."""
-
-    say: object
-    requests: list = field(default_factory=list)
-    name: str = "scripted"
-
-    async def capabilities(self):
-        return Capabilities()
-
-    async def generate(self, request):
-        self.requests.append(request)
-        said = self.say(request)
-        if isinstance(said, Exception):
-            raise said
-        if isinstance(said, str):
-            said = Completion(text=said, usage=Usage(prompt=100, completion=len(said), calls=1))
-        return [said] * request.n
 
 
 def shown(request) -> dict[str, str]:

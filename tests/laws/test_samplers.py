@@ -6,10 +6,10 @@ from random import Random
 import pytest
 
 from nbest import registry
-from nbest.types import Message, Prompt
+from scripted import prompt_of
 from specs import all_of
 
-PROMPT = Prompt(id="p", messages=(Message(role="user", content="你好"),), language="zh", task="words")
+PROMPT = prompt_of("你好", "zh", task="words")
 
 
 @pytest.mark.parametrize("spec", all_of("samplers"))

@@ -12,7 +12,8 @@ from nbest.context import Context
 from nbest.engines.fake import Fake
 from nbest.engines.fake_judge import merit
 from nbest.errors import SelectionError
-from nbest.types import Candidate, Logprobs, Message, Prompt
+from nbest.types import Candidate, Logprobs
+from scripted import prompt_of
 from specs import all_of
 
 TEXTS = st.sampled_from(
@@ -29,7 +30,7 @@ TEXTS = st.sampled_from(
         "…",
     ]
 )
-PROMPT = Prompt(id="p", messages=(Message(role="user", content="7 + 5 = ?"),), language="en")
+PROMPT = prompt_of("7 + 5 = ?", "en")
 
 
 @st.composite

@@ -5,9 +5,10 @@ import asyncio
 import pytest
 
 from nbest.budget import BudgetLedger, deadline, seconds_left
-from nbest.types import Budget, Completion, Message, Prompt, Request, SamplingParams, Usage
+from nbest.types import Budget, Completion, Request, SamplingParams, Usage
+from scripted import prompt_of
 
-PROMPT = Prompt(id="p", messages=(Message(role="user", content="ถาม"),))
+PROMPT = prompt_of("ถาม")
 
 
 def request(n, max_tokens=10):

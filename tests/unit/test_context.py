@@ -1,17 +1,14 @@
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 
 from nbest.context import Context
 from nbest.engines.fake import Fake
 from nbest.errors import CapabilityError, EngineError
-from nbest.protocols import Capabilities
 from nbest.types import (
     Budget,
     Completion,
-    Message,
     Overrides,
     Prompt,
     Request,
@@ -19,40 +16,38 @@ from nbest.types import (
     Usage,
     replace,
 )
+from scripted import Scripted, prompt_of
 
-PROMPT = Prompt(id="p", messages=(Message(role="user", content="سؤال"),))
+PROMPT = prompt_of("سؤال")
 
 
-@dataclass
-class Scripted:
-    """Says `seed` and nothing else; gives at most `honoured` draws a call."""
+@dataclass(eq=False, kw_only=True)
+class Seeds(Scripted):
+    """Says its seeds; gives at most `honoured` draws a call."""
 
     honoured: int = 100
-    max_n: int | None = None
     fail_seeds: frozenset[int] = frozenset()
     hang_seeds: frozenset[int] = frozenset()
-    calls: list[int] = field(default_factory=list)
-    cancelled: int = 0
-    name: str = "scripted"
 
-    async def capabilities(self):
-        return Capabilities(max_n=self.max_n)
+    async def generate(self, request, on_delta=None):
+        if request.params.seed in self.hang_seeds:
+            await self.wait(60)
+        return await super().generate(request, on_delta)
 
-    async def generate(self, request: Request) -> Sequence[Completion]:
-        self.calls.append(request.n)
+    def say(self, request):
         seed = request.params.seed or 0
         if seed in self.fail_seeds:
-            raise EngineError(f"seed {seed} fails")
-        if seed in self.hang_seeds:
-            try:
-                await asyncio.sleep(60)
-            except asyncio.CancelledError:
-                self.cancelled += 1
-                raise
+            return EngineError(f"seed {seed} fails")
         if request.n > self.honoured:
             self.max_n = self.honoured
-        usage = Usage(completion=2, calls=1)
-        return [Completion(text=str(seed + i), usage=usage) for i in range(min(request.n, self.honoured))]
+        return [str(seed + i) for i in range(min(request.n, self.honoured))]
+
+    def usage(self, text):
+        return Usage(completion=2, calls=1)
+
+    @property
+    def calls(self):
+        return [r.n for r in self.requests]
 
 
 def draw(engine, n=5, **how):
@@ -62,14 +57,14 @@ def draw(engine, n=5, **how):
 
 
 def test_draw_i_has_seed_plus_i():
-    pool, _ = draw(Scripted())
+    pool, _ = draw(Seeds())
     assert [c.text for c in pool] == ["10", "11", "12", "13", "14"]
     assert [c.params.seed for c in pool] == [10, 11, 12, 13, 14]
 
 
 @pytest.mark.parametrize("max_n", [1, 2, 3])
 def test_a_request_is_split_as_the_engine_needs(max_n):
-    engine = Scripted(max_n=max_n, honoured=max_n)
+    engine = Seeds(max_n=max_n, honoured=max_n)
     pool, _ = draw(engine)
     assert [c.text for c in pool] == ["10", "11", "12", "13", "14"]
     assert max(engine.calls) <= max_n
@@ -77,41 +72,41 @@ def test_a_request_is_split_as_the_engine_needs(max_n):
 
 @pytest.mark.parametrize("honoured", [1, 2])
 def test_an_engine_that_gives_fewer_is_asked_for_the_rest(honoured):
-    engine = Scripted(honoured=honoured)
+    engine = Seeds(honoured=honoured)
     pool, _ = draw(engine)
     assert [c.text for c in pool] == ["10", "11", "12", "13", "14"]
     assert engine.calls[0] == 5
 
 
 def test_an_engine_that_gives_nothing_leaves_failed_draws_that_say_so():
-    engine = Scripted(honoured=0)
+    engine = Seeds(honoured=0)
     pool, ctx = draw(engine, n=2)
     assert [c.error for c in pool] == ["the engine returned fewer draws than asked for"] * 2
     assert (engine.calls, ctx.stopped) == ([2], "done")
 
 
 def test_one_failing_call_costs_its_draw_only():
-    pool, _ = draw(Scripted(max_n=1, fail_seeds=frozenset({12})))
+    pool, _ = draw(Seeds(max_n=1, fail_seeds=frozenset({12})))
     assert [c.error for c in pool] == [None, None, "seed 12 fails", None, None]
 
 
 def test_at_the_deadline_what_is_there_is_kept_and_the_rest_cancelled():
-    engine = Scripted(max_n=1, hang_seeds=frozenset({11, 13}))
+    engine = Seeds(max_n=1, hang_seeds=frozenset({11, 13}))
     pool, ctx = draw(engine, budget=Budget(seconds=0.1))
     assert [c.text for c in pool] == ["10", "", "12", "", "14"]
     assert [bool(c.error) for c in pool] == [False, True, False, True, False]
     assert ctx.stopped == "deadline"
-    assert engine.cancelled == 2
+    assert engine.num_cancelled == 2
 
 
 def test_the_sample_budget_cuts_the_request():
-    pool, ctx = draw(Scripted(), budget=Budget(samples=3))
+    pool, ctx = draw(Seeds(), budget=Budget(samples=3))
     assert [c.text for c in pool] == ["10", "11", "12"]
     assert ctx.stopped == "budget"
 
 
 def test_unused_tokens_of_a_grant_may_be_spent_later():
-    ctx = Context({"policy": Scripted()}, budget=Budget(tokens=20))
+    ctx = Context({"policy": Seeds()}, budget=Budget(tokens=20))
     request = Request(prompt=PROMPT, n=2, params=SamplingParams(seed=10, max_tokens=10))
 
     async def twice():
@@ -122,7 +117,7 @@ def test_unused_tokens_of_a_grant_may_be_spent_later():
 
 
 def test_what_a_judge_says_is_no_candidate():
-    ctx = Context({"policy": Fake(), "judge": Scripted()})
+    ctx = Context({"policy": Fake(), "judge": Seeds()})
     request = Request(prompt=PROMPT, role="judge", params=SamplingParams(seed=1))
     [[verdict]] = asyncio.run(ctx.complete([request]))
     assert verdict.text == "1"
@@ -131,7 +126,7 @@ def test_what_a_judge_says_is_no_candidate():
 
 
 def test_a_role_without_an_engine_falls_back_to_the_policy():
-    engine = Scripted()
+    engine = Seeds()
     assert Context({"policy": engine}).engine_for("judge") is engine
 
 
@@ -149,7 +144,7 @@ def test_randomness_depends_on_seed_prompt_and_purpose_only():
 
 
 def test_a_bug_in_an_engine_is_not_hidden():
-    class Broken(Scripted):
+    class Broken(Seeds):
         async def generate(self, request):
             raise KeyError("oops")
 
@@ -168,19 +163,19 @@ def quorum(engine, quorum, n=5, **how):
 
 
 def test_a_quorum_cancels_the_stragglers_and_records_them():
-    engine = Scripted(hang_seeds=frozenset({11, 13}))
+    engine = Seeds(hang_seeds=frozenset({11, 13}))
     pool, ctx = quorum(engine, 3)
     assert [c.text for c in pool] == ["10", "", "12", "", "14"]
     assert [c.params.seed for c in pool] == [10, 11, 12, 13, 14]
     assert [c.error for c in pool if c.error] == ["cancelled: the quorum was reached without it"] * 2
-    assert engine.cancelled == 2
+    assert engine.num_cancelled == 2
     assert ctx.stopped == "done"
     assert ctx.candidates == pool
 
 
 def test_failed_draws_do_not_count_towards_a_quorum():
     pool, ctx = quorum(
-        Scripted(hang_seeds=frozenset({11}), fail_seeds=frozenset({10, 12, 13})),
+        Seeds(hang_seeds=frozenset({11}), fail_seeds=frozenset({10, 12, 13})),
         2,
         budget=Budget(seconds=0.1),
     )
@@ -195,11 +190,11 @@ def test_failed_draws_do_not_count_towards_a_quorum():
 
 
 def test_a_quorum_larger_than_the_pool_waits_for_all():
-    assert [c.text for c in quorum(Scripted(), 9)[0]] == ["10", "11", "12", "13", "14"]
+    assert [c.text for c in quorum(Seeds(), 9)[0]] == ["10", "11", "12", "13", "14"]
 
 
 def test_a_cancelled_draw_keeps_its_worst_case_of_the_token_budget():
-    engine = Scripted(hang_seeds=frozenset({11}))
+    engine = Seeds(hang_seeds=frozenset({11}))
     ctx = Context({"policy": engine}, budget=Budget(tokens=30))
     request = Request(prompt=PROMPT, n=2, params=SamplingParams(seed=10, max_tokens=10))
 
@@ -213,7 +208,7 @@ def test_a_cancelled_draw_keeps_its_worst_case_of_the_token_budget():
 
 
 def test_a_bug_in_a_quorum_is_not_hidden():
-    class Broken(Scripted):
+    class Broken(Seeds):
         async def generate(self, request):
             raise KeyError("oops")
 
@@ -223,7 +218,7 @@ def test_a_bug_in_a_quorum_is_not_hidden():
 
 async def test_a_stop_string_that_ended_a_draw_is_on_its_candidate_and_it_can_be_amended():
     ctx = Context({"policy": Fake()})
-    prompt = Prompt(id="p", messages=(Message(role="user", content="2 + 3 = ?"),))
+    prompt = prompt_of("2 + 3 = ?")
     request = Request(prompt=prompt, params=SamplingParams(seed=1, stop=("\n",)))
     [first, second] = await ctx.sample([request, replace(request, params=SamplingParams(seed=1))])
     assert (first.stopped_by, second.stopped_by) == ("\n", None)
@@ -262,7 +257,7 @@ def test_what_is_held_back_of_a_budget_is_there_again_later():
 
 def test_stragglers_may_linger():
     @dataclass
-    class Slow(Scripted):
+    class Slow(Seeds):
         async def generate(self, request):
             await asyncio.sleep({10: 0, 11: 0.2, 12: 0.25, 13: 30}[request.params.seed])
             return await super().generate(request)
@@ -291,7 +286,7 @@ class EmittedGuard:
         self.pieces.append(text)
 
 
-class Writing(Scripted):
+class Writing(Seeds):
     """Writes `لا 四 นั่น` word by word where somebody listens."""
 
     async def generate(self, request, on_delta=None):
@@ -344,7 +339,7 @@ def test_a_prefix_is_heard_once_and_only_where_it_goes_on():
 
 def test_a_failed_call_is_heard_of_with_its_error():
     watch = EmittedGuard()
-    ctx = Context({"policy": Scripted(fail_seeds=frozenset({10}))}, observer=watch)
+    ctx = Context({"policy": Seeds(fail_seeds=frozenset({10}))}, observer=watch)
     request = Request(prompt=PROMPT, params=SamplingParams(seed=10))
     asyncio.run(ctx.sample([request]))
     assert watch.calls == [("policy", "seed 10 fails"), ("policy", 1)]

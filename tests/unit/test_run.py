@@ -9,8 +9,9 @@ from nbest.records import RunWriter
 from nbest.registry import parse
 from nbest.run import ask, run_all, select
 from nbest.types import Candidate, Message, Prompt, Usage
+from scripted import prompt_of
 
-PROMPT = Prompt(id="p", messages=(Message(role="user", content="३ + २ ="),), language="hi")
+PROMPT = prompt_of("३ + २ =", "hi")
 STEPS = [Candidate(id=i, text="संख्याएँ: ३", finish="step") for i in range(3)]
 ANSWERS = [Candidate(id=3 + i, text="संख्याएँ: ३\nउत्तर: ५", parents=(i,)) for i in range(2)]
 

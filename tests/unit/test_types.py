@@ -1,8 +1,9 @@
 import pytest
 
 from nbest.types import Completion, Message, Prompt, Request, SamplingParams
+from scripted import prompt_of
 
-PROMPT = Prompt(id="p", messages=(Message(role="user", content="सवाल"),))
+PROMPT = prompt_of("सवाल")
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,13 @@
 
 import pytest
 
-from judges import ScriptedJudge, compares, is_repair, shown
+from judges import compares, is_repair, shown
 from nbest.arena.judged_games import Judging, judge, read_verdicts
 from nbest.arena.pairings import Answer, games_between, named_runs, read_answers, unanswered
 from nbest.errors import EngineError, InputError, RecordsError
 from nbest.records import RunWriter, read_outcomes
 from nbest.types import Candidate, Message, Outcome, Prompt, Selection, replace
+from scripted import Scripted
 
 LANGUAGES = {"de": "Wie viel?", "ja": "いくつ？", "ar": "كم؟"}
 
@@ -42,7 +43,7 @@ def engines_have_specs(monkeypatch):
 
 
 async def test_each_pair_is_judged_in_both_orders_and_equal_texts_are_not(tmp_path):
-    engine = ScriptedJudge(compares(len))
+    engine = Scripted(compares(len))
     verdicts = await buy(tmp_path / "v", engine)
     assert len(engine.requests) == 4
     assert {(shown(r)["A"], shown(r)["B"]) for r in engine.requests} == {
@@ -65,7 +66,7 @@ async def test_each_pair_is_judged_in_both_orders_and_equal_texts_are_not(tmp_pa
 
 
 async def test_a_game_is_an_outcome_that_tells_all(tmp_path):
-    await buy(tmp_path / "v", ScriptedJudge(compares(len)))
+    await buy(tmp_path / "v", Scripted(compares(len)))
     o = next(o for o in read_outcomes(tmp_path / "v") if o.prompt.id == "q/0/short/long")
     assert [c.text for c in o.candidates] == ["a", "aaaa"]
     assert o.selection.winner.id == 1
@@ -76,14 +77,14 @@ async def test_a_game_is_an_outcome_that_tells_all(tmp_path):
 
 
 async def test_again_nothing_is_asked(tmp_path):
-    first = await buy(tmp_path / "v", ScriptedJudge(compares(len)))
-    silent = ScriptedJudge(EngineError("not to be asked"))
+    first = await buy(tmp_path / "v", Scripted(compares(len)))
+    silent = Scripted(EngineError("not to be asked"))
     assert await buy(tmp_path / "v", silent) == first
     assert silent.requests == []
 
 
 async def test_an_unreadable_reply_is_kept_and_not_asked_again(tmp_path):
-    engine = ScriptedJudge(lambda r: "I cannot say." if is_repair(r) else "Beide sind gut.")
+    engine = Scripted(lambda r: "I cannot say." if is_repair(r) else "Beide sind gut.")
     verdicts = await buy(tmp_path / "v", engine)
     nulls = [v for v in verdicts if v.grade is None]
     assert len(nulls) == 4
@@ -91,7 +92,7 @@ async def test_an_unreadable_reply_is_kept_and_not_asked_again(tmp_path):
     assert len(engine.requests) == 8  # each asked once more
     outcome = next(o for o in read_outcomes(tmp_path / "v") if o.selection is None)
     assert "Beide sind gut." in outcome.notes[0]
-    again = ScriptedJudge(compares(len))
+    again = Scripted(compares(len))
     assert await buy(tmp_path / "v", again) == verdicts
     assert again.requests == []
 
@@ -100,36 +101,36 @@ async def test_a_judge_that_failed_is_asked_again_for_those_games_only(tmp_path)
     def flaky(request):
         return EngineError("down") if "aaaa" in shown(request).values() else compares(len)(request)
 
-    first = await buy(tmp_path / "v", ScriptedJudge(flaky))
+    first = await buy(tmp_path / "v", Scripted(flaky))
     assert sum(not v.is_answered for v in first) == 2
-    engine = ScriptedJudge(compares(len))
+    engine = Scripted(compares(len))
     second = await buy(tmp_path / "v", engine)
     assert len(engine.requests) == 2
     assert all(v.grade for v in second)
 
 
 async def test_a_repair_that_fails_is_tried_again(tmp_path):
-    engine = ScriptedJudge(lambda r: EngineError("down") if is_repair(r) else "…")
+    engine = Scripted(lambda r: EngineError("down") if is_repair(r) else "…")
     verdicts = await buy(tmp_path / "v", engine)
     assert sum(not v.is_answered for v in verdicts) == 4
 
 
 async def test_other_answers_under_the_same_names_are_refused(tmp_path):
-    await buy(tmp_path / "v", ScriptedJudge(compares(len)))
+    await buy(tmp_path / "v", Scripted(compares(len)))
     changed = SYSTEMS | {"short": answers("short", ["A", "bb", "c"])}
     with pytest.raises(RecordsError, match="the runs have changed"):
-        await buy(tmp_path / "v", ScriptedJudge(compares(len)), systems=changed)
+        await buy(tmp_path / "v", Scripted(compares(len)), systems=changed)
     with pytest.raises(RecordsError, match="the runs have changed"):
         read_verdicts(tmp_path / "v", games_between(changed))
 
 
 async def test_a_third_run_is_added_to_the_same_store(tmp_path):
-    await buy(tmp_path / "v", ScriptedJudge(compares(len)))
+    await buy(tmp_path / "v", Scripted(compares(len)))
     three = SYSTEMS | {"mid": answers("mid", ["aa", "b", "ccc"])}
-    engine = ScriptedJudge(compares(len))
+    engine = Scripted(compares(len))
     assert len(await buy(tmp_path / "v", engine, systems=three)) == 18
     assert len(engine.requests) == 12
-    silent = ScriptedJudge(EngineError("not to be asked"))
+    silent = Scripted(EngineError("not to be asked"))
     other_way_round = dict(reversed(three.items()))
     await buy(tmp_path / "v", silent, systems=other_way_round)
     assert silent.requests == []
@@ -139,7 +140,7 @@ async def test_what_a_store_lacks_is_said(tmp_path):
     with pytest.raises(RecordsError, match="`engine`"):
         read_verdicts(tmp_path / "v")
     games = games_between(SYSTEMS)
-    await buy(tmp_path / "v", ScriptedJudge(compares(len)), games=games[:-1])
+    await buy(tmp_path / "v", Scripted(compares(len)), games=games[:-1])
     with pytest.raises(RecordsError, match="lacks 1 of 6 games, such as 'q/2/short/long'"):
         read_verdicts(tmp_path / "v", games)
 
@@ -152,7 +153,7 @@ def test_a_run_is_no_store_of_verdicts(tmp_path):
 
 
 def test_the_terms_are_part_of_the_configuration(tmp_path):
-    engine = ScriptedJudge("")
+    engine = Scripted("")
     own = tmp_path / "templates"
     own.mkdir()
     with pytest.raises(InputError, match=r"no pairwise\.txt"):
@@ -165,7 +166,7 @@ def test_the_terms_are_part_of_the_configuration(tmp_path):
 
 
 async def test_instructions_may_be_in_the_language_of_the_prompt(tmp_path):
-    engine = ScriptedJudge(compares(len))
+    engine = Scripted(compares(len))
     await buy(tmp_path / "v", engine, judging=Judging(template_language="prompt"))
     german = [r for r in engine.requests if r.prompt.language == "de"]
     assert all("Antwort" in r.prompt.messages[0].content for r in german)

@@ -1,9 +1,10 @@
 import json
 
 from nbest.engines.replay import Replay
-from nbest.types import Message, Prompt, ReasoningDelta, Request, ToolCall
+from nbest.types import ReasoningDelta, Request, ToolCall
+from scripted import prompt_of
 
-PROMPT = Prompt(id="p", messages=(Message(role="user", content="१ + १ ="),))
+PROMPT = prompt_of("१ + १ =")
 
 
 async def test_a_recorded_text_is_heard_in_one_piece(tmp_path):
@@ -30,7 +31,7 @@ async def test_what_was_called_and_thought_is_replayed(tmp_path):
     call = {"id": "c", "name": "मौसम", "arguments": "{}"}
     recorded = {"text": "", "tool_calls": [call], "reasoning": "पहले मौसम", "stopped_by": "।"}
     path.write_text(json.dumps({"id": "p", "prompt": "मौसम?", "candidates": [recorded]}))
-    prompt = Prompt(id="p", messages=(Message(role="user", content="मौसम?"),))
+    prompt = prompt_of("मौसम?")
     heard = []
     (drawn,) = await Replay(path=str(path)).generate(Request(prompt=prompt), heard.append)
     assert heard == [ReasoningDelta(text="पहले मौसम")]

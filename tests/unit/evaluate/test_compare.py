@@ -12,6 +12,7 @@ from nbest.evaluate.scores import cluster_of, score_spec, scores_of, split_specs
 from nbest.evaluate.subsets import subsets, usage_of
 from nbest.run import select
 from nbest.types import Candidate, Logprobs, Message, Prompt, SamplingParams, Usage
+from scripted import prompt_of
 
 ANSWERS = ["٤٢", "42", "41", "40", "42", "39"]
 
@@ -173,7 +174,7 @@ def test_the_score_is_found_or_named():
 
 
 def test_a_column_that_a_row_lacks_is_said_and_the_usual_one_is_taken_by_itself():
-    row = Pool(Prompt(id="p", messages=(Message(role="user", content="؟"),)), {"cluster": "m1"}, ())
+    row = Pool(prompt_of("؟"), {"cluster": "m1"}, ())
     assert cluster_of(row, None) == "m1"
     assert cluster_of(row._replace(gold={}), None) == "p"
     with pytest.raises(InputError, match="no column 'problem'"):

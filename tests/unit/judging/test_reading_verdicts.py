@@ -6,7 +6,7 @@ from math import log
 
 import pytest
 
-from judges import PROMPT, ScriptedJudge, is_repair, pool_of, shown
+from judges import is_repair, pool_of, shown
 from nbest import registry
 from nbest.context import Context
 from nbest.engines.fake import Fake
@@ -21,13 +21,14 @@ from nbest.selection.pairwise import JudgePairwise
 from nbest.selection.tournament import Tournament
 from nbest.types import Completion, Logprobs, replace
 from nbest.utilities.judged import Judged
+from scripted import PROMPT, Scripted
 
 POOL = pool_of("eins", "二", "ثلاثة")
 BEST = "二"
 
 
 def run(method, say, *, capabilities=None, prompt=PROMPT, pool=POOL):
-    judge = ScriptedJudge(say)
+    judge = Scripted(say)
     if capabilities is not None:
         judge.capabilities = lambda: asyncio.sleep(0, capabilities)
     ctx = Context({"policy": Fake(), "judge": judge, "verifier": judge})
@@ -194,7 +195,7 @@ class TestLogprobs:
         assert score.value == pytest.approx(0.5)
 
     def test_a_utility_is_the_expected_grade(self):
-        judge = ScriptedJudge(lambda _: as_tokens(("3", {"3": 0.5, "7": 0.5})))
+        judge = Scripted(lambda _: as_tokens(("3", {"3": 0.5, "7": 0.5})))
         matrix = asyncio.run(Judged(read="logprobs")(["a", "b"], ["a", "b"], Context({"policy": judge})))
         assert matrix.tolist() == [[10.0, 5.0], [5.0, 10.0]]
 

@@ -5,6 +5,7 @@ from nbest.judging.judge_calls import question
 from nbest.judging.sections import shown_prompt, texts_of
 from nbest.judging.verdict_forms import FREE_TEXT
 from nbest.types import Message, Prompt, SamplingParams
+from scripted import prompt_of
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
 CALL = {"id": "c", "type": "function", "function": {"name": "天気", "arguments": '{"都市": "東京", "日": 1}'}}
@@ -45,5 +46,5 @@ def test_images_reach_the_judge_behind_the_question():
 
 
 def test_a_question_about_text_alone_is_text():
-    [turn] = asked(Prompt(id="p", messages=(Message(role="user", content="四?"),)))
+    [turn] = asked(prompt_of("四?"))
     assert turn.parts == ()

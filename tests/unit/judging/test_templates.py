@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from judges import PROMPT
 from nbest.context import Context
 from nbest.judging.templates import (
     PLACEHOLDERS,
@@ -15,6 +14,7 @@ from nbest.judging.templates import (
     template_for,
 )
 from nbest.types import replace
+from scripted import PROMPT
 
 DATA = resources.files("nbest.judging") / "templates_by_language"
 NAMES = ["chops", "fuse", "pairwise", "rsa", "score", "yes_no"]

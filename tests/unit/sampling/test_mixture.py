@@ -14,9 +14,10 @@ from nbest.sampling.mixture import Mixture
 from nbest.selection.first import First
 from nbest.session import Session
 from nbest.strategies.parallel import Parallel
-from nbest.types import Message, Prompt
+from nbest.types import Prompt
+from scripted import prompt_of
 
-PROMPT = Prompt(id="p", messages=(Message(role="user", content="一共有几个？"),))
+PROMPT = prompt_of("一共有几个？")
 
 
 def test_draws_go_to_the_engines_in_turn():

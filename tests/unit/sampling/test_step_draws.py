@@ -1,8 +1,8 @@
 import pytest
 
-from judges import PROMPT
 from nbest.sampling.step_draws import Steps, joined, sentence_ends
 from nbest.types import Candidate, Logprobs, SamplingParams, replace
+from scripted import PROMPT
 
 
 def drawn(text, **how):

@@ -10,6 +10,7 @@ from nbest.sampling.ladder import Ladder
 from nbest.sampling.translated import Translated
 from nbest.sampling.turn_templates import languages
 from nbest.types import Message, Prompt
+from scripted import prompt_of
 
 ZH = Prompt(
     id="p",
@@ -43,7 +44,7 @@ def test_evidence_is_dealt_to_the_pivots_in_turn_and_nested():
 
 
 def test_a_prompt_in_the_pivot_language_costs_as_much():
-    english = Prompt(id="p", messages=(Message(role="user", content="What?"),), language="en")
+    english = prompt_of("What?", "en")
     plan = Translated(sampler=Hedged(n=3), languages=("en",))(english, Random(1))
     assert sum(r.n for r in plan) == 6
     assert all(r.language is None and r.prompt == english for r in plan)

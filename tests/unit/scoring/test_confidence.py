@@ -11,9 +11,10 @@ from nbest.protocols import logprobs_needed
 from nbest.scoring.deep_conf import DeepConf
 from nbest.scoring.self_certainty import SelfCertainty
 from nbest.selection.best import Best
-from nbest.types import Candidate, Logprobs, Message, Prompt
+from nbest.types import Candidate, Logprobs
+from scripted import prompt_of
 
-PROMPT = Prompt(id="p", messages=(Message(role="user", content="7 + 5 ="),))
+PROMPT = prompt_of("7 + 5 =")
 
 
 def candidate(*places, id_=0):

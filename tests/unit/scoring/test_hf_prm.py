@@ -12,6 +12,7 @@ from nbest.errors import EngineError, InputError, MissingExtraError, SpecError
 from nbest.scoring.hf_model import loaded
 from nbest.scoring.hf_prm import HfPrm
 from nbest.types import Candidate, Message, Prompt
+from scripted import prompt_of
 
 QUESTION = {
     "ar": ("ما ٣ × ٤ ثم + ٥؟", ["٣ × ٤ = ١٢", "١٢ + ٥ = ١٧", "الجواب: ١٧"]),
@@ -155,7 +156,7 @@ async def test_a_beginning_of_sequence_token_comes_first(make_model, tokenizer):
     [score] = await scores(
         HfPrm(model=path, step_mark="<extra_0>", device="cpu"),
         ["a"],
-        Prompt(id="p", messages=(Message(role="user", content="q"),)),
+        prompt_of("q"),
     )
     assert score.value == pytest.approx(direct(path, ids).softmax(-1)[-1, 1].item(), abs=1e-5)
 

@@ -3,7 +3,7 @@ from math import isclose, log
 
 import pytest
 
-from judges import PROMPT, ScriptedJudge, is_repair, pool_of, shown
+from judges import is_repair, pool_of, shown
 from nbest.context import Context
 from nbest.engines.fake import Fake
 from nbest.errors import CapabilityError, EngineError
@@ -11,12 +11,13 @@ from nbest.protocols import Capabilities
 from nbest.scoring.judge import Judge
 from nbest.selection.best import Best
 from nbest.types import Budget, Completion, Logprobs, replace
+from scripted import PROMPT, Scripted
 
 POOL = pool_of("7 + 5 = 12", "十三", "???")
 
 
 def score(say, scorer=None, prompt=PROMPT, pool=POOL, **how):
-    judge = ScriptedJudge(say)
+    judge = Scripted(say)
     ctx = Context({"policy": Fake(), "judge": judge}, **how)
     scores = asyncio.run((scorer or Judge())(prompt, pool, ctx))
     return [s.value for s in scores], judge, ctx
@@ -67,7 +68,7 @@ def test_an_empty_batch_asks_nothing():
 
 
 def test_best_of_n_takes_the_highest():
-    judge = ScriptedJudge(lambda r: "[[9]]" if shown(r)["1"] == "十三" else "[[8]]")
+    judge = Scripted(lambda r: "[[9]]" if shown(r)["1"] == "十三" else "[[8]]")
     ctx = Context({"policy": Fake(), "judge": judge})
     assert asyncio.run(Best(scorer=Judge())(PROMPT, POOL, ctx)).winner.id == 1
 
@@ -114,7 +115,7 @@ def test_an_engine_known_to_have_no_logprobs_is_not_asked():
 
 
 def test_no_more_logprobs_are_asked_for_than_the_engine_gives():
-    judge = ScriptedJudge(lambda _: next_token(Yes=0.5, No=0.5))
+    judge = Scripted(lambda _: next_token(Yes=0.5, No=0.5))
     judge.capabilities = lambda: asyncio.sleep(0, Capabilities(max_logprobs=5))
     asyncio.run(Judge(mode="yes_no")(PROMPT, POOL, Context({"policy": judge})))
     assert {r.params.logprobs for r in judge.requests} == {5}

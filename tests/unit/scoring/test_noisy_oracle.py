@@ -10,9 +10,10 @@ from nbest.context import Context
 from nbest.errors import CapabilityError, SpecError
 from nbest.scoring.noisy_oracle import NoisyOracle
 from nbest.scoring.oracle import Oracle
-from nbest.types import Candidate, Message, Prompt, Score, replace
+from nbest.types import Candidate, Score, replace
+from scripted import prompt_of
 
-PROMPT = Prompt(id="p", messages=(Message(role="user", content="٧ + ٥ = ؟"),), language="ar")
+PROMPT = prompt_of("٧ + ٥ = ؟", "ar")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,10 +5,11 @@ import pytest
 from nbest.context import Context
 from nbest.errors import CapabilityError
 from nbest.scoring.reference_oracle import ReferenceOracle
-from nbest.types import Candidate, Message, Prompt
+from nbest.types import Candidate
 from nbest.utilities.chrf import Chrf
+from scripted import prompt_of
 
-PROMPT = Prompt(id="p", messages=(Message(role="user", content="翻译：A red apple."),), language="zh")
+PROMPT = prompt_of("翻译：A red apple.", "zh")
 POOL = [Candidate(id=i, text=t) for i, t in enumerate(["一个红苹果。", "红色的车。", ""])]
 
 

@@ -15,6 +15,7 @@ from nbest.errors import (
 from nbest.scoring.reward import Reward
 from nbest.scoring.reward_api import addresses, filled
 from nbest.types import Budget, Candidate, Message, Prompt
+from scripted import prompt_of
 
 PROMPT = Prompt(
     id="p",
@@ -118,7 +119,7 @@ class TestForms:
         ]
 
     def test_a_template_is_filled_once(self):
-        prompt = Prompt(id="p", messages=(Message(role="user", content="{answer}?"),))
+        prompt = prompt_of("{answer}?")
         assert filled("{prompt} → {answer}", prompt, "{prompt}!") == "{answer}? → {prompt}!"
 
 

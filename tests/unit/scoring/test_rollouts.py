@@ -3,7 +3,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from judges import PROMPT, pool_of
+from judges import pool_of
 from nbest import registry
 from nbest.context import Context
 from nbest.engines.fake import Fake
@@ -12,6 +12,7 @@ from nbest.protocols import Capabilities
 from nbest.scoring.oracle_rollouts import OracleRollouts
 from nbest.scoring.rollouts import Rollouts
 from nbest.types import Budget, Candidate, Completion, Usage
+from scripted import PROMPT
 
 
 @dataclass

@@ -2,16 +2,17 @@ import asyncio
 
 import pytest
 
-from judges import PROMPT, ScriptedJudge, is_repair, pool_of, shown
+from judges import is_repair, pool_of, shown
 from nbest.context import Context
 from nbest.engines.fake import Fake
 from nbest.errors import EngineError
 from nbest.scoring.step_judge import StepJudge
 from nbest.types import Candidate
+from scripted import PROMPT, Scripted
 
 
 def score(say, pool, scorer=None):
-    verifier = ScriptedJudge(say)
+    verifier = Scripted(say)
     ctx = Context({"policy": Fake(), "verifier": verifier})
     return asyncio.run((scorer or StepJudge())(PROMPT, pool, ctx)), verifier, ctx
 

@@ -4,7 +4,7 @@ from math import isclose, log
 
 import pytest
 
-from judges import ScriptedJudge, pool_of
+from judges import pool_of
 from nbest import registry
 from nbest.context import Context
 from nbest.engines.fake import Fake
@@ -23,6 +23,7 @@ from nbest.types import (
     Usage,
     replace,
 )
+from scripted import Scripted
 
 PROMPT = Prompt(
     id="p", messages=(Message(role="user", content="ユキはりんごを３個持っています。"),), language="ja"
@@ -45,7 +46,7 @@ def by_last_turn(request):
 
 
 def score(pool, scorer=None, say=by_last_turn, **how):
-    verifier = ScriptedJudge(say)
+    verifier = Scripted(say)
     ctx = Context({"policy": Fake(), "verifier": verifier}, **how)
     scores = asyncio.run((scorer or TokenPrm())(PROMPT, pool, ctx))
     return scores, verifier, ctx
@@ -79,7 +80,7 @@ def test_rlhflow_makes_each_step_a_turn_that_was_found_good():
 
 
 def test_what_the_client_demands_of_the_answer_is_not_demanded_of_the_verifier():
-    verifier = ScriptedJudge(by_last_turn)
+    verifier = Scripted(by_last_turn)
     asked = replace(PROMPT, overrides=Overrides(body={"response_format": {"type": "json_object"}}))
     ctx = Context({"policy": Fake(), "verifier": verifier})
     asyncio.run(TokenPrm()(asked, pool_of("3"), ctx))
@@ -87,7 +88,7 @@ def test_what_the_client_demands_of_the_answer_is_not_demanded_of_the_verifier()
 
 
 def test_a_verifier_that_does_not_answer_at_all_is_waited_for_until_the_deadline():
-    class Silent(ScriptedJudge):
+    class Silent(Scripted):
         async def capabilities(self):
             await asyncio.sleep(5)
 
@@ -116,7 +117,7 @@ def test_any_two_words_will_do():
 
 
 def test_shared_prefixes_are_asked_once_and_remembered():
-    verifier = ScriptedJudge(by_last_turn)
+    verifier = Scripted(by_last_turn)
     ctx = Context({"policy": Fake(), "verifier": verifier})
     scorer = TokenPrm()
 
@@ -132,7 +133,7 @@ def test_shared_prefixes_are_asked_once_and_remembered():
 
 
 def test_a_prefix_without_a_value_is_not_asked_about_again_either():
-    verifier = ScriptedJudge(lambda _: token(0.5, 0.5, plus="x", minus="y"))
+    verifier = Scripted(lambda _: token(0.5, 0.5, plus="x", minus="y"))
     ctx = Context({"policy": Fake(), "verifier": verifier})
     for text in ("三\n", "三\n四\n"):
         [s] = asyncio.run(TokenPrm()(PROMPT, [Candidate(id=0, text=text, finish="step")], ctx))
@@ -173,7 +174,7 @@ def test_an_engine_without_log_probabilities_is_said():
 
 
 def test_no_more_alternatives_than_the_engine_gives():
-    verifier = ScriptedJudge(by_last_turn)
+    verifier = Scripted(by_last_turn)
     verifier.capabilities = lambda: asyncio.sleep(0, Capabilities(max_logprobs=5))
     asyncio.run(TokenPrm()(PROMPT, pool_of("3"), Context({"policy": verifier})))
     assert verifier.requests[0].params.logprobs == 5

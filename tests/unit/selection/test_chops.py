@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from judges import PROMPT, ScriptedJudge, is_repair, pool_of, prefers, shown
+from judges import is_repair, pool_of, prefers, shown
 from nbest import registry
 from nbest.context import Context
 from nbest.engines.fake import Fake
@@ -11,12 +11,13 @@ from nbest.selection.chops import Chops
 from nbest.selection.first import First
 from nbest.selection.fuse import Fuse
 from nbest.types import Budget, Completion, Message, replace
+from scripted import PROMPT, Scripted
 
 LETTERS = pool_of("aa", "b", "cccc", "ddd")
 
 
 def choose(say, pool=LETTERS, selector=None, prompt=PROMPT, **how):
-    judge = ScriptedJudge(say)
+    judge = Scripted(say)
     ctx = Context({"policy": Fake(), "judge": judge}, prompt_id=prompt.id, **how)
     selection = asyncio.run((selector or Chops(fallback=First()))(prompt, pool, ctx))
     return selection, judge, ctx
@@ -154,7 +155,7 @@ def test_a_giant_among_small_ones_meets_their_winner_only_if_both_fit():
 
 
 def test_a_named_engine_judges():
-    judge = ScriptedJudge(prefers(len))
+    judge = Scripted(prefers(len))
     ctx = Context({"policy": Fake(), "big": judge})
     assert asyncio.run(Chops(judge="big")(PROMPT, LETTERS, ctx)).winner.id == 2
     with pytest.raises(CapabilityError, match="engines: policy"):
@@ -245,7 +246,7 @@ def test_a_fallback_may_make_new_candidates_that_meet_in_the_next_round():
     pool = pool_of(*(c * 6000 for c in "abcd"))
     chops = Chops(fallback=Fuse(fallback=First()), context_tokens=9000, max_tokens=1000)
     fused = iter(["e" * 6000, "f" * 6000, "g"])
-    ctx = Context({"policy": ScriptedJudge(lambda r: next(fused) if r.role == "fusor" else "?")})
+    ctx = Context({"policy": Scripted(lambda r: next(fused) if r.role == "fusor" else "?")})
     ctx.candidates = list(pool)
     selection = asyncio.run(chops(PROMPT, pool, ctx))
     assert selection.winner.text == "g"

@@ -6,9 +6,9 @@ from nbest import registry
 from nbest.engines.fake import Fake
 from nbest.records import RunWriter
 from nbest.run import ask
-from nbest.types import Message, Prompt
+from scripted import prompt_of
 
-PROMPT = Prompt(id="p", messages=(Message(role="user", content="二加二等于几？"),))
+PROMPT = prompt_of("二加二等于几？")
 CHOOSERS = {
     "best_of_n(n=3, scorer=judge)": "judge",
     "best_of_n(n=3, scorer=token_prm)": "verifier",

@@ -3,9 +3,10 @@ from collections import Counter
 from nbest.context import Context
 from nbest.selection.first import First
 from nbest.selection.random import Random
-from nbest.types import Candidate, Message, Prompt
+from nbest.types import Candidate
+from scripted import prompt_of
 
-PROMPT = Prompt(id="p", messages=(Message(role="user", content="?"),))
+PROMPT = prompt_of("?")
 POOL = [Candidate(id=i, text="ก" if i < 3 else "ข") for i in range(4)]
 
 

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from judges import PROMPT, ScriptedJudge, pool_of, shown
+from judges import pool_of, shown
 from nbest.context import Context
 from nbest.datasets import Pool
 from nbest.engines.fake import Fake
@@ -11,12 +11,13 @@ from nbest.run import select
 from nbest.selection.first import First
 from nbest.selection.fuse import Fuse
 from nbest.types import Budget, Completion, Message, replace
+from scripted import PROMPT, Scripted
 
 POOL = pool_of("seven and five", "is 12", "is 12", "twelve")
 
 
 def fuse(say, selector=None, prompt=PROMPT, pool=POOL, **how):
-    fusor = ScriptedJudge(say)
+    fusor = Scripted(say)
     ctx = Context({"policy": Fake(), "fusor": fusor}, **how)
     ctx.candidates = list(pool)
     return asyncio.run((selector or Fuse(fallback=First()))(prompt, pool, ctx)), fusor, ctx
@@ -108,7 +109,7 @@ def test_where_only_one_fits_the_fallback_chooses():
 
 def test_a_recorded_pool_is_fused_into_its_next_candidate():
     pool = Pool(PROMPT, {}, tuple(POOL))
-    outcome = asyncio.run(select(pool, Fuse(), engines={"policy": ScriptedJudge(lambda _: "12!")}))
+    outcome = asyncio.run(select(pool, Fuse(), engines={"policy": Scripted(lambda _: "12!")}))
     assert outcome.text == "12!"
     assert [c.id for c in outcome.candidates] == [0, 1, 2, 3, 4]
     assert outcome.usage["fusor"].calls == 1

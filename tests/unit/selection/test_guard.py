@@ -12,8 +12,9 @@ from nbest.errors import SpecError
 from nbest.selection.first import First
 from nbest.selection.guard import Guard, is_refusal
 from nbest.types import Candidate, Message, Prompt
+from scripted import prompt_of
 
-PROMPT = Prompt(id="p", messages=(Message(role="user", content="?"),), language="de")
+PROMPT = prompt_of("?", "de")
 GERMAN = "Heute Morgen bin ich zum Markt gegangen und habe Gemüse gekauft."
 ENGLISH = "This morning I went to the market and bought fresh vegetables."
 
@@ -126,7 +127,7 @@ async def test_a_region_is_judged_as_its_language(language):
 
 
 async def test_evidence_in_another_language_is_no_answer_that_is_left():
-    prompt = Prompt(id="p", messages=(Message(role="user", content="كم؟"),), language="ar")
+    prompt = prompt_of("كم؟", "ar")
     pool = [
         Candidate(id=0, text="الجواب هو خمسة تفاحات حمراء", finish="length", language="ar"),
         Candidate(id=1, text="The answer is five red apples", language="en"),

@@ -12,10 +12,11 @@ from nbest.engines.fake import Fake
 from nbest.errors import CapabilityError, SelectionError, SpecError
 from nbest.selection import mbr
 from nbest.selection.mbr import Mbr
-from nbest.types import Candidate, Message, Prompt
+from nbest.types import Candidate
 from nbest.utilities.chrf import chrf_aggregate, chrf_matrix
+from scripted import prompt_of
 
-PROMPT = Prompt(id="p", messages=(Message(role="user", content="?"),))
+PROMPT = prompt_of("?")
 TEXTS = ["一百二十", "一百二十。", "ответ 12", "ответ 13", "उत्तर १२", "उत्तर १३", "a cat", "a cat sat", "…"]
 pools = st.lists(st.sampled_from(TEXTS), min_size=1, max_size=9)
 

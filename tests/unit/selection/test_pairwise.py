@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from judges import PROMPT, ScriptedJudge, compares, is_repair, pool_of, shown
+from judges import compares, is_repair, pool_of, shown
 from nbest.context import Context
 from nbest.engines.fake import Fake
 from nbest.errors import EngineError
@@ -16,13 +16,14 @@ from nbest.selection.first import First
 from nbest.selection.pairwise import JudgePairwise, point_shares, strengths
 from nbest.selection.tournament import Tournament
 from nbest.types import Budget
+from scripted import PROMPT, Scripted
 
 TEXTS = ["aaa", "b", "ccccc", "dd", "eeee"]
 RANKINGS = [JudgePairwise(), JudgePairwise(ranking="points")]
 
 
 def choose(selector, say, pool, **how):
-    judge = ScriptedJudge(say)
+    judge = Scripted(say)
     ctx = Context({"policy": Fake(), "judge": judge}, **how)
     return asyncio.run(selector(PROMPT, pool, ctx)), judge, ctx
 

@@ -6,9 +6,10 @@ from nbest import registry
 from nbest.context import Context
 from nbest.engines.fake import Fake
 from nbest.errors import SpecError
-from nbest.types import Candidate, Message, Prompt
+from nbest.types import Candidate
+from scripted import prompt_of
 
-PROMPT = Prompt(id="p", messages=(Message(role="user", content="?"),))
+PROMPT = prompt_of("?")
 
 
 async def vote(*texts: str, spec: str = "vote", scores=(), language=None, ctx=None):

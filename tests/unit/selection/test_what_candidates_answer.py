@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from judges import PROMPT, ScriptedJudge, pool_of, shown
+from judges import pool_of, shown
 from nbest.context import Context
 from nbest.engines.fake import Fake
 from nbest.scoring.judge import Judge
@@ -20,6 +20,7 @@ from nbest.utilities.bleu import Bleu
 from nbest.utilities.chrf import Chrf
 from nbest.utilities.edit import Edit
 from nbest.utilities.token_f1 import TokenF1
+from scripted import PROMPT, Scripted
 
 UTILITIES = [Chrf(), Bleu(), Edit(), TokenF1()]
 EMPTY = ["", " \n", "\u200b\u200f", "\u00ad", "<think>用了很多字</think>", "<think>لم ينته"]
@@ -93,7 +94,7 @@ async def test_a_guard_does_not_judge_the_language_of_reasoning():
 @pytest.mark.parametrize("method", [Chops(), JudgePairwise(), Judge()])
 def test_judges_see_answers_without_reasoning(method):
     pool = pool_of("<think>secret</think>答案A", "[THINK]секрет[/THINK]ответ B")
-    judge = ScriptedJudge(lambda _: "[[A=B]]" if isinstance(method, JudgePairwise) else "[[1]]")
+    judge = Scripted(lambda _: "[[A=B]]" if isinstance(method, JudgePairwise) else "[[1]]")
     asyncio.run(method(PROMPT, pool, Context({"policy": Fake(), "judge": judge})))
     texts = {text for request in judge.requests for text in shown(request).values()}
     assert texts == {"答案A", "ответ B"}

@@ -10,10 +10,11 @@ from nbest.context import Context
 from nbest.errors import SelectionError, SpecError
 from nbest.selection.mbr import Mbr
 from nbest.selection.xmbr import Xmbr
-from nbest.types import Candidate, Message, Prompt
+from nbest.types import Candidate, Prompt
 from nbest.utilities.chrf import Chrf
+from scripted import prompt_of
 
-PROMPT = Prompt(id="p", messages=(Message(role="user", content="Hauptstadt?"),), language="de")
+PROMPT = prompt_of("Hauptstadt?", "de")
 MEANING = {"Paris": 0, "巴黎": 0, "باريس": 0, "Rom": 1, "Rome": 1, "London": 2, "लंदन": 2}
 
 

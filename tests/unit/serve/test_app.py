@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from inprocess import QUESTIONS, TURN_CALL, TURN_TOOL, Scripted, serving
+from inprocess import QUESTIONS, TURN_CALL, TURN_TOOL, Answers, serving
 from nbest.engines.fake import Fake
 from nbest.settings.gateway import Serve
 from nbest.types import Completion, ToolCall, ToolCallDelta, Usage
@@ -25,7 +25,7 @@ async def test_a_question_is_answered_and_says_how(question):
 
 
 async def test_the_majority_answers():
-    async with serving(Scripted(texts=["4", "5", "5"])) as client:
+    async with serving(Answers(texts=["4", "5", "5"])) as client:
         _, _, reply = await client.post()
     assert reply["choices"][0]["message"]["content"] == "5"
     assert reply["nbest"]["chosen"] == 1
@@ -33,7 +33,7 @@ async def test_the_majority_answers():
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses"])
 async def test_the_reasoning_of_the_chosen_answer_comes_with_it(path):
-    async with serving(Scripted(texts=["4", "5", "5"], reasoning="考える")) as client:
+    async with serving(Answers(texts=["4", "5", "5"], reasoning="考える")) as client:
         said = {"input": QUESTIONS[3], "messages": None} if path.endswith("responses") else {}
         _, _, reply = await client.post(path, **said)
     if path.endswith("responses"):
@@ -46,7 +46,7 @@ async def test_the_reasoning_of_the_chosen_answer_comes_with_it(path):
 
 @pytest.mark.parametrize("sample", ["greedy", "iid(n=3)"])
 async def test_reasoning_is_streamed_before_the_answer_and_once(sample):
-    async with serving(Scripted(texts=["да"], reasoning="подумаем"), sample=sample) as client:
+    async with serving(Answers(texts=["да"], reasoning="подумаем"), sample=sample) as client:
         chunks, _ = await client.stream()
     deltas = [c["choices"][0]["delta"] for c in chunks if c["choices"]]
     kinds = [next(iter(d.keys() & {"reasoning_content", "content"}), None) for d in deltas[1:]]
@@ -55,7 +55,7 @@ async def test_reasoning_is_streamed_before_the_answer_and_once(sample):
 
 
 async def test_reasoning_that_a_client_sends_back_reaches_the_engine():
-    engine = Scripted(texts=["4"])
+    engine = Answers(texts=["4"])
     turn = {"role": "assistant", "content": "", "reasoning_content": "หา", "tool_calls": [TURN_CALL]}
     said = [
         {"role": "user", "content": QUESTIONS[5]},
@@ -76,7 +76,7 @@ async def test_reasoning_that_a_client_sends_back_reaches_the_engine():
             {"type": "function_call_output", "call_id": "c", "output": "2"},
         ]
         assert (await client.post("/v1/responses", input=items, messages=None))[0] == 200
-    for request in engine.seen:
+    for request in engine.requests:
         assert request.prompt.messages[1].fields["reasoning_content"] == "หา"
         assert request.prompt.messages[1].fields["tool_calls"][0]["id"] == "c"
 
@@ -85,7 +85,7 @@ async def test_tool_calls_are_voted_on_by_name_and_canonical_arguments():
     def call(i, arguments, name="weather"):
         return ToolCall(id=f"c{i}", name=name, arguments=arguments)
 
-    engine = Scripted(
+    engine = Answers(
         texts=[""],
         calls=(
             call(0, '{"city": "東京", "days": 2}'),
@@ -100,11 +100,11 @@ async def test_tool_calls_are_voted_on_by_name_and_canonical_arguments():
     assert choice["message"]["content"] is None
     assert choice["message"]["tool_calls"][0]["id"] == "c0"
     assert choice["message"]["tool_calls"][0]["function"]["arguments"] == '{"city": "東京", "days": 2}'
-    assert engine.seen[0].prompt.overrides.body["tools"]
+    assert engine.requests[0].prompt.overrides.body["tools"]
 
 
 async def test_calls_that_were_cut_before_the_next_say_so():
-    engine = Scripted(texts=[""], calls=(ToolCall(id="c", name="天気", arguments="{}"),), finish="length")
+    engine = Answers(texts=[""], calls=(ToolCall(id="c", name="天気", arguments="{}"),), finish="length")
     async with serving(engine) as client:
         _, _, reply = await client.post(tools=[{"type": "function", "function": {"name": "天気"}}])
     (choice,) = reply["choices"]
@@ -114,18 +114,18 @@ async def test_calls_that_were_cut_before_the_next_say_so():
 async def test_candidates_that_violate_the_schema_are_set_aside():
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
     wanted = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
-    async with serving(Scripted(texts=['{"n": "四"}', '{"n": "四"}', '{"n": 4}'])) as client:
+    async with serving(Answers(texts=['{"n": "四"}', '{"n": "四"}', '{"n": 4}'])) as client:
         _, _, reply = await client.post(response_format=wanted)
         assert reply["choices"][0]["message"]["content"] == '{"n": 4}'
         assert reply["nbest"]["num_failed"] == 2
-    async with serving(Scripted(texts=['{"n": ', "nein"])) as client:
+    async with serving(Answers(texts=['{"n": ', "nein"])) as client:
         _, _, reply = await client.post(response_format=wanted)
         assert reply["choices"][0]["message"]["content"] == '{"n": '
         assert any("response_format" in note for note in reply["nbest"]["notes"])
 
 
 async def test_n_choices_come_best_first():
-    async with serving(Scripted(texts=["4", "5", "5"])) as client:
+    async with serving(Answers(texts=["4", "5", "5"])) as client:
         _, _, reply = await client.post(n=3)
         assert [c["message"]["content"] for c in reply["choices"]] == ["5", "5", "4"]
         _, _, reply = await client.post(n=5)
@@ -134,7 +134,7 @@ async def test_n_choices_come_best_first():
 
 async def test_the_model_name_or_the_body_chooses_the_strategy():
     presets = {"careful": "parallel(sampler=iid(n=7), selector=vote)"}
-    async with serving(Scripted(), presets=presets) as client:
+    async with serving(Answers(), presets=presets) as client:
         for name, n in (
             ("fake", 3),
             ("fake@careful", 7),
@@ -151,7 +151,7 @@ async def test_the_model_name_or_the_body_chooses_the_strategy():
 
 async def test_names_of_models_may_hold_an_at():
     presets = {"careful": "parallel(sampler=iid(n=7), selector=vote)", "001": "parallel(sampler=iid(n=5))"}
-    async with serving(Scripted(), presets=presets) as client:
+    async with serving(Answers(), presets=presets) as client:
         client.service.gateway.upstreams.models = ("text-bison", "text-bison@001", "文本@北京")
         for name, n in (
             ("text-bison@001", 3),
@@ -173,7 +173,7 @@ async def test_names_of_models_may_hold_an_at():
 
 
 async def test_what_cannot_be_served_is_refused_before_anything_is_spent():
-    engine = Scripted()
+    engine = Answers()
     async with serving(engine, serve=Serve(max_n=8)) as client:
         for body, status, says in (
             ({"model": "fakes"}, 404, "did you mean 'fake'? GET /v1/models"),
@@ -197,12 +197,12 @@ async def test_what_cannot_be_served_is_refused_before_anything_is_spent():
         status, headers, _ = await client.get("/v1/chat/completions")
         assert (status, headers["Allow"]) == (405, "POST")
         assert (await client.post("/v1/completions", prompt="x"))[0] == 404
-    assert engine.seen == []
+    assert engine.requests == []
 
 
 async def test_a_refusal_does_not_repeat_all_that_it_was_sent():
     endless = "模" * 2000
-    async with serving(Scripted(), serve=Serve(strategies_by_clients=False)) as client:
+    async with serving(Answers(), serve=Serve(strategies_by_clients=False)) as client:
         for name in (endless, f"{endless}@careful", f"fake@{endless}"):
             _, _, reply = await client.post(model=name)
             assert 300 < len(reply["error"]["message"]) < 400
@@ -227,13 +227,13 @@ async def test_a_refusal_does_not_repeat_all_that_it_was_sent():
     ],
 )
 async def test_a_refusal_names_the_parameter(body, param):
-    async with serving(Scripted()) as client:
+    async with serving(Answers()) as client:
         status, _, reply = await client.post(**body)
     assert (status, reply["error"]["param"]) == (400, param), reply
 
 
 async def test_several_answers_of_a_strategy_whose_size_is_not_one_number():
-    async with serving(Scripted(texts=["4", "5"])) as client:
+    async with serving(Answers(texts=["4", "5"])) as client:
         _, _, reply = await client.post(model="fake@revise(sequential=1, parallel=4)", n=3)
     assert [c["index"] for c in reply["choices"]] == [0, 1, 2]
     assert reply["nbest"]["num_candidates"] == 4
@@ -241,14 +241,14 @@ async def test_several_answers_of_a_strategy_whose_size_is_not_one_number():
 
 async def test_presets_alone_where_the_server_says_so():
     async with serving(
-        Scripted(), serve=Serve(strategies_by_clients=False), presets={"p": "parallel"}
+        Answers(), serve=Serve(strategies_by_clients=False), presets={"p": "parallel"}
     ) as client:
         assert (await client.post(model="fake@parallel"))[0] == 400
         assert (await client.post(model="fake@p"))[0] == 200
 
 
 async def test_a_single_sample_streams_its_text():
-    async with serving(Scripted(texts=["四。"]), sample="greedy", select="first") as client:
+    async with serving(Answers(texts=["四。"]), sample="greedy", select="first") as client:
         chunks, _ = await client.stream(stream_options={"include_usage": True})
     assert "".join(c["choices"][0]["delta"].get("content", "") for c in chunks if c["choices"]) == "四。"
     assert chunks[-1]["usage"]["completion_tokens"] == 2
@@ -268,7 +268,7 @@ async def test_progress_of_a_search_tells_steps_from_answers():
 
 
 async def test_a_pool_streams_its_progress_then_the_answer():
-    async with serving(Scripted(texts=["4", "5", "5"])) as client:
+    async with serving(Answers(texts=["4", "5", "5"])) as client:
         chunks, comments = await client.stream()
         assert "".join(c["choices"][0]["delta"].get("content", "") for c in chunks) == "5"
         assert ": candidate 3" in comments
@@ -277,7 +277,7 @@ async def test_a_pool_streams_its_progress_then_the_answer():
     assert told == ["4", "5", "5"]
 
 
-class Calling(Scripted):
+class Calling(Answers):
     """Streams a call in several deltas, where deltas are wanted."""
 
     parts = ("{", '"город": "Казань"', "}")
@@ -304,7 +304,7 @@ async def test_the_call_of_a_single_draw_is_streamed(strategy, num_deltas):
     assert chunks[-1]["choices"][0]["finish_reason"] == "tool_calls"
 
 
-class Refusing(Scripted):
+class Refusing(Answers):
     """Draws whose text is "" are refused, as `wire.completions` reads a refusal."""
 
     refusal = Completion(

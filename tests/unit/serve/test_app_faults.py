@@ -4,14 +4,14 @@ import asyncio
 
 import pytest
 
-from inprocess import Scripted, serving
+from inprocess import Answers, serving
 from nbest.errors import EngineHttpError, EngineTimeoutError
 from nbest.serve import streaming
 from nbest.settings.gateway import Serve
 from nbest.types import Completion, ToolCall
 
 
-class Fusing(Scripted):
+class Fusing(Answers):
     """Drafts differ; the fusor streams word by word, with time in between."""
 
     words = ("四，", "إذن ", "ห้า")
@@ -44,7 +44,7 @@ async def test_a_fusion_is_streamed_and_stays(finish):
 
 async def test_a_tool_call_streams_as_one_delta():
     call = ToolCall(id="c", name="天気", arguments='{"都市": "東京"}')
-    async with serving(Scripted(texts=[""], calls=(call,))) as client:
+    async with serving(Answers(texts=[""], calls=(call,))) as client:
         chunks, _ = await client.stream(tools=[{"type": "function", "function": {"name": "天気"}}])
     [delta] = [c["choices"][0]["delta"] for c in chunks if c["choices"][0]["delta"].get("tool_calls")]
     assert delta["tool_calls"][0]["function"] == {"name": "天気", "arguments": '{"都市": "東京"}'}
@@ -52,11 +52,11 @@ async def test_a_tool_call_streams_as_one_delta():
 
 
 async def test_a_fusion_that_does_not_fit_the_schema_is_set_aside_in_a_stream_too():
-    engine = Scripted(texts=['{"一": 1}', '{"二": 2}', '{"三": 3}'])
+    engine = Answers(texts=['{"一": 1}', '{"二": 2}', '{"三": 3}'])
 
     async def generate(request, on_delta=None):
         if request.role != "fusor":
-            return await Scripted.generate(engine, request, on_delta)
+            return await Answers.generate(engine, request, on_delta)
         for word in ("دمج ", "سيئ") if on_delta else ():
             on_delta(word)
         return [Completion(text="دمج سيئ")]
@@ -68,7 +68,7 @@ async def test_a_fusion_that_does_not_fit_the_schema_is_set_aside_in_a_stream_to
     assert (said, chunks[-1]["choices"][0]["finish_reason"]) == ('{"一": 1}', "stop")
 
 
-class Breaking(Scripted):
+class Breaking(Answers):
     """Says the first of its texts, and fails."""
 
     async def generate(self, request, on_delta=None):
@@ -90,7 +90,7 @@ async def test_an_error_in_a_stream_is_in_the_stream():
     [(EngineHttpError("too long", status=400), 400), (EngineHttpError("slow down", status=429), 429)],
 )
 async def test_an_error_before_anything_was_said_has_its_status(error, status):
-    async with serving(Scripted(texts=[error])) as client:
+    async with serving(Answers(texts=[error])) as client:
         got, headers, reply = await client.post(stream=True)
     assert got == status
     assert str(error) in reply["error"]["message"]
@@ -99,7 +99,7 @@ async def test_an_error_before_anything_was_said_has_its_status(error, status):
 
 async def test_a_stream_begins_before_its_first_candidate_where_that_takes_long(monkeypatch):
     monkeypatch.setattr(streaming, "QUIET_S", 0.01)
-    engine = Scripted(texts=[EngineHttpError("boom", status=500)], delay_s=0.2)
+    engine = Answers(texts=[EngineHttpError("boom", status=500)], delay_s=0.2)
     async with serving(engine) as client:
         chunks, _ = await client.stream()
     assert "boom" in chunks[-1]["error"]["message"]
@@ -107,17 +107,17 @@ async def test_a_stream_begins_before_its_first_candidate_where_that_takes_long(
 
 async def test_sinks_get_what_failed():
     contexts = []
-    async with serving(Scripted(texts=[EngineHttpError("boom", status=500)]), contexts=contexts) as client:
+    async with serving(Answers(texts=[EngineHttpError("boom", status=500)]), contexts=contexts) as client:
         await client.post()
         await client.post(stream=True)
     assert [(v.outcome.stopped, len(v.outcome.candidates)) for v in contexts] == [("error", 3)] * 2
 
 
 async def test_waiting_for_a_place_is_part_of_the_deadline():
-    engine = Scripted(delay_s=0.6)
+    engine = Answers(delay_s=0.6)
     async with serving(engine, serve=Serve(concurrency=1)) as client:
         first = asyncio.ensure_future(client.post())
-        while not engine.seen:  # noqa: ASYNC110
+        while not engine.requests:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         status, _, reply = await client.post(nbest={"deadline": 0.9})
         assert (status, reply["error"]["code"]) == (504, "deadline")
@@ -135,7 +135,7 @@ async def test_waiting_for_a_place_is_part_of_the_deadline():
 )
 async def test_why_nothing_was_drawn_is_told_by_the_status(error, status):
     contexts = []
-    async with serving(Scripted(texts=[error]), contexts=contexts) as client:
+    async with serving(Answers(texts=[error]), contexts=contexts) as client:
         got, headers, reply = await client.post()
     assert got == status
     assert str(error) in reply["error"]["message"]
@@ -145,7 +145,7 @@ async def test_why_nothing_was_drawn_is_told_by_the_status(error, status):
 
 async def test_a_client_is_not_told_about_the_gateways_own_key():
     error = EngineHttpError("gpu-7.internal answered 401; no key was sent", status=401)
-    async with serving(Scripted(texts=[error])) as client:
+    async with serving(Answers(texts=[error])) as client:
         got, _, reply = await client.post()
     assert (got, reply["error"]["code"]) == (502, "upstream_key")
     assert "gpu-7" not in str(reply)
@@ -163,43 +163,43 @@ async def test_a_refused_key_is_told_where_nothing_is_the_clients_to_mend(errors
     texts = [EngineHttpError(f"it answered {s}", status=s) for s in errors]
     causes = EngineHttpError("; ".join(map(str, texts)), status=500)
     causes.causes = tuple(texts)
-    async with serving(Scripted(texts=[causes])) as client:
+    async with serving(Answers(texts=[causes])) as client:
         got, _, reply = await client.post()
     assert (got, reply["error"]["code"]) == (status, code)
 
 
 @pytest.mark.internal_errors
 async def test_a_bug_in_an_engine_costs_its_request():
-    async with serving(Scripted(texts=[KeyError("secret")])) as client:
+    async with serving(Answers(texts=[KeyError("secret")])) as client:
         status, _, reply = await client.post()
         assert status == 502
         assert "KeyError" in reply["error"]["message"]
 
 
 async def test_a_deadline_before_anything_is_there_is_told():
-    async with serving(Scripted(delay_s=5)) as client:
+    async with serving(Answers(delay_s=5)) as client:
         status, _, reply = await client.post(nbest={"deadline": 0.05})
     assert (status, reply["error"]["code"]) == (504, "deadline")
 
 
 @pytest.mark.parametrize("said", [{"deadline": 20}, {"budget": {"seconds": 20}}])
 async def test_draws_before_a_clients_own_deadline_are_calls_of_their_own(said):
-    engine = Scripted(texts=["4"])
+    engine = Answers(texts=["4"])
     async with serving(engine) as client:
         _, _, reply = await client.post(nbest=said)
-        assert [r.n for r in engine.seen] == [1, 1, 1]
+        assert [r.n for r in engine.requests] == [1, 1, 1]
         assert (reply["nbest"]["stopped"], reply["nbest"]["num_candidates"]) == ("done", 3)
         assert "quorum" not in reply["nbest"]["strategy"]
-        engine.seen.clear()
+        engine.requests.clear()
         await client.post(nbest={"budget": {"tokens": 9000}})
-        assert [r.n for r in engine.seen] == [3]
+        assert [r.n for r in engine.requests] == [3]
 
 
 async def test_before_a_deadline_a_pool_is_as_large_as_its_samplers_table_says(tmp_path):
     table = tmp_path / "params.toml"
     table.write_text('[[params]]\nlanguage = "th"\nn = 8\n[[params]]\nlanguage = "ja"\nn = 1\n')
     sample = f'iid(n=5, table="{table}")'
-    async with serving(Scripted(texts=["4"]), sample=sample) as client:
+    async with serving(Answers(texts=["4"]), sample=sample) as client:
         for language, num in (("th", 8), ("ja", 1), ("ar", 5)):
             _, _, reply = await client.post(nbest={"deadline": 20, "language": language})
             told = reply["nbest"]
@@ -210,7 +210,7 @@ async def test_before_a_deadline_a_pool_is_as_large_as_its_samplers_table_says(t
 async def test_a_preset_that_lacks_what_it_needs_is_the_servers_fault(path, monkeypatch, caplog):
     monkeypatch.delenv("REWARD_KEY", raising=False)
     presets = {"оценка": "best_of_n(n=2, scorer=reward(url='http://127.0.0.1:9', key_env='REWARD_KEY'))"}
-    async with serving(Scripted(texts=["4"]), presets=presets) as client:
+    async with serving(Answers(texts=["4"]), presets=presets) as client:
         body = {"input": "؟", "messages": None} if path.endswith("responses") else {}
         status, _, reply = await client.post(path, model="оценка", **body)
     assert (status, reply["error"]["code"], reply["error"]["type"]) == (500, "configuration", "server_error")
@@ -219,7 +219,7 @@ async def test_a_preset_that_lacks_what_it_needs_is_the_servers_fault(path, monk
 
 
 async def test_a_clients_strategy_that_needs_a_missing_engine_is_the_clients_fault():
-    async with serving(Scripted(texts=["4", "5"])) as client:
+    async with serving(Answers(texts=["4", "5"])) as client:
         status, _, reply = await client.post(nbest={"strategy": "self_refine(critic='big')"})
     assert status == 400
     assert "no engine is called 'big'" in reply["error"]["message"]

@@ -7,7 +7,7 @@ import urllib.request
 
 import pytest
 
-from inprocess import QUESTIONS, Scripted, serving
+from inprocess import QUESTIONS, Answers, serving
 from nbest.engines.fake import Fake
 from nbest.serve import streaming
 from nbest.serve.gateway import Gateway
@@ -16,16 +16,16 @@ from nbest.settings.gateway import Key, Serve, ServeSettings
 
 
 async def test_a_client_that_leaves_cancels_the_work():
-    engine = Scripted(delay_s=30)
+    engine = Answers(delay_s=30)
     contexts = []
     async with serving(engine, contexts=contexts) as client:
         for stream in (False, True):
             task = asyncio.ensure_future((client.stream if stream else client.post)())
-            while len(engine.seen) < 1 + stream:  # noqa: ASYNC110
+            while len(engine.requests) < 1 + stream:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             task.cancel()
             async with asyncio.timeout(1):
-                while engine.cancelled < 1 + stream:  # noqa: ASYNC110
+                while engine.num_cancelled < 1 + stream:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)
         assert client.service.admission.num_at_work == 0
@@ -34,7 +34,7 @@ async def test_a_client_that_leaves_cancels_the_work():
 
 async def test_a_client_that_reads_no_more_gives_its_place_back(monkeypatch):
     monkeypatch.setattr(streaming, "STALLED_S", 0.2)
-    engine, contexts = Scripted(texts=["あ" * 4_000_000]), []
+    engine, contexts = Answers(texts=["あ" * 4_000_000]), []
     async with serving(
         engine, serve=Serve(concurrency=1), sample="greedy", select="first", contexts=contexts
     ) as client:
@@ -45,7 +45,7 @@ async def test_a_client_that_reads_no_more_gives_its_place_back(monkeypatch):
         )
         head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
-        while not engine.seen:  # noqa: ASYNC110
+        while not engine.requests:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         engine.texts = ["4"]
         assert (await client.post())[0] == 200
@@ -56,7 +56,7 @@ async def test_a_client_that_reads_no_more_gives_its_place_back(monkeypatch):
 async def test_a_stream_that_waits_for_a_place_says_that_it_lives(monkeypatch):
     monkeypatch.setattr(streaming, "QUIET_S", 0.05)
     monkeypatch.setattr(streaming, "KEEP_ALIVE_S", 0.05)
-    engine = Scripted(delay_s=0.5)
+    engine = Answers(delay_s=0.5)
     async with serving(engine, serve=Serve(concurrency=1)) as client:
         first = asyncio.ensure_future(client.post())
         while client.service.admission.num_at_work < 1:  # noqa: ASYNC110
@@ -65,7 +65,7 @@ async def test_a_stream_that_waits_for_a_place_says_that_it_lives(monkeypatch):
         async with client.session.post(client.base + "/v1/chat/completions", json=body) as reply:
             assert b"assistant" in await reply.content.readuntil(b"\n\n")
             assert await reply.content.readuntil(b"\n\n") == b": \n\n"
-            assert len(engine.seen) == 1  # it waits still
+            assert len(engine.requests) == 1  # it waits still
             assert (await reply.read()).endswith(b"data: [DONE]\n\n")
         assert (await first)[0] == 200
         assert client.service.admission.num_at_work == 0
@@ -79,7 +79,7 @@ async def test_a_stream_that_waits_for_a_place_says_that_it_lives(monkeypatch):
     ],
 )
 async def test_a_stream_that_gets_no_place_has_a_plain_status(serve, code, status):
-    engine = Scripted(delay_s=60)
+    engine = Answers(delay_s=60)
     async with serving(engine, serve=serve) as client:
         first = asyncio.ensure_future(client.post(nbest={"deadline": 30}))
         while client.service.admission.num_at_work < 1:  # noqa: ASYNC110
@@ -92,7 +92,7 @@ async def test_a_stream_that_gets_no_place_has_a_plain_status(serve, code, statu
 
 async def test_a_client_that_leaves_the_queue_of_streams_leaves_no_place_taken(monkeypatch):
     monkeypatch.setattr(streaming, "QUIET_S", 0.01)
-    engine = Scripted(delay_s=0.3)
+    engine = Answers(delay_s=0.3)
     async with serving(engine, serve=Serve(concurrency=1)) as client:
         first = asyncio.ensure_future(client.post())
         while client.service.admission.num_at_work < 1:  # noqa: ASYNC110
@@ -105,27 +105,27 @@ async def test_a_client_that_leaves_the_queue_of_streams_leaves_no_place_taken(m
             await asyncio.sleep(0.01)
         assert (await first)[0] == 200
         assert (await client.post())[0] == 200
-        assert len(engine.seen) == 2
+        assert len(engine.requests) == 2
 
 
 async def test_who_is_not_done_when_a_drain_ends_is_told(monkeypatch):
     monkeypatch.setattr(streaming, "QUIET_S", 0.01)
-    engine, contexts = Scripted(delay_s=60), []
+    engine, contexts = Answers(delay_s=60), []
     async with serving(engine, contexts=contexts) as client:
         asked = [asyncio.ensure_future(a) for a in (client.post(), client.stream())]
-        while client.service.admission.num_at_work < 2 or len(engine.seen) < 2:  # noqa: ASYNC110
+        while client.service.admission.num_at_work < 2 or len(engine.requests) < 2:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)
         assert await client.service.admission.drain(0.01) == 2
         (status, headers, reply), (chunks, _) = await asyncio.gather(*asked)
         assert (status, reply["error"]["code"], headers["Retry-After"]) == (503, "stopping", "1")
         assert "stopping" in chunks[-1]["error"]["message"]
-        assert engine.cancelled == 2
+        assert engine.num_cancelled == 2
     assert [v.status for v in contexts] == [503, 503]
 
 
 async def test_beyond_the_queue_clients_are_told_to_come_back():
-    async with serving(Scripted(delay_s=0.3), serve=Serve(concurrency=1, queue=1)) as client:
+    async with serving(Answers(delay_s=0.3), serve=Serve(concurrency=1, queue=1)) as client:
         replies = await asyncio.gather(*(client.post() for _ in range(4)))
     assert sorted(r[0] for r in replies) == [200, 200, 429, 429]
     assert all(int(r[1]["Retry-After"]) >= 1 for r in replies if r[0] == 429)
@@ -133,7 +133,7 @@ async def test_beyond_the_queue_clients_are_told_to_come_back():
 
 async def test_keys_open_and_limit():
     keys = (Key(name="ana", sha256=hash_of("nbest-ana"), requests_per_minute=1, max_n=4),)
-    async with serving(Scripted(), serve=Serve(keys=keys)) as client:
+    async with serving(Answers(), serve=Serve(keys=keys)) as client:
         status, headers, _ = await client.post()
         assert (status, headers["WWW-Authenticate"]) == (401, "Bearer")
         assert (await client.get("/v1/models"))[0] == 401
@@ -145,7 +145,7 @@ async def test_keys_open_and_limit():
         assert (status, reply["error"]["code"]) == (429, "rate_limit_exceeded")
 
 
-class Endless(Scripted):
+class Endless(Answers):
     """Writes, and does not end."""
 
     async def generate(self, request, on_delta=None):
@@ -170,14 +170,14 @@ async def test_what_was_streamed_is_charged_though_its_call_never_ends(leaves):
 
 
 async def test_without_keys_other_names_of_this_machine_are_refused():
-    async with serving(Scripted()) as client:
+    async with serving(Answers()) as client:
         assert (await client.get("/v1/models", headers={"Host": "evil.example"}))[0] == 403
         assert (await client.get("/v1/models", headers={"Host": "localhost:1"}))[0] == 200
 
 
 async def test_a_body_that_is_not_encoded_as_it_says_is_the_clients_fault():
     contexts = []
-    async with serving(Scripted(), contexts=contexts) as client:
+    async with serving(Answers(), contexts=contexts) as client:
         reader, writer = await asyncio.open_connection(*client.base.removeprefix("http://").split(":"))
         head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         writer.write(f"{head}Content-Encoding: gzip\r\nContent-Length: 4\r\n\r\n".encode())
@@ -190,12 +190,12 @@ async def test_a_body_that_is_not_encoded_as_it_says_is_the_clients_fault():
 
 
 async def test_a_request_that_is_too_large_is_refused():
-    async with serving(Scripted(), serve=Serve(max_body_bytes=100)) as client:
+    async with serving(Answers(), serve=Serve(max_body_bytes=100)) as client:
         assert (await client.post(messages=[{"role": "user", "content": "ん" * 100}]))[0] == 413
 
 
 async def test_ready_says_why_not():
-    async with serving(Scripted()) as client:
+    async with serving(Answers()) as client:
         assert (await client.get("/ready"))[0] == 200
         client.service.is_ready = False
         status, _, raw = await client.get("/ready")
@@ -210,20 +210,20 @@ async def test_the_same_seed_gives_the_same_answer():
 
 
 async def test_what_clients_say_reaches_every_draw():
-    engine = Scripted()
+    engine = Answers()
     async with serving(engine, sample="hedged(n=3)") as client:
         _, _, reply = await client.post(
             temperature=0, max_tokens=9, stop=["。"], logit_bias={"5": -100}, user="x"
         )
-    cold, warm = (r.params for r in engine.seen)
+    cold, warm = (r.params for r in engine.requests)
     assert (cold.temperature, warm.temperature) == (0.0, 0.7)
     assert reply["nbest"]["temperatures"] == [0.0, 0.7]
     assert {p.max_tokens for p in (cold, warm)} == {9}
     assert {p.stop for p in (cold, warm)} == {("。",)}
-    assert engine.seen[0].prompt.overrides.body["logit_bias"] == {"5": -100}
+    assert engine.requests[0].prompt.overrides.body["logit_bias"] == {"5": -100}
 
 
-class Gated(Scripted):
+class Gated(Answers):
     """Answers when it is told to."""
 
     async def generate(self, request, on_delta=None):
@@ -241,7 +241,7 @@ async def test_a_reloaded_configuration_leaves_requests_under_way_alone():
         await slow.asked.wait()
         old = client.service.gateway
         new = Gateway(ServeSettings(engine="fake", sample="greedy", select="first"))
-        new.upstreams.engines["policy"] = Scripted(texts=["new"])
+        new.upstreams.engines["policy"] = Answers(texts=["new"])
         await new.start()
         new.upstreams.models = ("fake",)
         client.service.use(new)
@@ -272,7 +272,7 @@ async def test_sinks_get_a_request_after_its_reply():
             assert json.loads(reply.read())["choices"]
         return time.monotonic()
 
-    async with serving(Scripted()) as client:
+    async with serving(Answers()) as client:
         client.service.add_sink(listen)
         replied = await asyncio.to_thread(ask, client.base)
     assert over

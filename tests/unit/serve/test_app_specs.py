@@ -2,7 +2,7 @@
 
 import pytest
 
-from inprocess import Scripted, serving
+from inprocess import Answers, serving
 from nbest import registry
 from nbest.registry.plugins import fields_of
 
@@ -39,7 +39,7 @@ async def status_of(client, **how):
 
 @pytest.mark.parametrize(("kind", "name"), NAMES)
 async def test_no_parameter_of_a_wrong_type_or_size_fails_the_gateway(kind, name):
-    async with serving(Scripted(texts=["4", "5"])) as client:
+    async with serving(Answers(texts=["4", "5"])) as client:
         for field in fields_of(registry.load(kind, name)):
             for value in WRONG:
                 await status_of(client, nbest={"strategy": f"{name}({field}={value})", "deadline": 2})
@@ -66,14 +66,14 @@ async def test_no_parameter_of_a_wrong_type_or_size_fails_the_gateway(kind, name
     ],
 )
 async def test_what_is_no_spec_is_the_clients_fault(spec):
-    async with serving(Scripted(texts=["4"])) as client:
+    async with serving(Answers(texts=["4"])) as client:
         assert await status_of(client, nbest={"strategy": spec}) == 400
         assert await status_of(client, model=f"fake@{spec}") == 400
 
 
 @pytest.mark.parametrize("name", ["あ" * 300, "m" * 100_000, "@", "@@", "fake@", "\x00", "👍🏽" * 200, " a "])
 async def test_a_model_that_is_not_there_is_the_clients_fault_whatever_its_name(name):
-    async with serving(Scripted(texts=["4"])) as client:
+    async with serving(Answers(texts=["4"])) as client:
         status = await status_of(client, model=name)
         assert status in {400, 404}
 
@@ -98,5 +98,5 @@ async def test_a_model_that_is_not_there_is_the_clients_fault_whatever_its_name(
     ],
 )
 async def test_long_names_and_odd_types_in_a_body(body):
-    async with serving(Scripted(texts=["4"])) as client:
+    async with serving(Answers(texts=["4"])) as client:
         await status_of(client, **body)

@@ -1,10 +1,9 @@
 from nbest.errors import EngineProtocolError
 from nbest.serve.observer import GatewayObserver
-from nbest.types import Completion, Message, Prompt, Request, SamplingParams, Usage
+from nbest.types import Completion, Request, SamplingParams, Usage
+from scripted import prompt_of
 
-ASKED = Request(
-    prompt=Prompt(id="p", messages=(Message(role="user", content="Привет"),)), params=SamplingParams()
-)
+ASKED = Request(prompt=prompt_of("Привет"), params=SamplingParams())
 
 
 def test_what_was_streamed_by_a_call_that_broke_off_counts_beside_later_calls():

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from inprocess import Scripted, serving
+from inprocess import Answers, serving
 from nbest import registry
 from nbest.errors import EngineHttpError
 from nbest.serve.redaction import Redaction
@@ -60,7 +60,7 @@ def test_every_text_of_a_json_value_is_looked_at(redact):
     }
 
 
-class Named(Scripted):
+class Named(Answers):
     name = "openai/m@127.0.0.1:9"
 
 
@@ -96,6 +96,6 @@ async def test_replies_streams_and_lists_name_no_insides():
 async def test_errors_name_no_insides(status, stream):
     error = EngineHttpError("127.0.0.1:9/internal answered: สวัสดี", status=status)
     select = "best(scorer=reward(url='http://127.0.0.1:9/internal'))"
-    async with serving(Scripted(texts=[error]), select=select) as client:
+    async with serving(Answers(texts=[error]), select=select) as client:
         _, _, reply = await client.post(stream=stream)
     assert reply["error"]["message"].endswith("the upstream server answered: สวัสดี")

@@ -4,10 +4,11 @@ import pytest
 
 from nbest.errors import EngineError, EngineHttpError, UnavailableError
 from nbest.serve.api_errors import of_outcome, retry_after
-from nbest.types import Message, Outcome, Prompt
+from nbest.types import Outcome
+from scripted import prompt_of
 
 FAILED = Outcome(
-    prompt=Prompt(id="p", messages=(Message(role="user", content="؟"),)),
+    prompt=prompt_of("؟"),
     strategy="parallel",
     seed=0,
     selection=None,

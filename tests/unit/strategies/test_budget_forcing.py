@@ -1,15 +1,13 @@
-from dataclasses import dataclass, field
-
 import pytest
 
 from nbest import registry
 from nbest.errors import EngineError, SpecError
-from nbest.protocols import Capabilities
 from nbest.run import ask
 from nbest.strategies.budget_forcing import BudgetForcing
-from nbest.types import Completion, Message, Prompt, ToolCall, Usage
+from nbest.types import Completion, ToolCall, Usage
+from scripted import Scripted, prompt_of
 
-AR = Prompt(id="p", messages=(Message(role="user", content="كم ٧ + ٥؟"),), language="ar")
+AR = prompt_of("كم ٧ + ٥؟", "ar")
 
 
 class Listener:
@@ -28,24 +26,14 @@ class Listener:
         self.heard += text
 
 
-@dataclass
-class Thinker:
-    says: list
-    asked: list = field(default_factory=list)
-    name: str = "thinker"
+class Thinker(Scripted):
+    """Says one text after another."""
 
-    async def capabilities(self):
-        return Capabilities()
+    def __init__(self, texts):
+        super().__init__(lambda request: texts.pop(0))
 
-    async def generate(self, request, on_delta=None):
-        self.asked.append(request)
-        said = self.says.pop(0)
-        if isinstance(said, Exception):
-            raise said
-        drawn = said if isinstance(said, Completion) else Completion(text=said, usage=Usage(completion=2))
-        if on_delta:
-            on_delta(drawn.text)
-        return [drawn]
+    def usage(self, text):
+        return Usage(completion=2)
 
 
 def cut(text):
@@ -59,7 +47,7 @@ async def forced(*says, **how):
 
 async def test_a_text_that_ends_goes_on_after_a_word_of_its_language():
     outcome, engine = await forced("الجواب: ١١\n", " الجواب: ١٢", " نعم، الجواب: ١٢")
-    assert [r.prefix for r in engine.asked] == [
+    assert [r.prefix for r in engine.requests] == [
         "",
         "الجواب: ١١\nلحظة،",
         "الجواب: ١١\nلحظة، الجواب: ١٢\nلحظة،",
@@ -71,7 +59,7 @@ async def test_a_text_that_ends_goes_on_after_a_word_of_its_language():
 
 async def test_of_a_reasoning_model_the_thinking_goes_on():
     _, engine = await forced("<think>٧ + ٥\n</think>\n١١", "…", waits=1, word="مهلا")
-    assert engine.asked[1].prefix == "<think>٧ + ٥\nمهلا"
+    assert engine.requests[1].prefix == "<think>٧ + ٥\nمهلا"
 
 
 @pytest.mark.parametrize(
@@ -90,27 +78,27 @@ async def test_what_was_heard_while_it_was_written_is_the_answer(last, text):
 
 async def test_a_text_that_is_cut_off_is_made_to_answer():
     outcome, engine = await forced(cut("<think>٧ + ٥ + …"), " ١٢")
-    assert engine.asked[1].prefix == "<think>٧ + ٥ + …\n</think>\nالجواب:"
-    assert engine.asked[1].params.max_tokens == 256
+    assert engine.requests[1].prefix == "<think>٧ + ٥ + …\n</think>\nالجواب:"
+    assert engine.requests[1].params.max_tokens == 256
     assert outcome.selection.winner.text.endswith("الجواب: ١٢")
 
 
 async def test_or_is_left_as_it_is():
     outcome, engine = await forced("١١", cut(" ١"), answer_tokens=0)
-    assert len(engine.asked) == 2
+    assert len(engine.requests) == 2
     assert outcome.selection.winner.id == 0
 
 
 async def test_a_stage_that_fails_is_drawn_again():
     outcome, engine = await forced("١١", EngineError("down"), " ١٢")
-    assert engine.asked[1].prefix == engine.asked[2].prefix
-    assert engine.asked[1].params.seed != engine.asked[2].params.seed
+    assert engine.requests[1].prefix == engine.requests[2].prefix
+    assert engine.requests[1].params.seed != engine.requests[2].params.seed
     assert outcome.selection.winner.id == 2
 
 
 async def test_a_stage_that_adds_nothing_does_not_replace_the_one_before():
     outcome, engine = await forced("١١", " \n", " ١٢")
-    assert engine.asked[1].prefix == engine.asked[2].prefix == "١١\nلحظة،"
+    assert engine.requests[1].prefix == engine.requests[2].prefix == "١١\nلحظة،"
     assert outcome.text == "١١\nلحظة، ١٢"
     outcome, _ = await forced("الجواب: ١٢", "", waits=1)
     assert outcome.text == "الجواب: ١٢"

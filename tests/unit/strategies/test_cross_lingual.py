@@ -10,16 +10,17 @@ from nbest.run import ask
 from nbest.sampling.hedged import Hedged
 from nbest.selection.xmbr import Xmbr
 from nbest.strategies.cross_lingual import CrossLingual
-from nbest.types import Budget, Completion, Message, Prompt, Usage, replace
+from nbest.types import Budget, Completion, Message, Usage, replace
 from nbest.utilities.chrf import Chrf
+from scripted import prompt_of
 
-ZH = Prompt(id="p", messages=(Message(role="user", content="法国的首都？"),), language="zh")
+ZH = prompt_of("法国的首都？", "zh")
 
 TRANSLATION = Completion(text=" The capital of France? ", usage=Usage(completion=5, calls=1))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scripted(Fake):
+class Translator(Fake):
     """Translates by rote and writes down what it was asked."""
 
     translation: Completion = TRANSLATION
@@ -41,7 +42,7 @@ async def solved(engine, prompt=ZH, budget=None, **how):
 
 
 async def test_evidence_is_drawn_for_the_translation():
-    engine = Scripted()
+    engine = Translator()
     outcome = await solved(engine, evidence=2)
     assert [c.language for c in outcome.candidates] == ["zh"] * 3 + ["en"] * 2
     assert {r.prompt.text for r in engine.asked if r.language == "en"} == {"The capital of France?"}
@@ -54,7 +55,7 @@ async def test_evidence_is_drawn_for_the_translation():
 
 
 async def test_a_conversation_keeps_its_other_turns_and_says_the_language():
-    engine = Scripted()
+    engine = Translator()
     prompt = replace(ZH, messages=(Message(role="system", content="简短"), *ZH.messages))
     await solved(engine, prompt)
     asked = next(r.prompt for r in engine.asked if r.language == "en")
@@ -70,7 +71,7 @@ async def test_a_conversation_keeps_its_other_turns_and_says_the_language():
     ],
 )
 async def test_without_a_translation_the_question_is_asked_as_it_is(translation):
-    engine = Scripted(translation=translation)
+    engine = Translator(translation=translation)
     outcome = await solved(engine)
     assert {r.prompt.text for r in engine.asked if r.language == "en"} == {
         "法国的首都？\n\nAnswer in English."
@@ -79,32 +80,32 @@ async def test_without_a_translation_the_question_is_asked_as_it_is(translation)
 
 
 async def test_several_pivots_share_the_evidence():
-    outcome = await solved(Scripted(), languages=("en", "de", "zh"), evidence=3)
+    outcome = await solved(Translator(), languages=("en", "de", "zh"), evidence=3)
     assert [c.language for c in outcome.candidates] == ["zh"] * 3 + ["en", "de", "en"]
 
 
 async def test_a_prompt_in_the_pivot_gets_a_larger_pool():
-    engine = Scripted()
+    engine = Translator()
     outcome = await solved(engine, replace(ZH, language="en"))
     assert [c.language for c in outcome.candidates] == ["en"] * 6
     assert {r.role for r in engine.asked} == {"policy"}
 
 
 async def test_a_small_budget_buys_the_pool_first():
-    outcome = await solved(Scripted(), budget=Budget(samples=4))
+    outcome = await solved(Translator(), budget=Budget(samples=4))
     assert [c.language for c in outcome.candidates] == ["zh"] * 3
     assert outcome.stopped == "budget"
 
 
 async def test_no_evidence_is_the_pool_alone():
-    engine = Scripted()
+    engine = Translator()
     outcome = await solved(engine, evidence=0)
     assert len(outcome.candidates) == 3
     assert {r.role for r in engine.asked} == {"policy"}
 
 
 async def test_another_engine_may_translate():
-    policy, translator = Scripted(), Scripted()
+    policy, translator = Translator(), Translator()
     ctx = Context({"policy": policy, "t": translator}, prompt_id="p")
     await strategy(translator="t")(ZH, ctx)
     assert [r.role for r in translator.asked] == ["verifier"]

@@ -1,21 +1,21 @@
 """A verifier that is down costs its scores, never an answer that was drawn."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import cycle
 
 import pytest
 
 from nbest import registry
 from nbest.errors import CapabilityError, EngineHttpError, EngineTimeoutError, UnreachableError
-from nbest.protocols import Capabilities
 from nbest.run import ask
 from nbest.sampling.iid import Iid
 from nbest.selection.best import Best
 from nbest.selection.vote import Vote
 from nbest.strategies.parallel import Parallel
 from nbest.strategies.rsa import Rsa
-from nbest.types import Completion, Message, Prompt, Usage
+from scripted import Scripted, prompt_of
 
-PROMPT = Prompt(id="p", messages=(Message(role="user", content="Сколько будет 7 + 5?"),), language="ru")
+PROMPT = prompt_of("Сколько будет 7 + 5?", "ru")
 ERRORS = [
     UnreachableError("nobody is there"),
     EngineTimeoutError("late"),
@@ -24,21 +24,10 @@ ERRORS = [
 ]
 
 
-@dataclass
-class Answers:
-    """Draw i of a request is the i-th text, over and over."""
-
-    texts: tuple[str, ...] = ("Ответ: 11", "Ответ: 12", "Ответ: 12", "Ответ: 13")
-    name: str = "answers"
-    num_drawn: int = field(default=0, init=False)
-
-    async def capabilities(self):
-        return Capabilities()
-
-    async def generate(self, request):
-        texts = [self.texts[(self.num_drawn + i) % len(self.texts)] for i in range(request.n)]
-        self.num_drawn += request.n
-        return [Completion(text=t, usage=Usage(completion=1, calls=1)) for t in texts]
+def answers():
+    """One text after another, over and over."""
+    texts = cycle(("Ответ: 11", "Ответ: 12", "Ответ: 12", "Ответ: 13"))
+    return Scripted(lambda request: [next(texts) for _ in range(request.n)])
 
 
 @dataclass(frozen=True)
@@ -52,7 +41,7 @@ class Dead:
 @pytest.mark.parametrize("error", ERRORS, ids=str)
 class TestADeadVerifier:
     async def answered(self, strategy):
-        outcome = await ask(PROMPT, strategy, {"policy": Answers()})
+        outcome = await ask(PROMPT, strategy, {"policy": answers()})
         assert (outcome.stopped, outcome.error) == ("error", None)
         return outcome
 
@@ -81,4 +70,4 @@ class TestADeadVerifier:
 async def test_a_wrong_parameter_is_still_raised():
     strategy = registry.parse("strategies", "best(scorer=judge(engine=other))")
     with pytest.raises(CapabilityError, match="no engine is called 'other'"):
-        await ask(PROMPT, strategy, {"policy": Answers()})
+        await ask(PROMPT, strategy, {"policy": answers()})

@@ -6,40 +6,34 @@ import pytest
 from nbest import registry
 from nbest.engines.fake import Fake
 from nbest.errors import EngineError, EngineHttpError, SpecError
-from nbest.protocols import Capabilities
 from nbest.run import ask
 from nbest.strategies.revise import Revise
-from nbest.types import Budget, Completion, Message, Prompt, Score, Usage, replace
+from nbest.types import Budget, Completion, Score, Usage, replace
+from scripted import Scripted, prompt_of
 
-JA = Prompt(id="p", messages=(Message(role="user", content="７＋５は？"),), language="ja")
+JA = prompt_of("７＋５は？", "ja")
 TRY_AGAIN = "確認して、もう一度やってみてください。"
 
 
-@dataclass
-class Reviser:
+class Reviser(Scripted):
     """Chain i's answer at step s is `answers[i][s]`."""
 
-    answers: list
-    asked: list = field(default_factory=list)
-    name: str = "reviser"
+    def __init__(self, answers):
+        super().__init__()
+        self.answers = answers
 
-    async def capabilities(self):
-        return Capabilities()
-
-    async def generate(self, request):
-        self.asked.append(request)
+    def say(self, request):
         turns = [m.content for m in request.prompt.messages if m.role == "assistant"]
         if not turns:
-            return [self.said(chain[0]) for chain in self.answers[: request.n]]
+            return [self.answer(chain[0]) for chain in self.answers[: request.n]]
         last = turns[-1].removeprefix("答え：")
         # Four turns may be the last of more: then answers are told apart by what they say.
         step = len(turns) if len(turns) < 4 else self.answers[0].index(last) + 1
-        said = next(c for c in self.answers if c[step - 1] == last)[step]
-        if isinstance(said, Exception):
-            raise said
-        return [self.said(said)]
+        return self.answer(next(c for c in self.answers if c[step - 1] == last)[step])
 
-    def said(self, number):
+    def answer(self, number):
+        if isinstance(number, Exception):
+            return number
         return Completion(text=f"答え：{number}", usage=Usage(prompt=5, completion=4, calls=1))
 
 
@@ -64,7 +58,7 @@ async def revised(answers, budget=None, **how):
 
 async def test_each_answer_follows_the_attempts_before_it_in_the_prompts_language():
     outcome, engine = await revised([["1", "2", "3"]])
-    assert [(m.role, m.content) for m in engine.asked[2].prompt.messages] == [
+    assert [(m.role, m.content) for m in engine.requests[2].prompt.messages] == [
         ("user", "７＋５は？"),
         ("assistant", "答え：1"),
         ("user", TRY_AGAIN),
@@ -79,15 +73,15 @@ async def test_chains_are_independent_and_a_round_is_one_batch():
     outcome, engine = await revised([["1", "2"], ["3", "4"]])
     assert [c.text for c in outcome.candidates] == ["答え：1", "答え：3", "答え：2", "答え：4"]
     assert [c.parents for c in outcome.candidates] == [(), (), (0,), (1,)]
-    assert engine.asked[0].n == 2
+    assert engine.requests[0].n == 2
     assert outcome.selection.details["chains"] == [[0, 2], [1, 3]]
 
 
 async def test_at_most_four_attempts_are_shown():
     _, engine = await revised([list("1234567")])
-    shown = [m.content for m in engine.asked[-1].prompt.messages if m.role == "assistant"]
+    shown = [m.content for m in engine.requests[-1].prompt.messages if m.role == "assistant"]
     assert shown == ["答え：3", "答え：4", "答え：5", "答え：6"]
-    assert engine.asked[-1].parents == (2, 3, 4, 5)
+    assert engine.requests[-1].parents == (2, 3, 4, 5)
 
 
 async def test_the_majority_of_all_chains_wins():
@@ -204,7 +198,7 @@ async def test_tokens_for_one_draw_at_a_time_go_on_with_one_chain(answers):
 
 async def test_tokens_that_are_used_up_end_it():
     outcome, engine = await revised([["1", "2", "3"], ["4", "5", "6"]], budget=Budget(tokens=8))
-    assert len(outcome.candidates) == len(engine.asked) == 2
+    assert len(outcome.candidates) == len(engine.requests) == 2
 
 
 async def test_larger_runs_contain_smaller_ones():
@@ -219,7 +213,7 @@ async def test_larger_runs_contain_smaller_ones():
 
 async def test_ones_own_turn_and_languages_without_one():
     _, engine = await revised([["1", "2"]], turn="やり直し")
-    assert engine.asked[1].prompt.messages[-1].content == "やり直し"
+    assert engine.requests[1].prompt.messages[-1].content == "やり直し"
     prompt = replace(JA, language="yo")
     outcome = await ask(prompt, Revise(), {"policy": Fake()})
     assert outcome.notes == ("no words for revisions in 'yo': the English ones were used",)

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from judges import PROMPT, ScriptedJudge, shown
+from judges import shown
 from nbest import registry
 from nbest.engines.fake import Fake
 from nbest.errors import EngineError, SpecError
@@ -11,6 +11,7 @@ from nbest.sampling.iid import Iid
 from nbest.selection.first import First
 from nbest.strategies.rsa import Rsa
 from nbest.types import Budget, Completion, Usage
+from scripted import PROMPT, Scripted
 
 SMALL = Rsa(sampler=Iid(n=4), subset=2, steps=3, selector=First())
 
@@ -29,7 +30,7 @@ def counts(request):
 
 
 def test_each_step_makes_a_population_from_the_one_before():
-    engine = ScriptedJudge(counts)
+    engine = Scripted(counts)
     outcome = solve(engine)
     assert [c.text for c in outcome.candidates] == ["0"] * 4 + ["1"] * 4 + ["2"] * 4 + ["3"] * 4
     for c in outcome.candidates[4:]:
@@ -52,7 +53,7 @@ def test_a_subset_larger_than_the_population_takes_it_all():
 
 
 def test_one_of_one_is_self_refinement():
-    outcome = solve(ScriptedJudge(counts), Rsa(sampler=Iid(n=1), subset=1, steps=2, selector=First()))
+    outcome = solve(Scripted(counts), Rsa(sampler=Iid(n=1), subset=1, steps=2, selector=First()))
     assert [c.parents for c in outcome.candidates] == [(), (0,), (1,)]
 
 
@@ -62,7 +63,7 @@ def test_no_steps_is_sampling_alone():
 
 @pytest.mark.parametrize(("samples", "oldest"), [(4, 0), (5, 1), (9, 5), (12, 8)])
 def test_at_the_end_of_the_budget_the_best_population_so_far_answers(samples, oldest):
-    outcome = solve(ScriptedJudge(counts), budget=Budget(samples=samples))
+    outcome = solve(Scripted(counts), budget=Budget(samples=samples))
     assert len(outcome.candidates) == samples
     assert outcome.stopped == "budget"
     assert outcome.selection.winner.id == oldest
@@ -72,13 +73,13 @@ def test_at_the_end_of_the_budget_the_best_population_so_far_answers(samples, ol
     "bad", [EngineError("HTTP 500"), Completion(text="99", finish="length"), Completion(text="", error="x")]
 )
 def test_a_failed_or_cut_off_aggregate_leaves_the_old_answer_standing(bad):
-    outcome = solve(ScriptedJudge(lambda r: bad if shown(r) else counts(r)))
+    outcome = solve(Scripted(lambda r: bad if shown(r) else counts(r)))
     assert outcome.text == "0"
     assert len(outcome.candidates) == 16
 
 
 def test_a_failed_first_draw_is_made_up_for_by_the_next_step():
-    engine = ScriptedJudge(lambda r: counts(r) if shown(r) or len(engine.requests) > 1 else EngineError("no"))
+    engine = Scripted(lambda r: counts(r) if shown(r) or len(engine.requests) > 1 else EngineError("no"))
     strategy = Rsa(sampler=registry.parse("samplers", "ladder(n=4)"), subset=2, steps=1, selector=First())
     outcome = solve(engine, strategy)
     assert sum(c.error is None for c in outcome.candidates) == 7

@@ -9,9 +9,10 @@ from nbest.protocols import Capabilities
 from nbest.run import ask
 from nbest.sampling.iid import Iid
 from nbest.strategies.short_m_at_k import ShortMAtK
-from nbest.types import Budget, Completion, Finish, Message, Prompt, Usage
+from nbest.types import Budget, Completion, Finish, Usage
+from scripted import prompt_of
 
-TH = Prompt(id="p", messages=(Message(role="user", content="๗ + ๕ เท่ากับเท่าไร"),), language="th")
+TH = prompt_of("๗ + ๕ เท่ากับเท่าไร", "th")
 
 
 class Late(tuple):

@@ -1,33 +1,26 @@
 """A call of a tool is an answer like any other: it is shown, criticised and scored as text."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from judges import shown
 from nbest import registry
-from nbest.protocols import Capabilities
 from nbest.run import ask
 from nbest.strategies.revise import Revise
-from nbest.types import Completion, Message, Prompt, Score, ToolCall, Usage
+from nbest.types import Completion, Score, ToolCall, Usage
+from scripted import Scripted, prompt_of
 
-HI = Prompt(id="p", messages=(Message(role="user", content="ओस्लो में मौसम कैसा है?"),), language="hi")
+HI = prompt_of("ओस्लो में मौसम कैसा है?", "hi")
 CITIES = ("पेरिस", "ओस्लो")
 
 
-@dataclass
-class Caller:
+class Caller(Scripted):
     """Asks for the weather of one city after another, and criticises that."""
 
-    asked: list = field(default_factory=list)
-    num_drawn: int = 0
-    name: str = "caller"
+    num_drawn = 0
 
-    async def capabilities(self):
-        return Capabilities()
-
-    async def generate(self, request):
-        self.asked.append(request)
+    def say(self, request):
         if request.role != "policy":
-            return [Completion(text="शहर गलत है।\n[[2]]", usage=Usage(calls=1))]
+            return Completion(text="शहर गलत है।\n[[2]]", usage=Usage(calls=1))
         return [self.call() for _ in range(request.n)]
 
     def call(self):
@@ -50,7 +43,7 @@ async def called(strategy):
 
 async def test_an_attempt_is_in_the_conversation():
     _, engine = await called(Revise(sequential=2, parallel=1))
-    assert [m.content for m in engine.asked[1].prompt.messages][1] == 'weather({"city":"पेरिस"})'
+    assert [m.content for m in engine.requests[1].prompt.messages][1] == 'weather({"city":"पेरिस"})'
 
 
 async def test_a_verifier_reads_it():
@@ -62,14 +55,14 @@ async def test_a_verifier_reads_it():
 
 async def test_a_critic_reads_it_and_is_heard():
     _, engine = await called(registry.parse("strategies", "self_refine(rounds=1)"))
-    critique, rewrite = engine.asked[1:]
+    critique, rewrite = engine.requests[1:]
     assert shown(critique) == {"1": 'weather({"city":"पेरिस"})'}
     assert rewrite.prompt.messages[-1].content.startswith("शहर गलत है।")
 
 
 async def test_an_aggregation_is_shown_it():
     _, engine = await called(registry.parse("strategies", "rsa(sampler=iid(n=2), steps=1)"))
-    assert sorted(shown(engine.asked[-1]).values()) == sorted(f'weather({{"city":"{c}"}})' for c in CITIES)
+    assert sorted(shown(engine.requests[-1]).values()) == sorted(f'weather({{"city":"{c}"}})' for c in CITIES)
 
 
 async def test_a_selector_of_cross_lingual_evidence_compares_it():
@@ -81,5 +74,5 @@ async def test_a_selector_of_cross_lingual_evidence_compares_it():
 
 async def test_it_is_not_made_to_go_on():
     outcome, engine = await called(registry.parse("strategies", "budget_forcing(waits=2)"))
-    assert len(engine.asked) == 1
+    assert len(engine.requests) == 1
     assert outcome.selection.winner.tool_calls

@@ -3,7 +3,6 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from judges import PROMPT
 from nbest import registry
 from nbest.accounting.meter import total
 from nbest.engines.fake import Fake
@@ -38,28 +37,26 @@ from nbest.types import (
     Usage,
     replace,
 )
+from scripted import PROMPT, Scripted
 from specs import all_of
 
 LINES = ("ตัวเลข: ๓", "ขั้น ๒", "คำตอบ: ๔๒")
 
 
-@dataclass
-class Scripted:
-    """Writes LINES one a step, with the draw's number within its call at the end; remembers what it was asked."""
+@dataclass(eq=False, kw_only=True)
+class Steps(Scripted):
+    """Writes LINES one a step, with the draw's number within its call at the end."""
 
     names_stop: bool = True
-    requests: list = field(default_factory=list)
     fail: object = None
     lines: tuple[str, ...] = LINES
-    name: str = "scripted"
 
     async def capabilities(self):
         return Capabilities(names_stop=self.names_stop)
 
-    async def generate(self, request):
-        self.requests.append(request)
+    def say(self, request):
         if self.fail and self.fail(request):
-            raise EngineError("no")
+            return EngineError("no")
         return [self._one(request, i) for i in range(request.n)]
 
     def _one(self, request, i):
@@ -95,7 +92,7 @@ def solve(engine, strategy, **how):
 
 
 def test_steps_end_at_the_line_and_the_line_end_is_in_the_prefix_of_the_next():
-    engine, verifier = Scripted(), Counting()
+    engine, verifier = Steps(), Counting()
     outcome = solve(engine, Tree(search=Beam(n=4, width=2), verifier=verifier))
     assert [(r.prefix, r.n) for r in engine.requests] == [
         ("", 4),
@@ -113,7 +110,7 @@ def test_steps_end_at_the_line_and_the_line_end_is_in_the_prefix_of_the_next():
 
 
 def test_each_text_is_scored_once_and_each_round_in_one_batch():
-    engine, verifier = Scripted(), Counting()
+    engine, verifier = Steps(), Counting()
     solve(engine, Tree(search=Beam(n=4, width=2), verifier=verifier))
     texts = [t for batch in verifier.shown for t in batch]
     assert len(verifier.shown) == 3
@@ -122,7 +119,7 @@ def test_each_text_is_scored_once_and_each_round_in_one_batch():
 
 @pytest.mark.parametrize("search", [Dvts(n=8, width=2), Abmcts(n=4, parallel=4)], ids=["dvts", "abmcts"])
 def test_what_is_wished_for_of_one_text_is_one_request(search):
-    engine = Scripted()
+    engine = Steps()
     outcome = solve(engine, Tree(search=search, verifier=Counting()))
     asked = [(r.prefix, r.params.temperature) for r in engine.requests]
     assert asked[0][0] == ""
@@ -132,14 +129,14 @@ def test_what_is_wished_for_of_one_text_is_one_request(search):
 
 
 def test_seeds_of_all_draws_differ():
-    engine = Scripted()
+    engine = Steps()
     solve(engine, Tree(search=Beam(n=4, width=2), verifier=Counting()))
     seeds = [r.params.seed + i for r in engine.requests for i in range(r.n)]
     assert len(seeds) == len(set(seeds)) == 12
 
 
 def test_from_an_engine_that_does_not_say_what_ended_a_text_steps_are_cut_here():
-    engine = Scripted(names_stop=False)
+    engine = Steps(names_stop=False)
     outcome = solve(engine, Tree(search=Beam(n=2, width=2), verifier=Counting()))
     assert not any(r.params.stop for r in engine.requests)
     assert [c.text.splitlines()[-1] for c in outcome.candidates] == [line for line in LINES for _ in range(2)]
@@ -149,7 +146,7 @@ def test_from_an_engine_that_does_not_say_what_ended_a_text_steps_are_cut_here()
 
 
 def test_what_was_drawn_beyond_a_steps_end_does_not_count_against_max_tokens():
-    engine = Scripted(names_stop=False)
+    engine = Steps(names_stop=False)
     tree = Tree(search=Beam(n=1, width=1), verifier=Counting(), step_tokens=20, max_tokens=20)
     solve(engine, tree)
     assert 20 - 5 < engine.requests[1].params.max_tokens < 20
@@ -157,7 +154,7 @@ def test_what_was_drawn_beyond_a_steps_end_does_not_count_against_max_tokens():
 
 def test_the_same_words_as_a_step_and_as_an_answer_are_two_texts():
     @dataclass
-    class Both(Scripted):
+    class Both(Steps):
         def _one(self, request, i):
             return Completion(text="" if request.prefix else "四", finish=("length", "stop")[i % 2])
 
@@ -173,7 +170,7 @@ def test_a_deadline_that_passes_in_the_verifier_ends_the_search():
         await asyncio.sleep(0.3)
         return [Score(value=1.0) for _ in candidates]
 
-    engine = Scripted()
+    engine = Steps()
     tree = Tree(search=Beam(n=2, width=2), verifier=verifier)
     outcome = solve(engine, tree, budget=Budget(seconds=0.2))
     assert (outcome.stopped, len(engine.requests)) == ("deadline", 1)
@@ -186,12 +183,12 @@ def test_dora_compares_the_last_steps_alone():
         compared.append(set(hypotheses))
         return [[float(a == b) for b in references] for a in hypotheses]
 
-    solve(Scripted(), Tree(search=Dora(n=2, similarity=similarity), verifier=Counting()))
+    solve(Steps(), Tree(search=Dora(n=2, similarity=similarity), verifier=Counting()))
     assert compared[1] <= {f"ขั้น ๒ ({i})\n" for i in range(2)}
 
 
 def test_an_engine_that_continues_nothing_is_refused_before_anything_is_drawn():
-    class Deaf(Scripted):
+    class Deaf(Steps):
         async def capabilities(self):
             return Capabilities(prefix=False)
 
@@ -205,7 +202,7 @@ def test_agreeing_answers_share_their_values():
     """Two answers worth 0.4 each against one of 0.6: best-of-N weighted."""
 
     @dataclass
-    class Answers(Scripted):
+    class Answers(Steps):
         def _one(self, request, i):
             return Completion(text=f"Answer: {(7, 8, 8)[i]}", usage=Usage(completion=1))
 
@@ -226,7 +223,7 @@ def test_values_over_the_steps(aggregate, expected):
         return [Score(value=0.0 if "๔๒" in c.text else 1.0) for c in candidates]
 
     tree = Tree(search=Beam(n=1, width=1), verifier=verifier, aggregate=aggregate)
-    assert solve(Scripted(), tree).selection.details["values"]["2"] == pytest.approx(expected)
+    assert solve(Steps(), tree).selection.details["values"]["2"] == pytest.approx(expected)
 
 
 def test_steps_that_were_looked_ahead_from_have_the_value_that_was_found_there():
@@ -234,14 +231,14 @@ def test_steps_that_were_looked_ahead_from_have_the_value_that_was_found_there()
         assert all("ขั้น" in c.text for c in candidates)  # first steps are judged by where they lead
         return [Score(value=0.7) for _ in candidates]
 
-    outcome = solve(Scripted(), Tree(search=Beam(n=2, width=2, lookahead=1), verifier=verifier))
+    outcome = solve(Steps(), Tree(search=Beam(n=2, width=2, lookahead=1), verifier=verifier))
     assert outcome.selection.details["values"]["0"] == 0.7
     assert outcome.candidates[2].params.temperature == 0
 
 
 def test_all_copies_of_a_step_that_was_looked_ahead_from_have_its_value():
     @dataclass
-    class Twice(Scripted):
+    class Twice(Steps):
         def _one(self, request, i):
             return super()._one(request, i // 2)
 
@@ -270,7 +267,7 @@ def values_after_looking(lookahead, aggregate):
     """Of answers that were sampled: with lookahead=1 the first step came to a step (0.2), all else to answers (0.9)."""
 
     @dataclass
-    class ObservabilityHub(Scripted):
+    class ObservabilityHub(Steps):
         def _one(self, request, i):
             drawn = super()._one(request, i)
             return replace(drawn, text=drawn.text + "!" * (request.params.temperature == 0))
@@ -287,7 +284,7 @@ def values_after_looking(lookahead, aggregate):
 def test_the_verifier_sees_the_ends_of_greedy_continuations_alone():
     verifier = Counting()
     tree = Tree(search=Beam(n=2, width=2, lookahead=2, rounds=1), verifier=verifier)
-    solve(Scripted(lines=LINES + LINES), tree)
+    solve(Steps(lines=LINES + LINES), tree)
     assert [[t.count("\n") for t in batch] for batch in verifier.shown[:1]] == [[3, 3]]
 
 
@@ -297,7 +294,7 @@ def test_a_scorers_own_steps_count_first():
 
     for aggregate, expected in [("last", 0.5), ("min", 0.2), ("product", 0.09), ("mean", 1.6 / 3)]:
         tree = Tree(search=Beam(n=1, width=1), verifier=verifier, aggregate=aggregate)
-        assert solve(Scripted(), tree).selection.details["values"]["2"] == pytest.approx(expected)
+        assert solve(Steps(), tree).selection.details["values"]["2"] == pytest.approx(expected)
 
 
 def test_log_probabilities_of_a_step_are_those_of_the_whole_text():
@@ -307,13 +304,13 @@ def test_log_probabilities_of_a_step_are_those_of_the_whole_text():
 
 
 def test_a_verifier_that_cannot_say_anything_leaves_an_answer_all_the_same():
-    outcome = solve(Scripted(), Tree(search=Beam(n=2, width=2), verifier=Counting(unscored=True)))
+    outcome = solve(Steps(), Tree(search=Beam(n=2, width=2), verifier=Counting(unscored=True)))
     assert outcome.text.endswith("๔๒")
 
 
 @pytest.mark.parametrize("samples", range(1, 14))
 def test_a_budget_is_spent_on_whole_answers_in_the_end(samples):
-    engine = Scripted()
+    engine = Steps()
     outcome = solve(
         engine, Tree(search=Beam(n=4, width=2), verifier=Counting()), budget=Budget(samples=samples)
     )
@@ -332,13 +329,13 @@ class TestOneAnswerIsAlwaysPaidFor:
 
     @pytest.mark.parametrize("samples", range(1, 61))
     def test_whatever_a_verifier_draws(self, samples):
-        outcome = solve(Scripted(), self.tree, budget=Budget(samples=samples))
+        outcome = solve(Steps(), self.tree, budget=Budget(samples=samples))
         assert outcome.selection.winner.finish == "stop"
         assert total(outcome.usage).completion <= 5 * samples
 
     @pytest.mark.parametrize("tokens", range(20, 3000, 149))
     def test_in_tokens_too(self, tokens):
-        outcome = solve(Scripted(), self.tree, budget=Budget(tokens=tokens))
+        outcome = solve(Steps(), self.tree, budget=Budget(tokens=tokens))
         assert outcome.selection.winner.finish == "stop"
         assert total(outcome.usage).completion <= tokens
 
@@ -350,7 +347,7 @@ class TestOneAnswerIsAlwaysPaidFor:
             return [Score(value=1.0) for _ in candidates]
 
         tree = Tree(search=Beam(n=2, width=2), verifier=verifier)
-        solve(Scripted(lines=LINES[:2]), tree, budget=Budget(samples=5))
+        solve(Steps(lines=LINES[:2]), tree, budget=Budget(samples=5))
         assert left == [5 - 2 - 1, 5 - 4]
 
 
@@ -359,7 +356,7 @@ def test_a_verifier_that_the_budget_cut_short_ends_the_search():
         await ctx.complete([Request(prompt=prompt, role="verifier", params=SamplingParams(max_tokens=9999))])
         return [Score(value=None) for _ in candidates]
 
-    engine = Scripted()
+    engine = Steps()
     outcome = solve(engine, Tree(search=Beam(n=2), verifier=verifier), budget=Budget(tokens=9000))
     assert [r.prefix for r in engine.requests if r.params.stop] == [""]
     assert (outcome.stopped, outcome.selection.winner.finish) == ("budget", "stop")
@@ -369,7 +366,7 @@ class TestATokenBudget:
     tree = Tree(search=Beam(n=8, width=2), verifier=Counting())
 
     def test_that_pays_no_round_pays_several_answers(self):
-        engine = Scripted()
+        engine = Steps()
         outcome = solve(engine, self.tree, budget=Budget(tokens=300))
         assert [(c.finish, c.parents) for c in outcome.candidates] == [("stop", ())] * 8
         assert [(r.n, r.params.max_tokens, r.params.temperature) for r in engine.requests] == [
@@ -380,7 +377,7 @@ class TestATokenBudget:
     @pytest.mark.parametrize(("tokens", "num_answers"), [(4, 0), (5, 1), (10, 2), (19, 3), (20, 4), (25, 5)])
     def test_is_spent_to_the_end(self, tokens, num_answers):
         @dataclass
-        class Cut(Scripted):
+        class Cut(Steps):
             def _one(self, request, i):
                 most = request.params.max_tokens
                 whole = super()._one(request, i)
@@ -393,20 +390,20 @@ class TestATokenBudget:
         assert total(outcome.usage).completion <= tokens
 
     def test_makes_steps_shorter_before_it_ends_the_search(self):
-        engine = Scripted()
+        engine = Steps()
         outcome = solve(engine, self.tree, budget=Budget(tokens=1500))
         assert [r.params.max_tokens for r in engine.requests][:2] == [1500 // 2 // 8, (1500 - 40) // 2 // 8]
         assert (outcome.stopped, len(outcome.candidates)) == ("done", 24)
         assert not outcome.notes
 
     def test_is_measured_by_the_clients_max_tokens_where_these_are_fewer(self):
-        engine, prompt = Scripted(), replace(PROMPT, overrides=Overrides(max_tokens=20))
+        engine, prompt = Steps(), replace(PROMPT, overrides=Overrides(max_tokens=20))
         asyncio.run(ask(prompt, self.tree, {"policy": engine}, budget=Budget(tokens=150)))
         assert (engine.requests[0].n, engine.requests[0].params.max_tokens) == (8, (150 - 20) // 8)
 
     def test_says_where_it_cut_a_step(self):
         @dataclass
-        class Long(Scripted):
+        class Long(Steps):
             def _one(self, request, i):
                 most = request.params.max_tokens
                 return Completion(text="…", finish="length", usage=Usage(completion=most))
@@ -417,7 +414,7 @@ class TestATokenBudget:
 
     def test_of_engines_that_count_nothing_ends_too(self):
         @dataclass
-        class Mute(Scripted):
+        class Mute(Steps):
             def _one(self, request, i):
                 return replace(super()._one(request, i), usage=Usage())
 
@@ -425,13 +422,13 @@ class TestATokenBudget:
 
 
 def test_draws_that_are_left_go_on_from_the_same_step_differently():
-    engine = Scripted(fail=lambda r: bool(r.prefix) and bool(r.params.stop))
+    engine = Steps(fail=lambda r: bool(r.prefix) and bool(r.params.stop))
     tree = Tree(search=Beam(n=2, width=2), verifier=Counting())
     outcome = solve(engine, tree, budget=Budget(samples=6))
     assert sum(c.finish == "stop" for c in outcome.candidates) == 2
 
     @dataclass
-    class Same(Scripted):
+    class Same(Steps):
         def _one(self, request, i):
             return super()._one(request, 0)
 
@@ -463,14 +460,14 @@ class TestNearTheDeadline:
         return solve(engine, Tree(search=Beam(n=2), verifier=slow), budget=Budget(seconds=45))
 
     def test_a_search_that_would_be_late_finishes_early(self, monkeypatch):
-        engine = Scripted(lines=("…",) * 20)
+        engine = Steps(lines=("…",) * 20)
         outcome = self.searched(monkeypatch, engine)
         assert (outcome.stopped, outcome.selection.winner.finish) == ("deadline", "stop")
         assert [r.prefix.count("\n") for r in engine.requests] == [0, 1, 2, 3]
 
     def test_one_that_has_an_answer_goes_on(self, monkeypatch):
         @dataclass
-        class Brief(Scripted):
+        class Brief(Steps):
             def _one(self, request, i):
                 return super()._one(request, i) if request.prefix or i else Completion(text="๔๒")
 
@@ -482,7 +479,7 @@ class TestNearTheDeadline:
 
 class TestAVerifierThatFails:
     def searched(self, error, first_failure, **how):
-        engine, calls = Scripted(**how), []
+        engine, calls = Steps(**how), []
 
         async def verifier(prompt, candidates, ctx):
             calls.append([c.text for c in candidates])
@@ -526,7 +523,7 @@ class TestAVerifierThatFails:
             raise UnreachableError("nobody is there")
 
         tree = Tree(search=registry.parse("searches", search), verifier=dead)
-        outcome = solve(Scripted(), tree)
+        outcome = solve(Steps(), tree)
         assert (outcome.stopped, outcome.text is not None) == ("error", True)
 
     @pytest.mark.parametrize("status", [401, 403, 404])
@@ -546,7 +543,7 @@ class TestAVerifierThatFails:
     def test_of_finished_answers_the_best_by_what_is_known_wins(self):
         """Two answers are finished in the first round; the verifier dies in the second."""
 
-        class Early(Scripted):
+        class Early(Steps):
             def _one(self, request, i):
                 if not request.prefix and i < 2:
                     return Completion(text=("คำตอบ: ๗", "คำตอบ: ๙")[i], usage=Usage(completion=5))
@@ -567,13 +564,13 @@ class TestAVerifierThatFails:
 def test_what_the_client_stops_at_ends_the_answer_across_steps_too():
     prompt = replace(PROMPT, overrides=Overrides(stop=("\nขั้น",)))
     tree = Tree(search=Beam(n=2, width=2), verifier=Counting())
-    outcome = asyncio.run(ask(prompt, tree, {"policy": Scripted()}))
+    outcome = asyncio.run(ask(prompt, tree, {"policy": Steps()}))
     assert outcome.text == "ตัวเลข: ๓ (1)"
     assert [c.finish for c in outcome.candidates] == ["step"] * 2 + ["stop"] * 2
 
 
 @dataclass
-class InJson(Scripted):
+class InJson(Steps):
     """One step, and then these ends of it."""
 
     ends: tuple[str, ...] = ('"答": 42', '"答": 42}')
@@ -602,7 +599,7 @@ class TestAClientsSchema:
 
 def test_tool_calls_are_told_apart_by_what_they_call():
     @dataclass
-    class Calls(Scripted):
+    class Calls(Steps):
         def _one(self, request, i):
             call = ToolCall(id=f"{i}", name="weather", arguments=f'{{"city": "{"京"[:i] or "東"}"}}')
             return Completion(text="", tool_calls=(call,))
@@ -617,7 +614,7 @@ def test_tool_calls_are_told_apart_by_what_they_call():
 
 def test_what_is_left_finishes_different_steps():
     @dataclass
-    class Twice(Scripted):
+    class Twice(Steps):
         def _one(self, request, i):
             return super()._one(request, i // 2)
 
@@ -640,7 +637,7 @@ def test_steps_that_cannot_be_compared_now_count_as_unlike(error):
         raise error
 
     def searched(search):
-        return solve(Scripted(), Tree(search=search, verifier=Counting()))
+        return solve(Steps(), Tree(search=search, verifier=Counting()))
 
     outcome = searched(Dora(n=4, similarity=similarity))
     if error.is_transient:
@@ -651,16 +648,14 @@ def test_steps_that_cannot_be_compared_now_count_as_unlike(error):
 
 
 def test_steps_that_never_end_are_finished_in_the_end():
-    outcome = solve(
-        Scripted(lines=("…",) * 50), Tree(search=Beam(n=2, width=1, rounds=3), verifier=Counting())
-    )
+    outcome = solve(Steps(lines=("…",) * 50), Tree(search=Beam(n=2, width=1, rounds=3), verifier=Counting()))
     assert outcome.selection.winner.finish == "stop"
     assert len(outcome.candidates) == 6 + 1
     assert outcome.stopped == "done"
 
 
 def test_the_clients_max_tokens_is_that_of_steps_and_rest_together():
-    engine = Scripted(lines=("…",) * 50)
+    engine = Steps(lines=("…",) * 50)
     prompt = replace(PROMPT, overrides=Overrides(max_tokens=12))
     tree = Tree(search=Beam(n=2, width=1, rounds=2), verifier=Counting())
     asyncio.run(ask(prompt, tree, {"policy": engine}))
@@ -669,14 +664,14 @@ def test_the_clients_max_tokens_is_that_of_steps_and_rest_together():
 
 def test_an_answer_too_long_is_cut_off_and_does_not_win():
     tree = Tree(search=Beam(n=2, width=1), verifier=Counting(), max_tokens=10)
-    outcome = solve(Scripted(lines=("…",) * 50), tree)
+    outcome = solve(Steps(lines=("…",) * 50), tree)
     assert {c.finish for c in outcome.candidates} == {"step", "length", "stop"}
     assert outcome.selection.winner.finish == "stop"
 
 
 def test_an_answer_that_was_cut_off_takes_no_place_among_the_finished():
     @dataclass
-    class Long(Scripted):
+    class Long(Steps):
         def _one(self, request, i):
             is_long = not request.prefix and i == 0
             return replace(super()._one(request, i), usage=Usage(completion=20 if is_long else 5))
@@ -689,12 +684,12 @@ def test_an_answer_that_was_cut_off_takes_no_place_among_the_finished():
 
 def test_of_unfinished_answers_that_are_worth_the_same_the_longest_is_chosen():
     tree = Tree(search=Beam(n=4, width=2), verifier=Counting(unscored=True))
-    engine = Scripted(fail=lambda r: not r.params.stop)
+    engine = Steps(fail=lambda r: not r.params.stop)
     assert solve(engine, tree, budget=Budget(samples=12)).text.count("\n") == 2
 
 
 def test_a_failing_call_costs_its_branch_only():
-    engine = Scripted(fail=lambda r: "(3)" in r.prefix)
+    engine = Steps(fail=lambda r: "(3)" in r.prefix)
     outcome = solve(engine, Tree(search=Beam(n=4, width=2), verifier=Counting()))
     assert sum(c.error is not None for c in outcome.candidates) == 2
     assert outcome.text.startswith("ตัวเลข: ๓ (2)")
@@ -702,7 +697,7 @@ def test_a_failing_call_costs_its_branch_only():
 
 
 def test_where_all_branches_fail_the_best_steps_are_tried_once_more():
-    engine = Scripted(fail=lambda r: bool(r.prefix) and bool(r.params.stop))
+    engine = Steps(fail=lambda r: bool(r.prefix) and bool(r.params.stop))
     outcome = solve(engine, Tree(search=Beam(n=4, width=2), verifier=Counting()))
     assert outcome.text == "ตัวเลข: ๓ (3)\nขั้น ๒\nคำตอบ: ๔๒"
 

@@ -14,11 +14,12 @@ from nbest.context import Context
 from nbest.errors import EngineError, InputError, MissingExtraError, SpecError
 from nbest.selection.mbr import Mbr
 from nbest.selection.xmbr import Xmbr
-from nbest.types import Candidate, Message, Prompt
+from nbest.types import Candidate
 from nbest.utilities.embedding import Embedding
+from scripted import prompt_of
 
 DIRECTIONS = {"Paris": [3, 0], "巴黎": [1, 0], "Rom": [0, 2], "Mailand": [-1, 5], "باريس": [4, 1]}
-PROMPT = Prompt(id="p", messages=(Message(role="user", content="Hauptstadt?"),), language="de")
+PROMPT = prompt_of("Hauptstadt?", "de")
 
 
 @asynccontextmanager

@@ -20,10 +20,11 @@ from nbest.errors import (
     UnreachableError,
 )
 from nbest.protocols import Capabilities
-from nbest.types import Completion, Logprobs, Message, Prompt, Request
+from nbest.types import Completion, Logprobs, Request
+from scripted import prompt_of
 from upstream import Upstream
 
-PROMPT = Prompt(id="p", messages=(Message(role="user", content="१ + १ ="),))
+PROMPT = prompt_of("१ + १ =")
 ASK = Request(prompt=PROMPT)
 
 

@@ -12,10 +12,11 @@ from nbest.engines.layers import Hedge
 from nbest.engines.openai.openai import OpenAI
 from nbest.errors import CapabilityError, EngineHttpError
 from nbest.protocols import Capabilities
-from nbest.types import Completion, Message, Prompt, Request
+from nbest.types import Completion, Request
+from scripted import prompt_of
 from upstream import Upstream
 
-ASK = Request(prompt=Prompt(id="p", messages=(Message(role="user", content="१ + १ ="),)))
+ASK = Request(prompt=prompt_of("१ + १ ="))
 
 
 class Forever:

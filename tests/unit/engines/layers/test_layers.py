@@ -39,9 +39,10 @@ from nbest.types import (
     Usage,
     replace,
 )
+from scripted import prompt_of
 from upstream import Upstream
 
-PROMPT = Prompt(id="p", messages=(Message(role="user", content="سؤال"),))
+PROMPT = prompt_of("سؤال")
 
 
 def ask(n=1, seed: int | None = 10, temperature=0.7, prompt=PROMPT, **more):
@@ -50,7 +51,7 @@ def ask(n=1, seed: int | None = 10, temperature=0.7, prompt=PROMPT, **more):
 
 
 @dataclass(eq=False, kw_only=True)
-class Scripted:
+class Faulty:
     """Says its seeds, after one error of `errors` a call; remembers what was under way."""
 
     name: str = "scripted"
@@ -114,7 +115,7 @@ def texts(completions):
 
 @pytest.fixture(params=["retry", "limit", "cache", "failover"])
 def layered(request, tmp_path):
-    inner = Scripted()
+    inner = Faulty()
     made = {
         "retry": lambda: Retry(engine=inner),
         "limit": lambda: Limit(engine=inner),
@@ -189,28 +190,28 @@ def test_parameters_that_make_no_sense(spec):
 
 
 async def test_transient_errors_pass():
-    inner = Scripted(errors=deque([http(503), EngineProtocolError("x"), EngineTimeoutError("y")]))
+    inner = Faulty(errors=deque([http(503), EngineProtocolError("x"), EngineTimeoutError("y")]))
     assert len(await Retry(engine=inner, base_s=0.001).generate(ask(2))) == 2
     assert len(inner.calls) == 4
 
 
 async def test_the_last_error_is_raised_as_it_came():
     errors = [http(503), http(500), http(502)]
-    inner = Scripted(errors=deque(errors))
+    inner = Faulty(errors=deque(errors))
     with pytest.raises(EngineHttpError, match="502"):
         await Retry(engine=inner, attempts=3, base_s=0.001).generate(ask())
 
 
 @pytest.mark.parametrize("error", [http(400), http(401), EngineError("x")])
 async def test_other_errors_are_final(error):
-    inner = Scripted(errors=deque([error]))
+    inner = Faulty(errors=deque([error]))
     with pytest.raises(EngineError):
         await Retry(engine=inner, base_s=0.001).generate(ask())
     assert len(inner.calls) == 1
 
 
 async def test_the_server_says_how_long_to_wait():
-    inner = Scripted(errors=deque([http(429, 0.06)]))
+    inner = Faulty(errors=deque([http(429, 0.06)]))
     loop = asyncio.get_running_loop()
     started = loop.time()
     await Retry(engine=inner, base_s=0.0).generate(ask())
@@ -218,13 +219,13 @@ async def test_the_server_says_how_long_to_wait():
 
 
 async def test_a_wait_beyond_the_total_is_not_begun():
-    inner = Scripted(errors=deque([http(429, 3600.0)]))
+    inner = Faulty(errors=deque([http(429, 3600.0)]))
     with pytest.raises(EngineHttpError):
         await Retry(engine=inner, total_s=60.0).generate(ask())
 
 
 async def test_a_wait_beyond_the_deadline_is_not_begun():
-    inner = Scripted(errors=deque([http(429, 30.0)]))
+    inner = Faulty(errors=deque([http(429, 30.0)]))
     async with deadline(60.0), deadline(20.0):
         assert 0 < seconds_left() <= 20
         async with deadline(None), deadline(40.0):
@@ -232,7 +233,7 @@ async def test_a_wait_beyond_the_deadline_is_not_begun():
         with pytest.raises(EngineHttpError, match="429"):
             await Retry(engine=inner).generate(ask())
     assert seconds_left() == inf
-    engine = Retry(engine=Scripted(errors=deque([http(429, 30.0)])))
+    engine = Retry(engine=Faulty(errors=deque([http(429, 30.0)])))
     ctx = Context({"policy": engine}, budget=Budget(seconds=20.0))
     (candidate,) = await ctx.sample([ask()])
     assert "429" in candidate.error
@@ -240,7 +241,7 @@ async def test_a_wait_beyond_the_deadline_is_not_begun():
 
 
 async def test_a_wait_can_be_cancelled():
-    inner = Scripted(errors=deque([http(429, 30.0)]))
+    inner = Faulty(errors=deque([http(429, 30.0)]))
     task = asyncio.create_task(Retry(engine=inner).generate(ask()))
     await asyncio.sleep(0.01)
     task.cancel()
@@ -250,7 +251,7 @@ async def test_a_wait_can_be_cancelled():
 
 @given(st.integers(0, 60), st.floats(0, 10), st.floats(0, 60))
 def test_waits_are_jittered_under_a_doubling_bound(k, base_s, longest_s):
-    retry = Retry(engine=Scripted(), base_s=base_s, longest_s=longest_s)
+    retry = Retry(engine=Faulty(), base_s=base_s, longest_s=longest_s)
     assert 0 <= retry._wait_s(EngineTimeoutError("x"), k) <= min(longest_s, base_s * 2**k)
 
 
@@ -258,7 +259,7 @@ async def test_retry_draws_no_seed_and_touches_no_global_generator():
     import random
 
     before = random.getstate()
-    await Retry(engine=Scripted(errors=deque([http(503)])), base_s=0.001).generate(ask())
+    await Retry(engine=Faulty(errors=deque([http(503)])), base_s=0.001).generate(ask())
     assert random.getstate() == before
 
 
@@ -266,7 +267,7 @@ async def test_retry_draws_no_seed_and_touches_no_global_generator():
 
 
 async def test_sequences_are_bounded_not_calls():
-    inner = Scripted(delay_s=0.002)
+    inner = Faulty(delay_s=0.002)
     engine = Limit(engine=inner, max_in_flight=6)
     drawn = await asyncio.gather(*(engine.generate(ask(n)) for n in (1, 2, 3, 4, 5, 6) * 3))
     assert sum(map(len, drawn)) == 63
@@ -274,14 +275,14 @@ async def test_sequences_are_bounded_not_calls():
 
 
 async def test_one_larger_than_the_limit_is_alone():
-    inner = Scripted(delay_s=0.002)
+    inner = Faulty(delay_s=0.002)
     engine = Limit(engine=inner, max_in_flight=4)
     await asyncio.gather(*(engine.generate(ask(n)) for n in (3, 9, 2)))
     assert inner.peaks == [3, 9, 2]
 
 
 async def test_tokens_are_bounded_by_all_that_may_be_drawn():
-    inner = Scripted(delay_s=0.002)
+    inner = Faulty(delay_s=0.002)
     size = 4 * 8 + 4 * (len("سؤال".encode()) // 3)
     engine = Limit(engine=inner, max_tokens_in_flight=size)
     drawn = await asyncio.gather(*(engine.generate(ask()) for _ in range(17)))
@@ -291,7 +292,7 @@ async def test_tokens_are_bounded_by_all_that_may_be_drawn():
 
 
 async def test_long_prompts_and_prefixes_count():
-    inner = Scripted(delay_s=0.002)
+    inner = Faulty(delay_s=0.002)
     engine = Limit(engine=inner, max_tokens_in_flight=100)
     await asyncio.gather(
         engine.generate(ask(prefix="步" * 70)), engine.generate(ask(2)), engine.generate(ask())
@@ -303,25 +304,25 @@ async def test_long_prompts_and_prefixes_count():
 
 
 async def test_a_lone_surrogate_can_be_counted():
-    assert await Limit(engine=Scripted()).generate(ask(prefix="\ud83d"))
+    assert await Limit(engine=Faulty()).generate(ask(prefix="\ud83d"))
 
 
 async def test_the_first_in_the_queue_is_not_overtaken_for_want_of_tokens():
-    inner = Scripted(delay_s=0.002)
+    inner = Faulty(delay_s=0.002)
     engine = Limit(engine=inner, max_tokens_in_flight=40)
     await asyncio.gather(*(engine.generate(ask(n)) for n in (3, 4, 1, 1)))
     assert [c.n for c in inner.calls] == [3, 4, 1, 1]
 
 
 async def test_first_come_first_served():
-    inner = Scripted(delay_s=0.002)
+    inner = Faulty(delay_s=0.002)
     engine = Limit(engine=inner, max_in_flight=4)
     await asyncio.gather(*(engine.generate(ask(n)) for n in (3, 4, 1, 1, 1)))
     assert [c.n for c in inner.calls] == [3, 4, 1, 1, 1]
 
 
 async def test_failed_and_cancelled_calls_give_back_their_place():
-    inner = Scripted(delay_s=0.005, errors=deque([http(500)]))
+    inner = Faulty(delay_s=0.005, errors=deque([http(500)]))
     engine = Limit(engine=inner, max_in_flight=2)
     with pytest.raises(EngineHttpError):
         await engine.generate(ask(2))
@@ -336,7 +337,7 @@ async def test_failed_and_cancelled_calls_give_back_their_place():
 
 
 async def test_who_is_cancelled_as_its_turn_comes_gives_it_back():
-    inner = Scripted(delay_s=0.005)
+    inner = Faulty(delay_s=0.005)
     engine = Limit(engine=inner, max_in_flight=1)
     first = asyncio.create_task(engine.generate(ask()))
     second = asyncio.create_task(engine.generate(ask()))
@@ -350,7 +351,7 @@ async def test_who_is_cancelled_as_its_turn_comes_gives_it_back():
 @given(st.integers(1, 5), st.lists(st.tuples(st.integers(1, 7), st.booleans()), max_size=12), st.randoms())
 def test_no_order_of_calls_and_cancellations_leaks_a_place(size, plan, rng):
     async def run():
-        inner = Scripted()
+        inner = Faulty()
         engine = Limit(engine=inner, max_in_flight=size)
         tasks = [asyncio.create_task(engine.generate(ask(n))) for n, _ in plan]
         for task, (_, is_cancelled) in zip(tasks, plan, strict=True):
@@ -371,7 +372,7 @@ def test_no_order_of_calls_and_cancellations_leaks_a_place(size, plan, rng):
 
 @pytest.fixture
 async def cached(tmp_path):
-    inner = Scripted()
+    inner = Faulty()
     engine = Cache(engine=inner, path=str(tmp_path / "draws.db"))
     yield inner, engine
     await engine.aclose()
@@ -427,7 +428,7 @@ async def test_the_prompts_name_does_not_matter(cached):
 
 async def test_another_engine_is_another_draw(tmp_path):
     path = str(tmp_path / "draws.db")
-    one, two = (Cache(engine=Scripted(name=n), path=path) for n in "ab")
+    one, two = (Cache(engine=Faulty(name=n), path=path) for n in "ab")
     for engine in (one, two):
         await engine.generate(ask())
         assert len(engine.engine.calls) == 1
@@ -461,7 +462,7 @@ async def test_what_is_kept_survives_a_failing_rest(cached):
 
 
 async def test_fewer_draws_than_asked_for_are_topped_up(tmp_path):
-    inner = Scripted(most_given=2)
+    inner = Faulty(most_given=2)
     engine = Cache(engine=inner, path=str(tmp_path / "draws.db"))
     for _ in range(2):
         candidates = await Context({"policy": engine}).sample([ask(5)])
@@ -471,7 +472,7 @@ async def test_fewer_draws_than_asked_for_are_topped_up(tmp_path):
 
 
 async def test_the_same_request_at_once_is_drawn_once(tmp_path):
-    inner = Scripted(delay_s=0.01)
+    inner = Faulty(delay_s=0.01)
     engine = Cache(engine=inner, path=str(tmp_path / "draws.db"))
     drawn = await asyncio.gather(*(engine.generate(ask(3)) for _ in range(20)))
     assert {tuple(texts(d)) for d in drawn} == {("10+0", "10+1", "10+2")}
@@ -481,9 +482,9 @@ async def test_the_same_request_at_once_is_drawn_once(tmp_path):
 
 async def test_two_caches_on_one_file_at_once(tmp_path):
     path = str(tmp_path / "draws.db")
-    engines = [Cache(engine=Scripted(delay_s=0.001), path=path) for _ in range(2)]
+    engines = [Cache(engine=Faulty(delay_s=0.001), path=path) for _ in range(2)]
     await asyncio.gather(*(e.generate(ask(3, seed=s)) for e in engines for s in range(40)))
-    third = Cache(engine=Scripted(down=[UnreachableError("gone")]), path=path)
+    third = Cache(engine=Faulty(down=[UnreachableError("gone")]), path=path)
     assert all([len(await third.generate(ask(3, seed=s))) == 3 for s in range(40)])
     for engine in (*engines, third):
         await engine.aclose()
@@ -505,11 +506,11 @@ async def test_what_is_kept_answers_without_the_engine(tmp_path):
 async def test_a_file_that_is_no_cache_is_named(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("these are my notes, not a database " * 50)
-    engine = Cache(engine=Scripted(), path=str(path))
+    engine = Cache(engine=Faulty(), path=str(path))
     with pytest.raises(InputError, match="is not a cache of nbest"):
         await engine.generate(ask())
     assert path.read_text().startswith("these are")
-    missing = Cache(engine=Scripted(), path=str(tmp_path / "no" / "where.db"))
+    missing = Cache(engine=Faulty(), path=str(tmp_path / "no" / "where.db"))
     with pytest.raises(InputError, match="cannot open the cache"):
         await missing.generate(ask())
 
@@ -555,7 +556,7 @@ async def test_the_file_is_plain_sqlite(cached, tmp_path):
 
 
 async def test_the_next_engine_answers_and_the_sick_one_rests():
-    sick, well = Scripted(name="a", errors=deque([http(503)])), Scripted(name="b")
+    sick, well = Faulty(name="a", errors=deque([http(503)])), Faulty(name="b")
     engine = Failover(engines=(sick, well))
     await engine.generate(ask())
     await engine.generate(ask())
@@ -564,7 +565,7 @@ async def test_the_next_engine_answers_and_the_sick_one_rests():
 
 
 async def test_after_the_cool_down_the_first_is_asked_again():
-    sick, well = Scripted(errors=deque([http(503)])), Scripted()
+    sick, well = Faulty(errors=deque([http(503)])), Faulty()
     engine = Failover(engines=(sick, well), cool_down_s=0.0)
     await engine.generate(ask())
     await engine.generate(ask())
@@ -572,7 +573,7 @@ async def test_after_the_cool_down_the_first_is_asked_again():
 
 
 async def test_a_request_that_one_refuses_does_not_make_it_sick():
-    first, second = Scripted(errors=deque([http(400)])), Scripted()
+    first, second = Faulty(errors=deque([http(400)])), Faulty()
     engine = Failover(engines=(first, second))
     await engine.generate(ask())
     await engine.generate(ask())
@@ -580,7 +581,7 @@ async def test_a_request_that_one_refuses_does_not_make_it_sick():
 
 
 async def test_all_failing_is_one_error_that_names_them_and_all_are_tried_again():
-    engines = tuple(Scripted(errors=deque([http(s)])) for s in (401, 503))
+    engines = tuple(Faulty(errors=deque([http(s)])) for s in (401, 503))
     engine = Failover(engines=engines)
     with pytest.raises(EngineError, match="status 401; status 503") as caught:
         await engine.generate(ask())
@@ -590,7 +591,7 @@ async def test_all_failing_is_one_error_that_names_them_and_all_are_tried_again(
 
 
 async def test_capabilities_are_of_the_engine_that_answers():
-    engine = Failover(engines=(Scripted(down=[UnreachableError("gone")]), Scripted()))
+    engine = Failover(engines=(Faulty(down=[UnreachableError("gone")]), Faulty()))
     assert (await engine.capabilities()).max_n == 7
 
 

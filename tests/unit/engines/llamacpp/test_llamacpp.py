@@ -15,7 +15,8 @@ from nbest.engines.llamacpp.llamacpp import LlamaCpp
 from nbest.engines.llamacpp.logprobs import Drawn, Place, _aligned, _logprobs
 from nbest.engines.llamacpp.runtime import _call_error
 from nbest.errors import InputError, SpecError
-from nbest.types import Message, Prompt, Request, Usage
+from nbest.types import Request, Usage
+from scripted import prompt_of
 
 
 def gguf(path, *keys):
@@ -36,7 +37,7 @@ def gguf(path, *keys):
 
 
 def prompt():
-    return Request(prompt=Prompt(id="p", messages=(Message(role="user", content="?"),)))
+    return Request(prompt=prompt_of("?"))
 
 
 class TestSpecs:

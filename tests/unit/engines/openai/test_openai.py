@@ -23,9 +23,10 @@ from nbest.sampling.hedged import Hedged
 from nbest.sampling.iid import Iid
 from nbest.scoring.logprob import Logprob
 from nbest.types import Completion, Message, Prompt, Request, SamplingParams
+from scripted import prompt_of
 from upstream import Upstream, error_reply
 
-PROMPT = Prompt(id="p", messages=(Message(role="user", content="one two three"),))
+PROMPT = prompt_of("one two three")
 SEEDED = SamplingParams(temperature=0.7, min_p=0.1, seed=10, max_tokens=16)
 KEY = "sk-very-secret-0123456789"
 

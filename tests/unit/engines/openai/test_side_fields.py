@@ -10,7 +10,8 @@ from nbest.engines.openai.response import completions
 from nbest.engines.openai.server_reply import parse_reply
 from nbest.engines.openai.stream import CompletionStream
 from nbest.errors import EngineProtocolError
-from nbest.types import Message, Prompt, Request, SamplingParams, ToolCallDelta, Usage
+from nbest.types import Request, SamplingParams, ToolCallDelta, Usage
+from scripted import prompt_of
 from upstream import Upstream
 
 PARAMS = SamplingParams(max_tokens=16, logprobs=1)
@@ -107,7 +108,7 @@ async def test_damaged_log_probabilities_do_not_teach_that_there_are_none(monkey
     async with Upstream(texts=("七",)) as upstream:
         engine = OpenAI(url=upstream.url)
         monkeypatch.setattr("upstream.LOGPROB", float("nan"))
-        request = Request(prompt=Prompt(id="p", messages=(Message(role="user", content="?"),)), params=PARAMS)
+        request = Request(prompt=prompt_of("?"), params=PARAMS)
         assert (await engine.generate(request))[0].logprobs is None
         monkeypatch.setattr("upstream.LOGPROB", -0.5)
         assert (await engine.generate(request))[0].logprobs.values == (-0.5,)
@@ -241,7 +242,7 @@ async def test_a_byte_order_mark_before_a_reply_over_http(mode, on_delta, is_eve
     async with Upstream(fault="bom") as upstream:
         upstream._fault_bom = answer
         engine = OpenAI(url=upstream.url, mode=mode)
-        prompt = Prompt(id="p", messages=(Message(role="user", content="?"),))
+        prompt = prompt_of("?")
         (drawn,) = await engine.generate(Request(prompt=prompt), on_delta)
         assert drawn.text == TEXT
         await engine.aclose()

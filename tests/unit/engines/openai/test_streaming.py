@@ -27,10 +27,11 @@ from nbest.types import (
     Usage,
     replace,
 )
+from scripted import prompt_of
 from upstream import Upstream, error_reply
 
 TEXT = "три яблока 三个苹果 ثلاث تفاحات तीन सेब りんご三つ แอปเปิลสามผล 🍎🍏"
-PROMPT = Prompt(id="p", messages=(Message(role="user", content="one two three"),))
+PROMPT = prompt_of("one two three")
 TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
 
 

@@ -9,10 +9,11 @@ from nbest.engines.openai.refusals import refusal
 from nbest.errors import EngineHttpError
 from nbest.registry import parse
 from nbest.run import ask
-from nbest.types import Message, Prompt, Request, SamplingParams
+from nbest.types import Request, SamplingParams
+from scripted import prompt_of
 from upstream import Upstream, error_reply
 
-PROMPT = Prompt(id="p", messages=(Message(role="user", content="三加四?"),), language="zh")
+PROMPT = prompt_of("三加四?", "zh")
 BODY = {"temperature": 0.7, "top_p": 0.9, "model": "m"}
 
 
