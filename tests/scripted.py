@@ -36,8 +36,8 @@ class Scripted:
 
     async def generate(self, request: Request, on_delta=None) -> list[Completion]:
         self.requests.append(request)
-        await self.wait(self.delay_s)
         said = self.say(request)
+        await self.wait(self.delay_s)
         draws = said if isinstance(said, list) else [said] * request.n
         return [self._drawn(draw, on_delta) for draw in draws]
 
