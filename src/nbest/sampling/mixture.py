@@ -33,7 +33,8 @@ class Mixture:
     def __post_init__(self) -> None:
         if not self.engines:
             raise ValueError("engines must name at least one engine, such as  engines=[policy, b]")
-        object.__setattr__(self, "n", size(self.sampler) if self.n is None else self.n)
+        if self.n is None:
+            object.__setattr__(self, "n", size(self.sampler))
         object.__setattr__(self, "sampler", resized(self.sampler, size(self)))
 
     def __call__(self, prompt: Prompt, rng: Random) -> Sequence[Request]:

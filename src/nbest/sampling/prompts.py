@@ -56,14 +56,15 @@ class Prompts:
             )
         for text in self.variants:
             checked(text, f"variant {text!r}")
-        object.__setattr__(self, "n", size(self.sampler) if self.n is None else self.n)
+        if self.n is None:
+            object.__setattr__(self, "n", size(self.sampler))
         object.__setattr__(self, "sampler", resized(self.sampler, size(self)))
 
     def __call__(self, prompt: Prompt, rng: Random) -> Sequence[Request]:
         plan = draws(self.sampler(prompt, rng))
-        return merged(self._told(request, i) for i, request in enumerate(plan))
+        return merged(self._worded(request, i) for i, request in enumerate(plan))
 
-    def _told(self, request: Request, i: int) -> Request:
+    def _worded(self, request: Request, i: int) -> Request:
         texts = self.variants or _fitting(self.file or "", request.prompt)
         return replace(request, prompt=wrapped(request.prompt, texts[i % len(texts)]))
 

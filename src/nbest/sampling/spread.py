@@ -7,7 +7,7 @@ from dataclasses import replace as replace_fields
 from typing import Any
 
 from nbest.protocols import Sampler
-from nbest.types import Request, replace
+from nbest.types import Request, SamplingParams, replace
 
 
 def size(sampler: Sampler) -> int:
@@ -27,8 +27,7 @@ def draws(requests: Iterable[Request]) -> Iterator[Request]:
     for request in requests:
         seed = request.params.seed
         for i in range(request.n):
-            params = request.params if seed is None else replace(request.params, seed=seed + i)
-            yield replace(request, n=1, params=params)
+            yield replace(request, n=1, params=_seeded(request.params, seed, i))
 
 
 def merged(requests: Iterable[Request]) -> Sequence[Request]:
@@ -43,6 +42,10 @@ def merged(requests: Iterable[Request]) -> Sequence[Request]:
 
 
 def _continues(earlier: Request, later: Request) -> bool:
-    seed = earlier.params.seed
-    params = replace(earlier.params, seed=None if seed is None else seed + earlier.n)
+    params = _seeded(earlier.params, earlier.params.seed, earlier.n)
     return later == replace(earlier, n=later.n, params=params)
+
+
+def _seeded(params: SamplingParams, seed: int | None, i: int) -> SamplingParams:
+    """The parameters of draw `i` under `seed`; without a seed all are alike."""
+    return params if seed is None else replace(params, seed=seed + i)

@@ -96,8 +96,9 @@ class Steps:
         """
         room = max(1, min(self.step_tokens, self.max_tokens - spent))
         params = self._params(seed=seed, is_greedy=is_greedy, max_tokens=room)
-        request = self._request(prompt, parent, n, replace(params, stop=self.stop if names_stop else ()))
-        return replace(request, is_part=True)
+        if names_stop:
+            params = replace(params, stop=self.stop)
+        return replace(self._request(prompt, parent, n, params), is_part=True)
 
     def rest(
         self,
@@ -123,19 +124,22 @@ class Steps:
         """
         if drawn.error is not None:
             return drawn
-        before = parent.text if parent else ""
+        before = _text_of(parent)
         own = drawn.text[len(before) :]
         logprobs, finish = drawn.logprobs, drawn.finish
-        sent = drawn.params.stop if drawn.params else ()
-        if drawn.stopped_by is not None and drawn.stopped_by in sent and self._is_end(drawn.stopped_by):
-            own, finish = own + drawn.stopped_by, "step"
+        if self._ended_a_step(drawn):
+            own += drawn.stopped_by or ""
+            finish = "step"
         elif finish == "length":
             if own.endswith(_HALF):  # nothing goes on from a part of a character
                 own = own.rstrip(_HALF)
                 logprobs = shortened(logprobs, len(own))
-            finish = "step" if own else "length"
+            if own:
+                finish = "step"
+
         text, stopped_by = before + own, drawn.stopped_by
-        if end := _first(self.ends, text):
+        end = _first(self.ends, text)
+        if end is not None:
             at, stopped_by = end
             text, finish, logprobs = text[:at], "stop", shortened(logprobs, at - len(before))
         return replace(
@@ -143,7 +147,7 @@ class Steps:
             text=text,
             finish=finish,
             stopped_by=stopped_by,
-            logprobs=joined(parent.logprobs if parent else None, logprobs, before),
+            logprobs=joined(_logprobs_of(parent), logprobs, before),
         )
 
     def cut(self, drawn: Candidate, parent: Candidate | None) -> Candidate:
@@ -152,9 +156,13 @@ class Steps:
         A sentence takes along what closes it, quotes and spaces; where `max_tokens` fell into these, the
         step ends there.
         """
-        start = len(parent.text) if parent else 0
-        if drawn.error is not None or not (found := self._first_end(drawn.text, start)):
+        if drawn.error is not None:
             return drawn
+        start = len(_text_of(parent))
+        found = self._first_end(drawn.text, start)
+        if found is None:
+            return drawn
+
         at, stop = found
         params = replace(drawn.params or SamplingParams(), stop=tuple(dict.fromkeys((*self.stop, stop))))
         logprobs = shortened(drawn.logprobs, at + len(stop) - start)
@@ -165,37 +173,54 @@ class Steps:
     def _first_end(self, text: str, start: int) -> tuple[int, str] | None:
         if self.boundary != "sentence":
             return _first(self.stop, text, start)
-        ends = [found for found in [_first(self.tags, text, start)] if found]
-        if sentence := _SENTENCE_END.search(text, start):
-            ends.append((sentence.start(), sentence[0]))
-        return min(ends, default=None)
+        tag = _first(self.tags, text, start)
+        sentence = _SENTENCE_END.search(text, start)
+        if sentence is None:
+            return tag
+        end = (sentence.start(), sentence[0])
+        return end if tag is None else min(tag, end)
+
+    def _ended_a_step(self, drawn: Candidate) -> bool:
+        """Whether a stop string that was asked for ended the draw, and is a boundary."""
+        if drawn.stopped_by is None or drawn.params is None:
+            return False
+        return drawn.stopped_by in drawn.params.stop and self._is_end(drawn.stopped_by)
 
     def _is_end(self, string: str) -> bool:
         return string in self.stop or (self.boundary == "sentence" and bool(_SENTENCE_END.fullmatch(string)))
 
     def _params(self, *, seed: int, is_greedy: bool, max_tokens: int) -> SamplingParams:
-        return SamplingParams(
-            temperature=0.0 if is_greedy else self.temperature,
-            top_p=1.0 if is_greedy else self.top_p,
-            min_p=0.0 if is_greedy else self.min_p,
+        params = SamplingParams(
+            temperature=self.temperature,
+            top_p=self.top_p,
+            min_p=self.min_p,
             max_tokens=max_tokens,
             seed=seed,
             logprobs=self.logprobs,
         )
+        if is_greedy:
+            return replace(params, temperature=0.0, top_p=1.0, min_p=0.0)
+        return params
 
     def _request(self, prompt: Prompt, parent: Candidate | None, n: int, params: SamplingParams) -> Request:
-        return Request(
-            prompt=prompt,
-            prefix=parent.text if parent else "",
-            n=n,
-            params=params,
-            parents=(parent.id,) if parent else (),
-        )
+        request = Request(prompt=prompt, n=n, params=params)
+        if parent is None:
+            return request
+        return replace(request, prefix=parent.text, parents=(parent.id,))
+
+
+def _text_of(parent: Candidate | None) -> str:
+    return "" if parent is None else parent.text
+
+
+def _logprobs_of(parent: Candidate | None) -> Logprobs | None:
+    return None if parent is None else parent.logprobs
 
 
 def _first(strings: Sequence[str], text: str, start: int = 0) -> tuple[int, str] | None:
     """Where the first of `strings` stands in `text` from `start` on, and which one."""
-    return min(((at, s) for s in strings if (at := text.find(s, start)) >= 0), default=None)
+    places = ((text.find(string, start), string) for string in strings)
+    return min((place for place in places if place[0] >= 0), default=None)
 
 
 def joined(before: Logprobs | None, own: Logprobs | None, prefix: str) -> Logprobs | None:
@@ -204,7 +229,9 @@ def joined(before: Logprobs | None, own: Logprobs | None, prefix: str) -> Logpro
         return own
     if before is None:
         return None
-    top = (*before.top, *own.top) if before.top and own.top else ()
+    top = ()
+    if before.top and own.top:
+        top = (*before.top, *own.top)
     return Logprobs(tokens=before.tokens + own.tokens, values=before.values + own.values, top=top)
 
 
@@ -215,7 +242,9 @@ def shortened(logprobs: Logprobs | None, num_characters: int) -> Logprobs | None
         return None
     length, k = 0, 0
     while k < len(logprobs.tokens) and length < num_characters:
-        length += 0 if logprobs.tokens[k].startswith("bytes:") else len(logprobs.tokens[k])
+        token = logprobs.tokens[k]
+        if not token.startswith("bytes:"):
+            length += len(token)
         k += 1
     return Logprobs(tokens=logprobs.tokens[:k], values=logprobs.values[:k], top=logprobs.top[:k])
 

@@ -43,7 +43,8 @@ class Translated:
     def __post_init__(self) -> None:
         if not self.languages:
             raise ValueError("languages must name at least one, such as  languages=[en]")
-        object.__setattr__(self, "n", 2 * size(self.sampler) if self.n is None else self.n)
+        if self.n is None:
+            object.__setattr__(self, "n", 2 * size(self.sampler))
         resized(self.sampler, size(self))  # says now what a prompt in the pivot language would find out
         for language in self.languages:
             template("answer_in", language, self.templates)
@@ -51,7 +52,9 @@ class Translated:
     def __call__(self, prompt: Prompt, rng: Random) -> Sequence[Request]:
         pivots = pivots_of(prompt, self.languages)
         n = size(self)
-        num_own = min(n, size(self.sampler)) if pivots else n
+        num_own = n
+        if pivots:
+            num_own = min(n, size(self.sampler))
         own = resized(self.sampler, num_own)(prompt, rng)
         asked = [asked_in(prompt, language, self.templates) for language in pivots]
         return [*own, *evidence(self.sampler, n - num_own, asked, rng)]

@@ -15,21 +15,23 @@ PLACE = "{prompt}"
 
 
 def wrapped(prompt: Prompt, template: str) -> Prompt:
-    """`prompt` with its last user turn inside `template`; as it is where no user speaks."""
+    """`prompt` with its last user turn inside `template`; as it is without a user turn."""
     return with_turn(prompt, template.replace(PLACE, prompt.text))
 
 
 def with_turn(prompt: Prompt, text: str) -> Prompt:
-    """`prompt` with `text` for the text of its last user turn, before its images; as it is where no user speaks."""
+    """`prompt` with `text` for the text of its last user turn, before its images; as it is without a user turn."""
     last = max((i for i, m in enumerate(prompt.messages) if m.role == "user"), default=None)
     if last is None:
         return prompt
     if text == prompt.text:
         return prompt
     others = [p for p in prompt.messages[last].parts if p.get("type") != "text"]
-    parts = ({"type": "text", "text": text}, *others) if others else ()
-    told = replace(prompt.messages[last], content=text, parts=parts)
-    return replace(prompt, messages=(*prompt.messages[:last], told, *prompt.messages[last + 1 :]))
+    parts = ()
+    if others:
+        parts = ({"type": "text", "text": text}, *others)
+    turn = replace(prompt.messages[last], content=text, parts=parts)
+    return replace(prompt, messages=(*prompt.messages[:last], turn, *prompt.messages[last + 1 :]))
 
 
 def checked(template: str, where: str) -> str:
@@ -67,8 +69,10 @@ def languages(purpose: str) -> list[str]:
 
 def _places(purpose: str, directory: str | None) -> list[Traversable]:
     """The user's directory before ours."""
-    own: list[Traversable] = [Path(directory)] if directory else []
-    return [*own, _shipped(purpose)]
+    places = [_shipped(purpose)]
+    if directory:
+        places.insert(0, Path(directory))
+    return places
 
 
 def _shipped(purpose: str) -> Traversable:

@@ -53,11 +53,12 @@ class Vote:
             members.setdefault(candidate.id if key is None else key, []).append(candidate)
         totals = {key: fsum(votes[c.id] for c in group) for key, group in members.items()}
         best = max(members, key=lambda k: (isinstance(k, str), totals[k], -members[k][0].id))
+        whole = [c for c in members[best] if c.finish != "length"]
         return chosen(
-            argmax([c for c in members[best] if c.finish != "length"] or members[best], scores),
-            weights={c.id: votes[c.id] if c in members[best] else 0.0 for c in pool},
+            argmax(whole or members[best], scores),
+            weights=dict.fromkeys(votes, 0.0) | {c.id: votes[c.id] for c in members[best]},
             scores={c.id: totals[key] for key, group in members.items() for c in group},
-            rationale=_rationale(best, totals, None if self.weight is None else members),
+            rationale=self._rationale(best, totals, members),
         )
 
     async def _scores(self, prompt: Prompt, pool: Sequence[Candidate], ctx: Context) -> Mapping[int, float]:
@@ -72,31 +73,44 @@ class Vote:
         if self.power is not None:
             ranks = {i: 1 + sum(other > s for other in scores.values()) for i, s in scores.items()}
             return {i: float((len(scores) - r + 1) ** self.power) for i, r in ranks.items()}
+
         least, most = min(scores.values()), max(scores.values())
-        if least < most and least < 0:
+        if least >= 0 and most > 0:
+            return scores
+        if least < most:
             # A sum of negative scores would count agreement against an answer.
             ctx.note("vote: scores below zero are taken for logarithms, and weigh exp(score − highest)")
-        return {i: exp(s - most) for i, s in scores.items()} if least < 0 or most == 0 else scores
+        return {i: exp(s - most) for i, s in scores.items()}
 
+    def _rationale(
+        self,
+        best: str | int,
+        totals: Mapping[str | int, float],
+        members: Mapping[str | int, Sequence[Candidate]],
+    ) -> str:
+        """The winning answer and its votes, then the others, most voted first: `42: 3 · 41: 1`.
 
-def _rationale(
-    best: str | int,
-    totals: Mapping[str | int, float],
-    members: Mapping[str | int, Sequence[Candidate]] | None,
-) -> str:
-    """The winning answer and its votes, then the others, most voted first: `42: 3 · 41: 1`.
+        Where votes are weighted, also of how many candidates: `42: 1.7 (3×) · 41: 0.9 (1×)`.
+        """
+        if isinstance(best, int):
+            return "∅"
 
-    With `members`, how many candidates these votes are the weight of: `42: 1.7 (3×) · 41: 0.9 (1×)`.
-    """
-    if isinstance(best, int):
-        return "∅"
-    others = [(k, v) for k, v in totals.items() if isinstance(k, str) and k != best]
-    others.sort(key=lambda kv: (-kv[1], kv[0]))
-    unanswered = sum(isinstance(k, int) for k in totals)
-    shown = [(best, totals[best]), *others[:_MAX_SHOWN]]
-    parts = [f"{_short(k)}: {v:.4g}{f' ({len(members[k])}×)' if members else ''}" for k, v in shown]
-    parts += ["…"] * (len(others) > _MAX_SHOWN) + [f"∅: {unanswered}"] * (unanswered > 0)
-    return " · ".join(parts)
+        others = sorted(
+            (-total, key) for key, total in totals.items() if isinstance(key, str) and key != best
+        )
+        parts: list[str] = []
+        for key in (best, *(key for _, key in others[:_MAX_SHOWN])):
+            votes = f"{_short(key)}: {totals[key]:.4g}"
+            if self.weight is not None:
+                votes += f" ({len(members[key])}×)"
+            parts.append(votes)
+
+        if len(others) > _MAX_SHOWN:
+            parts.append("…")
+        num_unanswered = sum(isinstance(key, int) for key in totals)
+        if num_unanswered:
+            parts.append(f"∅: {num_unanswered}")
+        return " · ".join(parts)
 
 
 def _short(key: str) -> str:
