@@ -16,9 +16,10 @@ MARK_TOKENS: Final = 50
 def unused_tag(rng: Random, texts: Iterable[str]) -> str:
     """A code that occurs in none of `texts`: no text can close its own section or open another."""
     all_text = "\n".join(texts).lower()
-    while (tag := f"{rng.getrandbits(32):08x}") in all_text:
-        pass
-    return tag
+    while True:
+        tag = f"{rng.getrandbits(32):08x}"
+        if tag not in all_text:
+            return tag
 
 
 def texts_of(prompt: Prompt) -> list[str]:

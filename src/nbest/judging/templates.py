@@ -88,7 +88,9 @@ def language_name(language: str | None) -> str:
     if not language:
         return ""
     known = language_words().get(primary_subtag(language))
-    return f" ({known.name}, {language})" if known else f" ({language})"
+    if known is None:
+        return f" ({language})"
+    return f" ({known.name}, {language})"
 
 
 @cache
@@ -115,7 +117,9 @@ def _own_file(path: Path, name: str, language: str) -> Path | None:
 @lru_cache(maxsize=256)
 def _shipped(name: str, language: str) -> Template | None:
     file = _DATA / language / f"{name}.txt"
-    return _parsed(file.read_text(encoding="utf-8"), str(file), language) if file.is_file() else None
+    if not file.is_file():
+        return None
+    return _parsed(file.read_text(encoding="utf-8"), str(file), language)
 
 
 @cache
@@ -138,4 +142,4 @@ def _parsed(text: str, where: str, language: str) -> Template:
     if missing:
         raise InputError(f"{where}: the template does not use {{{{{missing[0]}}}}}")
     ask, *repair = _REPAIR.split(text, maxsplit=1)
-    return Template(ask.strip(), repair[0].strip() if repair else "", language)
+    return Template(ask.strip(), "".join(repair).strip(), language)

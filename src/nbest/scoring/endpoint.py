@@ -32,7 +32,9 @@ class TokenCount(msgspec.Struct):
     @property
     def prompt(self) -> int:
         """Tokens read; such servers write none."""
-        return self.prompt_tokens if self.prompt_tokens is not None else self.total_tokens or 0
+        if self.prompt_tokens is not None:
+            return self.prompt_tokens
+        return self.total_tokens or 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +73,19 @@ async def _persist(http: HttpClient, body: bytes) -> bytes:
                 raise InputError(str(e)) from None
             if i == _TRIES - 1 or not e.is_transient or isinstance(e, EngineTimeoutError):
                 raise
-            wait_s = e.retry_after_s if isinstance(e, EngineHttpError) else None
-            await asyncio.sleep(_FIRST_WAIT_S * 2**i if wait_s is None else min(wait_s, _LONGEST_WAIT_S))
+            await asyncio.sleep(_wait_s(e, i))
     raise AssertionError  # the last try returns or raises
 
 
+def _wait_s(error: EngineError, i: int) -> float:
+    """How long to wait after try `i`: what the server says, else twice as long each time."""
+    if isinstance(error, EngineHttpError) and error.retry_after_s is not None:
+        return min(error.retry_after_s, _LONGEST_WAIT_S)
+    return _FIRST_WAIT_S * 2**i
+
+
 async def before_deadline(work: Awaitable[T], ctx: Context, who: str) -> T:
-    """What `work` of `who` gives. Raises `EngineTimeoutError` at the prompt's deadline."""
+    """The result of `work`. Raises `EngineTimeoutError`, naming `who`, at the prompt's deadline."""
     try:
         async with asyncio.timeout(ctx.seconds_left):
             return await work
@@ -87,7 +95,7 @@ async def before_deadline(work: Awaitable[T], ctx: Context, who: str) -> T:
 
 
 async def in_time(work: Awaitable[T], ctx: Context, name: str) -> T | None:
-    """What `work` gives; None and a note at the prompt's deadline. Raises `EngineError`."""
+    """The result of `work`; None and a note at the prompt's deadline. Raises `EngineError`."""
     try:
         return await before_deadline(work, ctx, name)
     except EngineTimeoutError as e:

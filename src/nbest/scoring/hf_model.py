@@ -37,13 +37,15 @@ class HfModel:
             self.tokenizer = transformers.AutoTokenizer.from_pretrained(name, **trusted)
             if remote_code:  # a class of the model's own is named under one of two names
                 config = transformers.AutoConfig.from_pretrained(name, **trusted)
-                auto = auto if auto in getattr(config, "auto_map", {}) else "AutoModel"
+                if auto not in getattr(config, "auto_map", {}):
+                    auto = "AutoModel"
             model, loaded = getattr(transformers, auto).from_pretrained(
                 name, dtype="auto", output_loading_info=True, **trusted
             )
         except (OSError, ValueError, RuntimeError) as e:
             raise InputError(f"{name} cannot be used as a {head} classifier: {e}") from None
-        if absent := sorted(loaded["missing_keys"]):
+        absent = sorted(loaded["missing_keys"])
+        if absent:
             raise InputError(
                 f"{name} cannot be used as a {head} classifier: it has no trained {absent[0]}, whose values would"
                 " be random. It is another kind of model, or needs its own code"
@@ -54,11 +56,14 @@ class HfModel:
             self.tokenizer.padding_side = "right"  # so that places are counted from the beginning
         if getattr(model.config, "pad_token_id", None) is None:  # a decoder's score is found by it
             model.config.pad_token_id = self.tokenizer.pad_token_id
-        self._device = device or ("cuda" if self._torch.cuda.is_available() else "cpu")
+        self._device = device or self._default_device()
         self._model = model.to(self._device).eval()
         self._lock = Lock()
         limits = (self.tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", None))
         self._max_tokens = min(int(n) for n in limits if n)
+
+    def _default_device(self) -> str:
+        return "cuda" if self._torch.cuda.is_available() else "cpu"
 
     @contextmanager
     def its_faults(self) -> Generator[None]:
@@ -80,7 +85,9 @@ class HfModel:
 
     def fits(self, text: Encoded, max_tokens: int | None) -> bool:
         """Whether it is no longer than the model reads, nor than `max_tokens`."""
-        limit = self._max_tokens if max_tokens is None else min(max_tokens, self._max_tokens)
+        limit = self._max_tokens
+        if max_tokens is not None:
+            limit = min(max_tokens, limit)
         return len(text["input_ids"]) <= limit
 
     def logits(self, texts: Sequence[Encoded], *, batch: int) -> list[Any]:
@@ -126,7 +133,8 @@ async def classify(
     prompt's deadline there are no tensors, and a note. Raises `EngineError`.
     """
     places = [i for i, e in enumerate(encoded) if model.fits(e, max_tokens)]
-    if num_long := len(encoded) - len(places):
+    num_long = len(encoded) - len(places)
+    if num_long:
         ctx.note(f"{num_long} of {len(encoded)} candidates are too long for {model.name}")
     merger: Merger[Encoded, Any] = await per_loop(
         (model, batch), lambda: Merger(partial(_in_thread, model, batch), size=_NUM_BATCHES * batch)
@@ -139,8 +147,10 @@ async def classify(
         return rows
     count_call(ctx, sum(len(encoded[i]["input_ids"]) for i in places))
     for i, row in zip(places, read, strict=True):
-        rows[i] = None if row.isnan().any() else row
-    if num_broken := sum(rows[i] is None for i in places):
+        if not row.isnan().any():
+            rows[i] = row
+    num_broken = sum(rows[i] is None for i in places)
+    if num_broken:
         ctx.note(f"{num_broken} of {len(encoded)} candidates overflow the numbers of {model.name}: no score")
     return rows
 

@@ -83,13 +83,10 @@ class HfPrm:
             return scores
         model, head, bodies, encoded = prepared
         rows = await classify(model, encoded, ctx, batch=self.batch, max_tokens=self.max_tokens)
-        values = [
-            None if row is None else self._read(row, len(head), body)
-            for row, body in zip(rows, bodies, strict=True)
-        ]
-        for i, found in zip(places, values, strict=True):
-            if found is not None:
-                scores[i] = Score(value=aggregate(found, self.reduce), steps=tuple(found))
+        for i, row, body in zip(places, rows, bodies, strict=True):
+            if row is not None:
+                steps_of_one = self._read(row, len(head), body)
+                scores[i] = Score(value=aggregate(steps_of_one, self.reduce), steps=tuple(steps_of_one))
         return scores
 
     def _prepared(
@@ -125,8 +122,10 @@ class HfPrm:
     def _read(self, logits_TC: Any, start: int, body: Sequence[Sequence[int]]) -> list[float]:
         """The value of each step, at its last token."""
         num_classes = logits_TC.shape[-1]
-        is_binary = num_classes == _NUM_BINARY and self.label is None
-        label = 1 if is_binary else class_of(self.label, num_classes, self.model)
+        label = self.label
+        if label is None and num_classes == _NUM_BINARY:
+            label = 1
+        label = class_of(label, num_classes, self.model)
         ends: list[int] = []
         for tokens in body:
             start += len(tokens)

@@ -86,8 +86,12 @@ class Judge:
         if answered and not any(map(has_alternatives, answered)):
             raise _lacks_logprobs()
         words = self._words(prompt, ctx)
-        values = [share(c[0], words.yes, words.no) if c else None for c in drawn]
-        problems = [None if v is not None else _why(c) for v, c in zip(values, drawn, strict=True)]
+        values: list[float | None] = []
+        problems: list[str | None] = []
+        for completions in drawn:
+            value = share(completions[0], words.yes, words.no) if completions else None
+            values.append(value)
+            problems.append(_why(completions) if value is None else None)
         _note_missing(problems, ctx)
         return values
 

@@ -142,8 +142,12 @@ class Reward:
         return self._head(api) | pair_body(api, prompt, texts)
 
     def _head(self, api: Api) -> dict[str, Json]:
-        model: dict[str, Json] = {"model": self.model} if self.model else {}
-        return model | ({"use_activation": False} if not self.activation and api != "rerank" else {})
+        head: dict[str, Json] = {}
+        if self.model:
+            head["model"] = self.model
+        if not self.activation and api != "rerank":
+            head["use_activation"] = False
+        return head
 
     async def _server(self, prompt: Prompt, text: str, ctx: Context) -> tuple[Api, Endpoint]:
         """The API and its address; found by asking, once for all prompts."""
@@ -223,15 +227,20 @@ class Reward:
         return reply
 
     def _score(self, reading: Reading, text: str) -> Score:
-        if self.step_mark is not None and len(reading) != (wanted := len(steps_of(text, self.split))):
-            raise InputError(
-                f"{self.url} gives {len(reading)} places for {wanted} steps marked {self.step_mark!r}: name the"
-                " model's own mark, and serve it so that it gives the places of the marks (vLLM: pooling type STEP)"
-            )
+        if self.step_mark is not None:
+            self._check_places(len(reading), len(steps_of(text, self.split)))
         label = class_of(self.label, min(len(row) for row in reading), self.url)
         steps = tuple(row[label] for row in reading)
         has_steps = self.step_mark is not None or len(steps) > 1
-        return Score(value=aggregate(steps, self.reduce), steps=steps if has_steps else ())
+        value = aggregate(steps, self.reduce)
+        return Score(value=value, steps=steps) if has_steps else Score(value=value)
+
+    def _check_places(self, num_places: int, num_steps: int) -> None:
+        if num_places != num_steps:
+            raise InputError(
+                f"{self.url} gives {num_places} places for {num_steps} steps marked {self.step_mark!r}: name the"
+                " model's own mark, and serve it so that it gives the places of the marks (vLLM: pooling type STEP)"
+            )
 
 
 class _Found:

@@ -42,8 +42,9 @@ class _Reply(msgspec.Struct):
         """As far as the server says: Cohere bills searches, and counts no tokens."""
         if self.usage:
             return self.usage.prompt
-        billed = self.meta.billed_units if self.meta else None
-        return int(billed.input_tokens or 0) if billed else 0
+        if self.meta is None or self.meta.billed_units is None:
+            return 0
+        return int(self.meta.billed_units.input_tokens or 0)
 
 
 class _Class(msgspec.Struct):

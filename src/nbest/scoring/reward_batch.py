@@ -56,8 +56,12 @@ def readings_of(reply: Reply, num: int, url: str) -> list[Reading | EngineError]
         " alone. Name it, such as  step_mark='<extra_0>'"
     )
     by_index = reply.by_index()
-    readings = [by_index.get(i) for i in range(num)]
-    return [left_out if r is None else r if r and all(r) else empty for r in readings]
+    readings: list[Reading | EngineError] = []
+    for i in range(num):
+        reading = by_index.get(i, left_out)
+        has_numbers = isinstance(reading, EngineError) or (reading and all(reading))
+        readings.append(reading if has_numbers else empty)
+    return readings
 
 
 def parts(total: int, weights: Sequence[int]) -> list[int]:

@@ -76,13 +76,12 @@ class Rollouts:
         class_by_text = _classes([*finished, *completed], prompt)
         weights = self._weights([[class_by_text[end] for end in ends_by_id[c.id]] for c in pool])
 
+        weight_by_text = {text: weights.get(key, 0.0) for text, key in class_by_text.items()}
         score_by_key: dict[_Key, Score] = {}
         for candidate in pool:
             of_steps = [rolled.get(text, ()) for text in self._beginnings(candidate)[:-1]]
-            values = [
-                mean([weights.get(class_by_text[end], 0.0) for end in ends])
-                for ends in (*of_steps, ends_by_id[candidate.id])
-            ]
+            ends = [*of_steps, ends_by_id[candidate.id]]
+            values = [mean([weight_by_text[end] for end in of_step]) for of_step in ends]
             score_by_key[_key(candidate)] = self._score(values)
         return [score_by_key.get(_key(c), _NO_SCORE) if c.is_usable else _NO_SCORE for c in candidates]
 
@@ -154,8 +153,8 @@ class Rollouts:
     def _score(self, values: Sequence[float | None]) -> Score:
         known = tuple(v for v in values if v is not None)
         if len(known) == len(values):
-            steps = known if self.every else ()
-            return Score(value=aggregate(known, self.reduce), steps=steps)
+            value = aggregate(known, self.reduce)
+            return Score(value=value, steps=known) if self.every else Score(value=value)
         return Score(value=values[-1]) if self.reduce == "last" else _NO_SCORE
 
 

@@ -42,7 +42,9 @@ def prefixes_of(text: str, split: Split = "line") -> list[str]:
 def is_at_end(text: str, split: Split = "line") -> bool:
     """Whether the last step of `text` has its end, or might go on."""
     behind = text[len(text.rstrip()) :]
-    return len(f"{behind}|".splitlines()) > 1 if split == "line" else bool(_BLANK_LINES.search(behind))
+    if split == "blank_line":
+        return bool(_BLANK_LINES.search(behind))
+    return len(f"{behind}|".splitlines()) > 1
 
 
 def note_half_steps(scorer: str, candidates: Sequence[Candidate], split: Split, ctx: Context) -> None:

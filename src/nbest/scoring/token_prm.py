@@ -72,9 +72,10 @@ class TokenPrm:
     def _score(self, values: Sequence[float | None]) -> Score:
         known = tuple(v for v in values if v is not None)
         if len(known) < len(values):
-            is_last_enough = self.reduce == "last"
-            return Score(value=values[-1] if is_last_enough else None)
-        return Score(value=aggregate(known, self.reduce), steps=known if self.every else ())
+            last = values[-1] if self.reduce == "last" else None
+            return Score(value=last)
+        value = aggregate(known, self.reduce)
+        return Score(value=value, steps=known) if self.every else Score(value=value)
 
     async def _values(
         self, prompt: Prompt, prefixes: Sequence[Steps], ctx: Context

@@ -90,16 +90,14 @@ def chrf_matrix(
     no smoothing), on the same integer counts. Equal texts are computed once. A text without n-grams scores
     0 with everything, itself included. Memory: about 40 bytes for a pair.
     """
-    keys_h = [" ".join(t.split()) if word_order else "".join(t.split()) for t in hypotheses]
-    keys_r = keys_h
+    keys_h = keys_r = _keys(hypotheses, word_order)
     if references is not None and references is not hypotheses:
-        keys_r = [" ".join(t.split()) if word_order else "".join(t.split()) for t in references]
+        keys_r = _keys(references, word_order)
     unique_h, rows = _unique(keys_h)
     unique_r, columns = _unique(keys_r)
     if not unique_h or not unique_r:
         return np.zeros((len(keys_h), len(keys_r)))
-    num_left = None if unique_h == unique_r else len(unique_h)
-    documents = unique_h if num_left is None else unique_h + unique_r
+    documents, num_left = _documents(unique_h, unique_r)
     scores = _matrix(documents, char_order, word_order, num_left, beta)
     if len(unique_h) < len(keys_h) or len(unique_r) < len(keys_r):
         return scores[np.ix_(rows, columns)]
@@ -120,19 +118,18 @@ def chrf_aggregate(
     Vamvas and Sennrich 2024 (arXiv 2402.04251): an approximation of the mean of
     a row of `chrf_matrix`. `weights` of the references need not sum to 1; all equal without any.
     """
-    glue = " " if word_order else ""
-    keys_h = [glue.join(t.split()) for t in hypotheses]
-    keys_r = [glue.join(t.split()) for t in references]
+    keys_h, keys_r = _keys(hypotheses, word_order), _keys(references, word_order)
     if not keys_h or not keys_r:
         return np.zeros(len(keys_h))
     unique_h, rows = _unique(keys_h)
     unique_r, columns = _unique(keys_r)
-    given = np.ones(len(keys_r)) if weights is None else np.asarray(weights, np.float64)
+    given = np.ones(len(keys_r))
+    if weights is not None:
+        given = np.asarray(weights, np.float64)
     mass = np.bincount(columns, given / given.sum(), len(unique_r)).astype(np.float64)
-    # One list where the pool is its own evidence, else hypotheses and then references.
-    num_left = None if unique_h == unique_r else len(unique_h)
-    documents = unique_h if num_left is None else unique_h + unique_r
-    mass = mass if num_left is None else np.concatenate((np.zeros(num_left), mass))
+    documents, num_left = _documents(unique_h, unique_r)
+    if num_left is not None:
+        mass = np.concatenate((np.zeros(num_left), mass))
     precision, recall, effective = (np.zeros(len(unique_h)) for _ in range(3))
     for sizes, shared in _orders(documents, char_order, word_order, num_left):
         matches = _mean_matches(shared, sizes, mass, num_left)[:num_left]
@@ -142,6 +139,19 @@ def chrf_aggregate(
         effective += (size_h > 0) & (size_r > 0)
     effective = np.maximum(effective, 1)
     return _f_score(precision / effective, recall / effective, beta)[rows]
+
+
+def _keys(texts: Sequence[str], word_order: int) -> list[str]:
+    """Texts without white space; with single spaces where words count."""
+    glue = " " if word_order else ""
+    return [glue.join(text.split()) for text in texts]
+
+
+def _documents(hypotheses: list[str], references: list[str]) -> tuple[list[str], int | None]:
+    """One list and None where the pool is its own evidence, else hypotheses, then references, and how many the former are."""
+    if hypotheses == references:
+        return hypotheses, None
+    return hypotheses + references, len(hypotheses)
 
 
 def _unique(keys: Sequence[str]) -> tuple[list[str], Ints]:
@@ -168,9 +178,10 @@ def _orders(
     documents: Sequence[str], char_order: int, word_order: int, num_left: int | None
 ) -> Iterator[tuple[Ints, SharedNgrams | None]]:
     """For each order, of characters and then of words: n-grams per document, and those shared if any."""
-    encoded = [
-        (encode_text([d.replace(" ", "") for d in documents] if word_order else documents), char_order)
-    ]
+    without_spaces = documents
+    if word_order:
+        without_spaces = [document.replace(" ", "") for document in documents]
+    encoded = [(encode_text(without_spaces), char_order)]
     if word_order:
         encoded.append((encode_tokens([_words(d) for d in documents]), word_order))
     for (codes, lengths), max_order in encoded:
@@ -182,7 +193,9 @@ def _orders(
 def _matrix(
     documents: Sequence[str], char_order: int, word_order: int, num_left: int | None, beta: float
 ) -> NDArray[np.float64]:
-    left, right = slice(num_left), slice(num_left, None) if num_left is not None else slice(None)
+    left, right = slice(num_left), slice(num_left, None)
+    if num_left is None:
+        right = left
     shape = len(documents[left]), len(documents[right])
     precision, recall, sizes_of_order = np.zeros(shape), np.zeros(shape), list[Ints]()
     for sizes, shared in _orders(documents, char_order, word_order, num_left):

@@ -18,6 +18,7 @@ from nbest.errors import EngineProtocolError, InputError
 from nbest.http_client import clean_url
 from nbest.scoring.endpoint import Endpoint, TokenCount, count_call
 from nbest.scoring.extras import optional
+from nbest.types import Json
 
 Encode = Callable[[Sequence[Sequence[str]]], NDArray[np.float64]]
 """Batches of texts to one row each; runs in a thread."""
@@ -46,9 +47,12 @@ async def ask(
     endpoint: Endpoint, model: str | None, texts: Sequence[str], ctx: Context
 ) -> Sequence[Sequence[float]]:
     """One call to a server, counted for the verifier. Raises `EngineError`."""
-    body = {"input": list(texts)} | ({"model": model} if model else {})
+    body: dict[str, Json] = {"input": list(texts)}
+    if model:
+        body["model"] = model
     reply = await endpoint.post(body, _Reply, ctx)
-    count_call(ctx, reply.usage.prompt if reply.usage else 0)
+    usage = reply.usage or TokenCount()
+    count_call(ctx, usage.prompt)
     row_by_index = {i if r.index is None else r.index: r.embedding for i, r in enumerate(reply.data)}
     rows = [row_by_index.get(i) for i in range(len(texts))]
     sizes = {len(r) for r in rows if r is not None}
@@ -116,12 +120,14 @@ def _run(session: Any, tokenizer: Any, how: str, texts: Sequence[str]) -> NDArra
         "position_ids": np.broadcast_to(np.arange(width), ids.shape).copy(),
     }
     names = [i.name for i in session.get_inputs()]
-    if unknown := set(names) - given.keys():
+    unknown = set(names) - given.keys()
+    if unknown:
         raise InputError(f"the ONNX model wants {', '.join(sorted(unknown))}: that is no text encoder")
     outputs = [o.name for o in session.get_outputs()]
     wanted = "sentence_embedding" if "sentence_embedding" in outputs else outputs[0]
     states = np.asarray(session.run([wanted], {n: given[n] for n in names})[0], np.float64)
-    return states if states.ndim == 2 else _pool(states, mask, how)  # noqa: PLR2004
+    is_pooled = states.ndim == 2  # noqa: PLR2004
+    return states if is_pooled else _pool(states, mask, how)
 
 
 def _pool(states: NDArray[np.float64], mask: NDArray[np.int64], how: str) -> NDArray[np.float64]:
@@ -149,4 +155,6 @@ def _pooling(config: dict[str, Any]) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    return json.loads(path.read_text(encoding="utf-8"))

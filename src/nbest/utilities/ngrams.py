@@ -103,7 +103,9 @@ def shared_ngrams(
         starts = np.flatnonzero(is_new_gram)
         sizes = np.diff(starts, append=len(keys))
         first, final = docs[starts], docs[starts + sizes - 1]
-        is_shared = first != final if num_left is None else (first < num_left) & (final >= num_left)
+        is_shared = first != final
+        if num_left is not None:
+            is_shared = (first < num_left) & (final >= num_left)
         kept = np.repeat(is_shared, sizes)
         places, docs = places[kept], docs[kept]
         grams = np.repeat(np.arange(int(is_shared.sum())), sizes[is_shared])
@@ -121,13 +123,17 @@ def match_counts(shared: SharedNgrams, num_docs: int, *, num_left: int | None = 
 
     Off the diagonal only, where `num_left` is None: there a document's own n-grams may be left out.
     """
-    num_rows, num_columns = (num_docs, num_docs) if num_left is None else (num_left, num_docs - num_left)
+    num_rows, num_columns = num_docs, num_docs
+    if num_left is not None:
+        num_rows, num_columns = num_left, num_docs - num_left
     docs, (columns, width) = shared.docs, shared.columns()
     if num_rows * num_columns <= SMALL_PAIRS and num_docs * width <= DENSE_CELLS:
         return _product(_dense(docs, columns, num_docs, width), num_left)
     frequency = np.bincount(columns, minlength=width)
-    on_the_left = frequency if num_left is None else np.bincount(columns[docs < num_left], minlength=width)
-    on_the_right = frequency if num_left is None else frequency - on_the_left
+    on_the_left = on_the_right = frequency
+    if num_left is not None:
+        on_the_left = np.bincount(columns[docs < num_left], minlength=width)
+        on_the_right = frequency - on_the_left
     num_pairs = on_the_left * on_the_right
     is_dense = num_pairs >= (DENSE_SHARE**2 * num_rows) * num_columns
     is_rare = ~is_dense & (num_pairs > (num_left is None))
