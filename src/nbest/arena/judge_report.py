@@ -13,7 +13,7 @@ import numpy as np
 from nbest.accounting.meter import total
 from nbest.arena.battles import Pair
 from nbest.arena.judged_games import Verdict
-from nbest.arena.shares import share_estimate
+from nbest.arena.point_shares import share_estimate
 from nbest.evaluate.intervals import Estimate, codes, resampled_clusters
 from nbest.judging.verdicts import POINTS
 from nbest.types import Usage, Value

@@ -8,7 +8,7 @@ from math import fsum
 import numpy as np
 
 from nbest.arena.battles import Table
-from nbest.arena.shares import percentiles, share_estimate
+from nbest.arena.point_shares import percentiles, share_estimate
 from nbest.arena.style import style
 from nbest.arena.style_control import controlled, win_probability
 from nbest.evaluate.intervals import Estimate, Floats, Ints

@@ -18,7 +18,7 @@ from nbest import registry
 from nbest.datasets import Pool
 from nbest.errors import CapabilityError, InputError
 from nbest.evaluate.comparison import MEAN, Comparison, ComparisonCell, Tokens
-from nbest.evaluate.draws import draws_of, is_evidence
+from nbest.evaluate.recorded_draws import draws_of, is_evidence
 from nbest.evaluate.estimators import Estimate, mean_interval, pool_sizes
 from nbest.evaluate.ingestion import choice_score
 from nbest.evaluate.intervals import Floats

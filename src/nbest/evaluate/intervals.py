@@ -100,64 +100,95 @@ def group_intervals(
     prompts in several groups (one problem in many languages), and is then drawn in all of them at once.
     `are_shares` says which measures are (see `mean_interval`).
     """
-    num_groups = int(groups_P.max()) + 1
-    counted_PM = np.concatenate([np.where(known_PM, values_PM, 0.0), known_PM], axis=1)
-    parts: list[tuple[Ints, Floats]] = []
-    for g in range(num_groups):
-        rows = np.flatnonzero(groups_P == g)
-        present, place = np.unique(clusters_P[rows], return_inverse=True)
-        sums = np.zeros((present.size, counted_PM.shape[1]))
-        np.add.at(sums, place, counted_PM[rows])
-        parts.append((present, sums))
     num_measures = values_PM.shape[1]
+    sums = _Sums(values_PM, known_PM, groups_P, clusters_P, seed=seed, resamples=resamples)
     shares = are_shares or [False] * num_measures
-    totals_RGM = np.concatenate(
-        [
-            np.stack([_drawn(weights_BK, present) @ sums for present, sums in parts], axis=1)
-            for weights_BK in resampled_clusters(int(clusters_P.max()) + 1, resamples=resamples, seed=seed)
-        ]
-    )
-    observed_GM = np.stack([sums.sum(axis=0) for _, sums in parts])
-
-    def estimates(sampled_RM: Floats, point_M: Floats, rows_P: Bools) -> list[Estimate | None]:
-        return [
-            _estimate(
-                _ratio(sampled_RM[:, m], sampled_RM[:, m + num_measures]),
-                _ratio(point_M[m : m + 1], point_M[m + num_measures :][:1]),
-                values_PM[rows_P & known_PM[:, m], m],
-                np.unique(clusters_P[rows_P & known_PM[:, m]]).size,
-                is_share=shares[m],
-            )
-            for m in range(num_measures)
-        ]
-
     everything = np.ones(groups_P.size, dtype=bool)
-    macro: list[Estimate | None] = []
-    for m in range(num_measures):
-        has = observed_GM[:, m + num_measures] > 0
-        means = [_ratio(totals_RGM[:, g, m], totals_RGM[:, g, m + num_measures]) for g in np.flatnonzero(has)]
-        whole = np.stack([np.where(np.isfinite(x), x, np.nan) for x in means]).mean(axis=0) if means else None
-        point = _ratio(observed_GM[has, m], observed_GM[has, m + num_measures])
-        known = known_PM[:, m]
-        macro.append(
-            None
-            if whole is None
-            else _estimate(
-                whole,
-                point.mean(keepdims=True),
-                values_PM[known, m],
-                np.unique(clusters_P[known]).size,
-                is_share=shares[m],
-                fewest_units=min(
-                    np.unique(clusters_P[known & (groups_P == g)]).size for g in np.flatnonzero(has)
-                ),
-            )
-        )
+    measures = range(num_measures)
     return Intervals(
-        all=estimates(totals_RGM.sum(axis=1), observed_GM.sum(axis=0), everything),
-        groups=[estimates(totals_RGM[:, g], observed_GM[g], groups_P == g) for g in range(num_groups)],
-        macro=macro,
+        all=[sums.mean(m, everything, is_share=shares[m]) for m in measures],
+        groups=[
+            [sums.mean(m, groups_P == g, is_share=shares[m], group=g) for m in measures]
+            for g in range(sums.num_groups)
+        ],
+        macro=[sums.macro(m, is_share=shares[m]) for m in measures],
     )
+
+
+class _Sums:
+    """Sums of values and numbers of known ones by group: as they are, and in each of R resamples."""
+
+    def __init__(
+        self,
+        values_PM: Floats,
+        known_PM: Bools,
+        groups_P: Ints,
+        clusters_P: Ints,
+        *,
+        seed: int,
+        resamples: int,
+    ) -> None:
+        self._values_PM, self._known_PM = values_PM, known_PM
+        self._groups_P, self._clusters_P = groups_P, clusters_P
+        self._num_measures = values_PM.shape[1]
+        self.num_groups = int(groups_P.max()) + 1
+        # Columns: the M sums, then the M counts. One table of clusters for each group.
+        counted_PM: Floats = np.hstack([np.where(known_PM, values_PM, 0.0), known_PM.astype(np.float64)])
+        tables = [_by_cluster(counted_PM, clusters_P, groups_P == g) for g in range(self.num_groups)]
+        self._observed_GM = np.stack([sums_KM.sum(axis=0) for _, sums_KM in tables])
+        weights = resampled_clusters(int(clusters_P.max()) + 1, resamples=resamples, seed=seed)
+        self._drawn_RGM = np.concatenate(
+            [
+                np.stack([_drawn(weights_BK, present) @ sums_KM for present, sums_KM in tables], axis=1)
+                for weights_BK in weights
+            ]
+        )
+
+    def mean(self, m: int, rows_P: Bools, *, is_share: bool, group: int | None = None) -> Estimate | None:
+        """Of measure m over the prompts `rows_P`: those of a group, or all."""
+        observed_M, drawn_RM = self._observed_GM.sum(axis=0), self._drawn_RGM.sum(axis=1)
+        if group is not None:
+            observed_M, drawn_RM = self._observed_GM[group], self._drawn_RGM[:, group]
+        count = m + self._num_measures
+        known_P = rows_P & self._known_PM[:, m]
+        return _estimate(
+            _ratio(drawn_RM[:, m], drawn_RM[:, count]),
+            _ratio(observed_M[m : m + 1], observed_M[count : count + 1]),
+            self._values_PM[known_P, m],
+            self._num_clusters(known_P),
+            is_share=is_share,
+        )
+
+    def macro(self, m: int, *, is_share: bool) -> Estimate | None:
+        """Of measure m, the mean of the means of the groups that have it."""
+        count = m + self._num_measures
+        has = np.flatnonzero(self._observed_GM[:, count] > 0)
+        if has.size == 0:
+            return None
+        means_GR = [_ratio(self._drawn_RGM[:, g, m], self._drawn_RGM[:, g, count]) for g in has]
+        whole_R = np.stack([np.where(np.isfinite(x), x, np.nan) for x in means_GR]).mean(axis=0)
+        point_G = _ratio(self._observed_GM[has, m], self._observed_GM[has, count])
+        known_P = self._known_PM[:, m]
+        return _estimate(
+            whole_R,
+            point_G.mean(keepdims=True),
+            self._values_PM[known_P, m],
+            self._num_clusters(known_P),
+            is_share=is_share,
+            fewest_units=min(self._num_clusters(known_P & (self._groups_P == g)) for g in has),
+        )
+
+    def _num_clusters(self, rows_P: Bools) -> int:
+        return np.unique(self._clusters_P[rows_P]).size
+
+
+def _by_cluster(counted_PM: Floats, clusters_P: Ints, rows_P: Bools) -> tuple[Ints, Floats]:
+    """The clusters that the rows are in, and the sums of each of them."""
+    rows = np.flatnonzero(rows_P)
+    present, place = np.unique(clusters_P[rows], return_inverse=True)
+    sums_KM = np.zeros((present.size, counted_PM.shape[1]))
+    np.add.at(sums_KM, place, counted_PM[rows])
+    return present, sums_KM
 
 
 def resampled_clusters(num_clusters: int, *, resamples: int, seed: int) -> Iterator[Floats]:
@@ -216,11 +247,12 @@ def _estimate(
     if values.size == 0:
         return None
     value = float(point[0])
-    if (num_units if fewest_units is None else fewest_units) < 2:  # noqa: PLR2004
+    fewest = num_units if fewest_units is None else fewest_units
+    if fewest < 2:  # noqa: PLR2004
         return Estimate(value, None, None)
     if is_share and value in {0.0, 1.0} and np.all(values == value):
         bound = ((1 - LEVEL) / 2) ** (1 / num_units)
-        return Estimate(value, bound if value else 0.0, 1.0 if value else 1 - bound)
+        return Estimate(value, 0.0, 1 - bound) if value == 0 else Estimate(value, bound, 1.0)
     cut = tail(num_units)
     whole_R = sampled_R[np.isfinite(sampled_R)]
     if whole_R.size < _FEWEST_WHOLE * sampled_R.size:

@@ -102,7 +102,7 @@ def measured(
     for column in columns.values():
         column.pad(num_done)
 
-    has_clusters = reading.has_clusters(path)
+    clusters, cluster_column = reading.units(path)
     return Measured(
         name=str(path),
         scorer=reading.spec,
@@ -110,8 +110,8 @@ def measured(
         contents=reading.contents,
         languages=reading.languages,
         tasks=reading.tasks,
-        clusters=reading.clusters if has_clusters else list(reading.ids),
-        cluster_column=reading.cluster if has_clusters else None,
+        clusters=clusters,
+        cluster_column=cluster_column,
         columns={name: column.arrays() for name, column in columns.items()},
     )
 
@@ -155,11 +155,16 @@ class _Reading:
             is_language_read = _hash(prompt.id) < self.share
             yield Row(_without_trace(outcome) if _reads_texts_only(self.spec) else outcome, is_language_read)
 
-    def has_clusters(self, path: Path | str) -> bool:
-        """Whether the rows have the column of clusters. Raises `InputError` where only some have it."""
+    def units(self, path: Path | str) -> tuple[list[Hashable], str | None]:
+        """The cluster of each prompt and the column that says so; each prompt its own where no row has one.
+
+        Raises `InputError` where only some rows have the column.
+        """
         num_known = sum(key is not None for key in self.clusters)
-        if num_known == len(self.clusters) or (num_known == 0 and not self.asked_cluster):
-            return num_known > 0
+        if num_known == 0 and not (self.asked_cluster and self.ids):
+            return list(self.ids), None
+        if num_known == len(self.clusters):
+            return self.clusters, self.cluster
         lacking = next(id_ for id_, key in zip(self.ids, self.clusters, strict=True) if key is None)
         raise InputError(
             f"{path}: the row of prompt {lacking!r} has no {self.cluster!r}: the column of clusters (`cluster`)"

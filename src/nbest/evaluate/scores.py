@@ -9,7 +9,7 @@ from nbest import registry
 from nbest.context import Context
 from nbest.datasets import Pool
 from nbest.errors import InputError
-from nbest.evaluate.draws import draws_of
+from nbest.evaluate.recorded_draws import draws_of
 from nbest.protocols import Scorer
 from nbest.scoring.oracle import Oracle
 from nbest.scoring.reference_oracle import ReferenceOracle

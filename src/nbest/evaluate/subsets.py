@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from random import Random
 
-from nbest.evaluate.draws import is_greedy
+from nbest.evaluate.recorded_draws import is_greedy
 from nbest.types import Candidate, Usage
 
 

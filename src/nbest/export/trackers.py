@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from nbest.accounting.meter import total
 from nbest.errors import InputError, MissingExtraError
-from nbest.evaluate.draws import draws_of
+from nbest.evaluate.recorded_draws import draws_of
 from nbest.evaluate.runs import measured
 from nbest.evaluate.summary import UNKNOWN, evaluate
 from nbest.export.source import Source, grade, target_of, winner_of

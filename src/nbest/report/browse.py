@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from nbest.datasets import Pool
-from nbest.evaluate.draws import draws_of
+from nbest.evaluate.recorded_draws import draws_of
 from nbest.evaluate.ingestion import is_new
 from nbest.evaluate.scores import gold_text
 from nbest.types import Candidate, Outcome

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from nbest.arena.shares import share_estimate
+from nbest.arena.point_shares import share_estimate
 from nbest.arena.style_control import Battles, controlled, win_probability
 from nbest.judging.bradley_terry import bradley_terry
 
