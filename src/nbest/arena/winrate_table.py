@@ -1,8 +1,8 @@
-"""Win-rates for the eye."""
+"""Win-rates on a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 from rich.text import Text
@@ -29,29 +29,38 @@ def blocks(rates: WinRates) -> Iterator[Table | Text]:
 
 def _systems(rates: WinRates) -> Table:
     """A column for each system but the baseline; below the measures, the languages."""
-    units = "prompts" if rates.cluster is None else f"clusters of prompts ({rates.cluster})"
     base = next(s for s in rates.systems if s.system == rates.baseline)
     others = [s for s in rates.systems if s.system != rates.baseline]
-    languages = sorted({code for s in others for code in s.by_language})
+    units = "prompts" if rates.cluster is None else f"clusters of prompts ({rates.cluster})"
     table = Table(title=f"against {rates.baseline}, % [95 % interval over {rates.num_clusters} {units}]")
     table.add_column("")
     for s in others:
         table.add_column(s.system, justify="right", overflow="fold")
-    table.add_row("pairs of games", *(str(s.num_pairs) for s in others))
-    if any(s.num_equal for s in others):
-        table.add_row("… of equal texts: ties", *(str(s.num_equal) for s in others))
-    table.add_row("win-rate", *(_percent(s.win_rate) for s in others), style="bold")
-    if len(languages) > 1:
-        table.add_row("mean of languages", *(_percent(s.macro) for s in others))
-    if len(others) > 1:  # of one it is the win-rate
-        table.add_row("Bradley–Terry", *(_percent(s.bradley_terry) for s in others))
-    table.add_row("at equal length", *(_percent(s.length_controlled) for s in others))
-    table.add_row("at equal style", *(_percent(s.style_controlled) for s in others))
+
+    languages = sorted({code for s in others for code in s.by_language})
+    has_languages = len(languages) > 1
+    for title, cells in _measures(others, has_languages=has_languages):
+        table.add_row(title, *cells, style="bold" if title == "win-rate" else None)
     lengths = f"characters ({rates.baseline}: {_length(base)})"
-    table.add_row(lengths, *(_length(s) for s in others), end_section=len(languages) > 1)
-    for code in languages if len(languages) > 1 else ():
-        table.add_row(code, *(_percent(s.by_language.get(code)) for s in others))
+    table.add_row(lengths, *map(_length, others), end_section=has_languages)
+    if has_languages:
+        for code in languages:
+            table.add_row(code, *(_percent(s.by_language.get(code)) for s in others))
     return table
+
+
+def _measures(others: Sequence[SystemRates], *, has_languages: bool) -> Iterator[tuple[str, list[str]]]:
+    """Title and cells of each row that says something."""
+    yield "pairs of games", [str(s.num_pairs) for s in others]
+    if any(s.num_equal for s in others):
+        yield "… of equal texts: ties", [str(s.num_equal) for s in others]
+    yield "win-rate", [_percent(s.win_rate) for s in others]
+    if has_languages:
+        yield "mean of languages", [_percent(s.macro) for s in others]
+    if len(others) > 1:  # of one it is the win-rate
+        yield "Bradley–Terry", [_percent(s.bradley_terry) for s in others]
+    yield "at equal length", [_percent(s.length_controlled) for s in others]
+    yield "at equal style", [_percent(s.style_controlled) for s in others]
 
 
 def _judge(judge: JudgeReport) -> Iterator[Text]:
@@ -59,7 +68,7 @@ def _judge(judge: JudgeReport) -> Iterator[Text]:
     spent = judge.usage
     yield Text(
         f"judge: {judge.num_games} games, {asked} asked, {judge.num_null} without a verdict,"
-        f" {judge.num_failed} failed; {spent.calls} calls, {spent.prompt} prompt tokens, {spent.completion} drawn"
+        f" {judge.num_failed} failed; {spent.calls} calls, {spent.prompt} input tokens, {spent.completion} output tokens"
     )
     for problem, num in list(judge.problems.items())[:_MAX_PROBLEMS]:
         yield Text(f"  {num} × {problem}", style="yellow")

@@ -18,10 +18,10 @@ from nbest import registry
 from nbest.datasets import Pool
 from nbest.errors import CapabilityError, InputError
 from nbest.evaluate.comparison import MEAN, Comparison, ComparisonCell, Tokens
-from nbest.evaluate.recorded_draws import draws_of, is_evidence
 from nbest.evaluate.estimators import Estimate, mean_interval, pool_sizes
 from nbest.evaluate.ingestion import choice_score
 from nbest.evaluate.intervals import Floats
+from nbest.evaluate.recorded_draws import draws_of, is_evidence
 from nbest.evaluate.scores import ACCURACY, cluster_of, failed_score, scores_of
 from nbest.evaluate.subsets import subsets, usage_of
 from nbest.evaluate.utility_cache import CachedUtility, with_cached_utilities

@@ -20,8 +20,8 @@ import numpy as np
 
 from nbest.datasets import Pool
 from nbest.errors import CapabilityError
-from nbest.evaluate.recorded_draws import draws_of, greedy_of
 from nbest.evaluate.intervals import Floats
+from nbest.evaluate.recorded_draws import draws_of, greedy_of
 from nbest.evaluate.scores import failed_score, pool_of, scores_of
 from nbest.protocols import Scorer
 from nbest.scoring.recorded import Recorded

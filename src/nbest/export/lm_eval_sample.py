@@ -23,13 +23,10 @@ def sample(outcome: Outcome, *, doc_id: int, graded: Grade | None) -> dict[str, 
     doc = {"id": prompt.id, "question": prompt.text, "language": prompt.language, **plain(outcome.gold)}
     asked = _asked(outcome)
     target = target_of(outcome)
-    metrics: dict[str, float] = {}
-    if graded is not None:
-        metrics[_NAMES.get(graded.metric, graded.metric)] = graded.value
-        if graded.oracle is not None:
-            metrics["oracle"] = graded.oracle
-    pool = [c for c in outcome.candidates if c.finish != "step" or (winner and c.id == winner.id)]
-    places = {c.id: i for i, c in enumerate(pool)}
+    metrics = _metrics(graded)
+    winner_id = None if winner is None else winner.id
+    pool = [c for c in outcome.candidates if c.finish != "step" or c.id == winner_id]
+    places: dict[int | None, int] = {c.id: i for i, c in enumerate(pool)}
     return {
         "doc_id": doc_id,
         "doc": doc,
@@ -46,13 +43,22 @@ def sample(outcome: Outcome, *, doc_id: int, graded: Grade | None) -> dict[str, 
         "nbest": {
             "strategy": outcome.strategy,
             "seed": outcome.seed,
-            "winner": places.get(winner.id) if winner else None,
+            "winner": places.get(winner_id),
             "errors": [c.error for c in pool],
             "stopped": outcome.stopped,
             "error": outcome.error,
             "seconds": outcome.seconds,
         },
     }
+
+
+def _metrics(graded: Grade | None) -> dict[str, float]:
+    if graded is None:
+        return {}
+    metrics = {_NAMES.get(graded.metric, graded.metric): graded.value}
+    if graded.oracle is not None:
+        metrics["oracle"] = graded.oracle
+    return metrics
 
 
 def _asked(outcome: Outcome) -> str:

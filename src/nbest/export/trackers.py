@@ -15,7 +15,7 @@ from nbest.errors import InputError, MissingExtraError
 from nbest.evaluate.recorded_draws import draws_of
 from nbest.evaluate.runs import measured
 from nbest.evaluate.summary import UNKNOWN, evaluate
-from nbest.export.source import Source, grade, target_of, winner_of
+from nbest.export.source import Source, grade, target_of
 from nbest.types import Usage
 
 COLUMNS: Final = (
@@ -95,16 +95,17 @@ def rows(source: Source) -> list[list[Any]]:
     """One row a prompt, in `COLUMNS`."""
     found: list[list[Any]] = []
     for outcome in source.outcomes():
-        prompt, winner, graded = outcome.prompt, winner_of(outcome), grade(outcome)
+        prompt, graded = outcome.prompt, grade(outcome)
+        score = None if graded is None else graded.value
         found.append(
             [
                 prompt.id,
                 prompt.language,
                 prompt.task,
                 prompt.text,
-                winner.text if winner else None,
+                outcome.text,
                 target_of(outcome),
-                graded.value if graded else None,
+                score,
                 len(draws_of(outcome.candidates, prompt)),
                 total(outcome.usage).completion,
                 outcome.error,

@@ -20,8 +20,8 @@ from typing import Any
 import msgspec
 
 from nbest.datasets import Pool
-from nbest.evaluate.recorded_draws import draws_of
 from nbest.evaluate.ingestion import is_new
+from nbest.evaluate.recorded_draws import draws_of
 from nbest.evaluate.scores import gold_text
 from nbest.types import Candidate, Outcome
 
@@ -180,16 +180,19 @@ def _choice(outcome: Outcome, pool: int, run: int, value: float | None) -> dict[
 
 
 def _candidate(c: Candidate, score: float | None, language: str | None) -> dict[str, Any]:
+    temperature = None if c.params is None else c.params.temperature
+    finish = None if c.finish == "stop" else c.finish
+    other_language = None if c.language == language else c.language
     return _without_none(
         {
             "i": c.id,
             "t": c.text,
             "s": _rounded(score),
-            "T": c.params.temperature if c.params else None,
-            "f": None if c.finish == "stop" else c.finish,
+            "T": temperature,
+            "f": finish,
             "p": list(c.parents) or None,
             "e": c.error,
-            "l": None if c.language == language else c.language,
+            "l": other_language,
             "n": c.usage.completion or None,
             "m": dict(c.meta) or None,
             "g": c.engine,

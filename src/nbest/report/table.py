@@ -36,18 +36,8 @@ class Table(Value, frozen=True, kw_only=True):
 
     def html(self, *, is_titled: bool = True) -> str:
         """A `<table>`, with its title as caption unless that stands above it already; every cell escaped."""
-
-        def cell(tag: str, i: int, text: str, extra: str = "") -> str:
-            kind = "" if i < self.num_text_columns else ' class="number"'
-            return f'<{tag}{kind}{extra} dir="auto">{escape(text)}</{tag}>'
-
-        head = "".join(cell("th", i, c, ' scope="col"') for i, c in enumerate(self.columns))
-        body = "".join(
-            "<tr>"
-            + "".join(cell("td" if i else "th", i, c, "" if i else ' scope="row"') for i, c in enumerate(row))
-            + "</tr>\n"
-            for row in self.rows
-        )
+        head = "".join(self._cell("th", i, column, ' scope="col"') for i, column in enumerate(self.columns))
+        body = "".join(f"<tr>{self._row(row)}</tr>\n" for row in self.rows)
         note = f'<p class="note">{escape(self.note)}</p>' if self.note else ""
         caption = f"<caption>{escape(self.title)}</caption>" if is_titled else ""
         return (
@@ -55,6 +45,15 @@ class Table(Value, frozen=True, kw_only=True):
             f"{caption}<thead><tr>{head}</tr></thead>\n"
             f"<tbody>{body}</tbody></table></div>{note}"
         )
+
+    def _row(self, row: Sequence[str]) -> str:
+        first, *rest = row
+        cells = [self._cell("td", i, text) for i, text in enumerate(rest, 1)]
+        return self._cell("th", 0, first, ' scope="row"') + "".join(cells)
+
+    def _cell(self, tag: str, i: int, text: str, extra: str = "") -> str:
+        kind = "" if i < self.num_text_columns else ' class="number"'
+        return f'<{tag}{kind}{extra} dir="auto">{escape(text)}</{tag}>'
 
     def markdown(self) -> str:
         """A pipe table under its title."""
@@ -65,7 +64,9 @@ class Table(Value, frozen=True, kw_only=True):
         n = self.num_text_columns
         rule = "|" + "---|" * n + "--:|" * (len(self.columns) - n)
         lines = [f"**{self.title}**", "", line(self.columns), rule, *map(line, self.rows)]
-        return "\n".join([*lines, *(["", self.note] if self.note else [])])
+        if self.note:
+            lines += ["", self.note]
+        return "\n".join(lines)
 
     def latex(self) -> str:
         """A `table` with booktabs rules; for XeLaTeX or LuaLaTeX, since names may be in any script."""
@@ -74,13 +75,11 @@ class Table(Value, frozen=True, kw_only=True):
             return "    " + " & ".join(" ".join(c.split()).translate(_LATEX) for c in cells) + r" \\"
 
         n = self.num_text_columns
-        caption = (
-            f"{self.title}. {self.note}".translate(_LATEX) if self.note else self.title.translate(_LATEX)
-        )
+        caption = f"{self.title}. {self.note}" if self.note else self.title
         return "\n".join(
             [
                 r"\begin{table}",
-                rf"  \caption{{{caption}}}",
+                rf"  \caption{{{caption.translate(_LATEX)}}}",
                 rf"  \begin{{tabular}}{{{'l' * n}{'r' * (len(self.columns) - n)}}}",
                 r"    \toprule",
                 line(self.columns),
@@ -115,14 +114,15 @@ class Scale(Value, frozen=True, kw_only=True):
         """One decimal for per cent and for scores of ten and more, else three."""
         if score == ACCURACY:
             return cls(factor=100.0, decimals=1, unit="%")
-        return cls(decimals=1 if max(map(abs, values), default=0.0) >= 10 else 3)  # noqa: PLR2004
+        is_large = max(map(abs, values), default=0.0) >= 10  # noqa: PLR2004
+        return cls(decimals=1 if is_large else 3)
 
     def number(self, value: float | None, *, signed: bool = False) -> str:
         """`12.3`, or `+12.3`, with a true minus sign; a dash for None."""
         if value is None:
             return "–"
-        text = f"{value * self.factor:{'+' if signed else ''}.{self.decimals}f}"
-        return text.replace("-", "−")
+        sign = "+" if signed else ""
+        return format(value * self.factor, f"{sign}.{self.decimals}f").replace("-", "−")
 
     def ticks(self, values: Sequence[float], *, signed: bool = False) -> list[str]:
         """Of an axis: no more decimals than the values need."""
@@ -146,4 +146,6 @@ def score_name(score: str | None) -> str:
 
 def count(number: float) -> str:
     """`12 345`, with narrow spaces; one decimal below 100."""
-    return f"{number:,.1f}" if 0 < number < 100 and number % 1 else f"{number:,.0f}".replace(",", "\u202f")  # noqa: PLR2004
+    if 0 < number < 100 and number % 1:  # noqa: PLR2004
+        return f"{number:.1f}"
+    return f"{number:,.0f}".replace(",", "\u202f")

@@ -8,8 +8,8 @@ from nbest import registry
 from nbest.datasets import read_pools
 from nbest.errors import InputError
 from nbest.evaluate.compare import compare
-from nbest.evaluate.recorded_draws import draws_of
 from nbest.evaluate.ingestion import ingest
+from nbest.evaluate.recorded_draws import draws_of
 from nbest.evaluate.runs import measured
 from nbest.evaluate.scores import failed_score, lowest_score, pool_of, scores_of
 from nbest.evaluate.summary import evaluate
