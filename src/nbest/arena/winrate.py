@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from nbest.arena.battles import (
     STYLE_FEATURES,
     Nulls,
+    Pair,
     Table,
     clusters_of,
     length_feature,
@@ -23,7 +24,7 @@ from nbest.arena.judged_games import Verdict
 from nbest.arena.rates import Rates, SystemRates
 from nbest.errors import InputError
 from nbest.evaluate.intervals import Estimate, Floats, resampled_clusters
-from nbest.types import Value
+from nbest.types import Value, replace
 
 
 class WinRates(Value, frozen=True, kw_only=True):
@@ -66,42 +67,48 @@ def win_rates(
         raise InputError(f"no system is called {base!r}; known: {', '.join(systems)}")
     clusters, column = clusters_of(verdicts, cluster)
     pairs = pairs_of(verdicts)
-    table = table_of(pairs, systems, clusters, nulls=nulls)
+    table = _table(pairs, systems, clusters, nulls)
+    judged = judge_report(verdicts, pairs, clusters, resamples=resamples, seed=seed)
+    notes = _notes(table, judged, column, nulls)
+    num_lone = len(verdicts) - 2 * len(pairs)
+    if num_lone:
+        notes.append(f"{num_lone} games have no counterpart in the other order yet: left out")
+    known = WinRates(
+        baseline=base,
+        systems=tuple(SystemRates(system=s, num_pairs=0) for s in systems),
+        judge=judged,
+        num_clusters=0,
+        cluster=column,
+        unanswered=unanswered or {},
+        notes=tuple(notes),
+    )
+    if not table.pairs:
+        return known
 
     def resampled() -> Iterable[Floats]:
         return resampled_clusters(table.num_clusters, resamples=resamples, seed=seed)
 
-    if not any(p.is_asked for p in table.pairs) and any(p.is_asked for p in pairs):
-        # Ties between equal texts alone would say 50 %, and nothing of the answers that differ.
-        table = table_of([], systems, clusters, nulls=nulls)
-    judged = judge_report(verdicts, pairs, clusters, resamples=resamples, seed=seed)
-    notes = _notes(table, judged, column, nulls)
-    if lone := len(verdicts) - 2 * len(pairs):
-        notes.append(f"{lone} games have no counterpart in the other order yet: left out")
-    if not table.pairs:
-        rows = tuple(SystemRates(system=s, num_pairs=0) for s in systems)
-        return WinRates(
-            baseline=base,
-            systems=rows,
-            judge=judged,
-            num_clusters=0,
-            cluster=column,
-            unanswered=unanswered or {},
-            notes=tuple(notes),
-        )
     controls = {"length": length_feature(table), "style": style_features(table)}
     rates = Rates(table, systems.index(base), resampled, controls=controls)
-    return WinRates(
-        baseline=base,
+    return replace(
+        known,
         systems=tuple(rates.row(i) for i in range(len(systems))),
-        judge=judged,
         num_clusters=table.num_clusters,
-        cluster=column,
         length_effect=rates.effects("length")[0],
         style_effects=dict(zip(STYLE_FEATURES, rates.effects("style"), strict=True)),
-        unanswered=unanswered or {},
         notes=(*notes, *rates.notes),
     )
+
+
+def _table(pairs: Sequence[Pair], systems: Sequence[str], clusters: Mapping[str, str], nulls: Nulls) -> Table:
+    """The battles that count; none where all of them are ties between equal texts while others have no verdict.
+
+    Such ties alone would say 50 %, and nothing of the answers that differ.
+    """
+    table = table_of(pairs, systems, clusters, nulls=nulls)
+    if any(p.is_asked for p in pairs) and not any(p.is_asked for p in table.pairs):
+        return table_of([], systems, clusters, nulls=nulls)
+    return table
 
 
 def _notes(table: Table, judged: JudgeReport, column: str | None, nulls: Nulls) -> list[str]:

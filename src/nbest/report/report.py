@@ -49,25 +49,21 @@ def write(
     anything is written, and `MissingExtraError` for PNGs without their renderer, after the SVGs.
     """
     costs = costs_of(params, ())
-    given = [p for p in paths if (p / compared.FILE).is_file()]
-    comparisons = [compared.read(p) for p in given]
-    stores = [p for p in paths if p not in given and is_store(p)]
-    runs = [p for p in paths if p not in given and p not in stores]
+    comparisons_at = [p for p in paths if (p / compared.FILE).is_file()]
+    stores = [p for p in paths if p not in comparisons_at and is_store(p)]
+    runs = [p for p in paths if p not in comparisons_at and p not in stores]
     if not runs:
-        raise InputError(
-            "a report needs a run: name the directories that  nbest run  and  nbest select  wrote"
-        )
-    err = Console(stderr=True)
-    with Progress(console=err, disable=not err.is_terminal, transient=True) as bar:
-        task = bar.add_task("reading", total=None)
-        found = asyncio.run(gather(runs, score=score, cluster=cluster, on_outcome=lambda: bar.advance(task)))
+        raise InputError("a report needs a run: name the directories that nbest run and nbest select wrote")
+    comparisons = [compared.read(p) for p in comparisons_at]
+    found = _gathered(runs, score=score, cluster=cluster)
     made = figures(found, comparisons, baseline=baseline, costs=costs)
     made[1:1] = win_rate_figures(found, stores, cluster=cluster)
+
+    tables = [t for f in made for t in f.tables]
     written: list[Path] = []
     if out is not None:
         with _opened(out, written) as file:
             file.writelines(page(found, made, title=title, footer=_footer(paths)))
-    tables = [t for f in made for t in f.tables]
     if markdown is not None:
         with _opened(markdown, written) as file:
             file.write(f"# {title}\n\n" + "\n\n".join(t.markdown() for t in tables) + "\n")
@@ -80,6 +76,13 @@ def write(
     if drawings is not None:
         written += _draw(made, drawings)
     return written
+
+
+def _gathered(runs: Sequence[Path], *, score: str | None, cluster: str | None) -> Findings:
+    err = Console(stderr=True)
+    with Progress(console=err, disable=not err.is_terminal, transient=True) as bar:
+        task = bar.add_task("reading", total=None)
+        return asyncio.run(gather(runs, score=score, cluster=cluster, on_outcome=lambda: bar.advance(task)))
 
 
 def _opened(path: Path, written: list[Path]) -> Any:

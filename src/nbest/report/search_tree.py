@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 
 from nbest.errors import InputError
+from nbest.evaluate.ingestion import is_new
 from nbest.records import read_outcomes
 from nbest.report.dot import to_dot
 from nbest.report.svg import Svg, clipped
-from nbest.types import Candidate, Outcome
+from nbest.types import Candidate, Outcome, Selection
 
 _WIDTH, _HEIGHT, _APART, _BETWEEN, _ROOT, _PAD = 190, 42, 8, 30, 12, 9
 _TINT = 0.32
@@ -61,16 +62,24 @@ def tree_svg(outcome: Outcome) -> Svg:
     svg.height = height + _APART
     roots = [n.middle for n in nodes if not n.parents]
     root = (min(roots) + max(roots)) / 2
-    for n in sorted(nodes, key=lambda n: n.is_on_path):
-        for k, (x, y) in enumerate([(p.x + _WIDTH, p.middle) for p in n.parents] or [(_ROOT, root)]):
-            bend = _BETWEEN / 2
-            path = f"M{x:g} {y:g} C{x + bend:g} {y:g} {n.x - bend:g} {n.middle:g} {n.x:g} {n.middle:g}"
-            svg.shape("path", "edge other" if k else "edge on-path" if n.is_on_path else "edge", d=path)
+    for node in sorted(nodes, key=lambda n: n.is_on_path):
+        _draw_edges(svg, node, root)
     svg.shape("circle", "root", cx=_ROOT - 6, cy=root, r=6)
-    shares = _shares(nodes)
-    for n, share in zip(nodes, shares, strict=True):
-        _box(svg, n, share)
+    for node, share in zip(nodes, _shares(nodes), strict=True):
+        _draw_box(svg, node, share)
     return svg
+
+
+def _draw_edges(svg: Svg, node: _Node, root: float) -> None:
+    """From the node's parents, or from the prompt, which stands at height `root`."""
+    starts = [(parent.x + _WIDTH, parent.middle) for parent in node.parents] or [(_ROOT, root)]
+    bend = _BETWEEN / 2
+    for k, (x, y) in enumerate(starts):
+        path = (
+            f"M{x:g} {y:g} C{x + bend:g} {y:g} {node.x - bend:g} {node.middle:g} {node.x:g} {node.middle:g}"
+        )
+        classes = "edge on-path" if node.is_on_path else "edge"
+        svg.shape("path", "edge other" if k else classes, d=path)
 
 
 def draw(run: Path, prompt_id: str | None, out: Path) -> Path:
@@ -96,35 +105,54 @@ def draw(run: Path, prompt_id: str | None, out: Path) -> Path:
 
 
 def _nodes(outcome: Outcome) -> list[_Node]:
-    """Parents first."""
+    """Parents first; draws of one text after the same parents are one node."""
     selection = outcome.selection
     candidates = list(outcome.candidates)
-    if selection and all((c.id, c.text) != (selection.winner.id, selection.winner.text) for c in candidates):
+    if selection and is_new(selection.winner, candidates):
         candidates.append(selection.winner)
-    values = dict(selection.scores) if selection else {}
-    if selection and "values" in selection.details:
-        values = {int(i): v for i, v in selection.details["values"].items()}
-    node_of: dict[int, _Node] = {}
-    by_key: dict[object, _Node] = {}
+    values = _values(selection)
+    node_by_id: dict[int, _Node] = {}
+    node_by_key: dict[object, _Node] = {}
     for c in candidates:
-        parents = list(dict.fromkeys(node_of[p] for p in c.parents if p in node_of))
+        parents = list(dict.fromkeys(node_by_id[p] for p in c.parents if p in node_by_id))
         key = (tuple(map(id, parents)), c.text, c.finish, c.error)
-        node = by_key.get(key)
-        if node is None:
-            before = parents[0].candidate.text if len(parents) == 1 else ""
-            depth = max((p.depth + 1 for p in parents), default=0)
-            node = by_key[key] = _Node(c, parents, c.text.removeprefix(before), depth)
-            if parents:
-                parents[0].children.append(node)
+        if key not in node_by_key:
+            node_by_key[key] = _node_of(c, parents)
+        node = node_by_id[c.id] = node_by_key[key]
         node.num += 1
-        node.value = values.get(c.id) if node.value is None else node.value
+        if node.value is None:
+            node.value = values.get(c.id)
         node.is_won |= selection is not None and selection.winner.id == c.id
-        node_of[c.id] = node
-    at = next((n for n in by_key.values() if n.is_won), None)
-    while at:
-        at.is_on_path = True
-        at = at.parents[0] if at.parents else None
-    return list(by_key.values())
+    nodes = list(node_by_key.values())
+    _mark_path(nodes)
+    return nodes
+
+
+def _values(selection: Selection | None) -> Mapping[int, float]:
+    """The verifier's values by candidate id, else the method's scores."""
+    if selection is None:
+        return {}
+    if "values" in selection.details:
+        return {int(i): value for i, value in selection.details["values"].items()}
+    return selection.scores
+
+
+def _node_of(c: Candidate, parents: list[_Node]) -> _Node:
+    """A new node under its first parent; of a step, its own text is what it adds to its only parent's."""
+    before = parents[0].candidate.text if len(parents) == 1 else ""
+    depth = max((parent.depth + 1 for parent in parents), default=0)
+    node = _Node(c, parents, c.text.removeprefix(before), depth)
+    if parents:
+        parents[0].children.append(node)
+    return node
+
+
+def _mark_path(nodes: Sequence[_Node]) -> None:
+    """From the chosen answer back to its root."""
+    node = next((n for n in nodes if n.is_won), None)
+    while node is not None:
+        node.is_on_path = True
+        node = node.parents[0] if node.parents else None
 
 
 def _place(nodes: Sequence[_Node]) -> float:
@@ -146,40 +174,62 @@ def _best_first(roots: Sequence[_Node]) -> list[_Node]:
     order: list[_Node] = []
     left = sorted(roots, key=lambda n: n.rank, reverse=True)
     while left:
-        order.append(node := left.pop())
+        node = left.pop()
+        order.append(node)
         left += sorted(node.children, key=lambda n: n.rank, reverse=True)
     return order
 
 
 def _shares(nodes: Sequence[_Node]) -> list[float]:
-    """Values from 0 to 1, as they are where all lie there."""
+    """Values from 0 to 1, as they are where all lie there; a node without a value has 0."""
     known = [n.value for n in nodes if n.value is not None]
     low = min([0.0, *known])
-    high = max([1.0 if low == 0 else -inf, *known])
-    return [0.0 if n.value is None else (n.value - low) / ((high - low) or 1) for n in nodes]
+    high = max(known, default=0.0)
+    if low == 0:
+        high = max(1.0, high)
+    width = (high - low) or 1
+    return [0.0 if n.value is None else (n.value - low) / width for n in nodes]
 
 
-def _box(svg: Svg, n: _Node, share: float) -> None:
-    c = n.candidate
-    is_step = c.finish == "step"
-    x, y, round_ = n.x, n.y, 3 if is_step else 14
-    svg.shape("rect", "paper", x=x, y=y, width=_WIDTH, height=_HEIGHT, rx=round_)
-    tint, tip = _TINT * share, c.error or c.text
-    svg.shape("rect", "cell", tip, x=x, y=y, width=_WIDTH, height=_HEIGHT, rx=round_, fill_opacity=tint)
+def _draw_box(svg: Svg, node: _Node, share: float) -> None:
+    """A rounded box for an answer, a square one for a step; `share` is how strong its colour is."""
+    c = node.candidate
+    frame = {"x": node.x, "y": node.y, "width": _WIDTH, "height": _HEIGHT}
+    frame["rx"] = 3 if c.finish == "step" else 14
+    svg.shape("rect", "paper", None, **frame)
+    svg.shape("rect", "cell", c.error or c.text, **frame, fill_opacity=_TINT * share)
+    svg.shape("rect", " ".join(_classes(node)), None, **frame)
+    _draw_text(svg, node)
+
+    facts: list[str] = []
+    if node.value is not None:
+        facts.append(f"{node.value:.3g}".replace("-", "−"))
+    if node.num > 1:
+        facts.append(f"×{node.num}")
+    svg.text(node.x + _PAD, node.y + 34, "  ".join(facts), "strong")
+    star = "★ " if node.is_won else ""
+    svg.text(node.x + _WIDTH - _PAD, node.y + 34, f"{star}#{c.id}", "faint", anchor="end")
+
+
+def _classes(node: _Node) -> list[str]:
+    c = node.candidate
     classes = ["box"]
-    classes += ["left"] if is_step and not n.children else []
-    classes += ["cut"] if c.error or c.finish == "length" else []
-    classes += ["on-path"] if n.is_on_path else []
-    svg.shape("rect", " ".join(classes), x=x, y=y, width=_WIDTH, height=_HEIGHT, rx=round_)
-    shown = clipped(" ".join((c.error or n.own).split()), _WIDTH - 2 * _PAD)
+    if c.finish == "step" and not node.children:
+        classes.append("left")
+    if c.error or c.finish == "length":
+        classes.append("cut")
+    if node.is_on_path:
+        classes.append("on-path")
+    return classes
+
+
+def _draw_text(svg: Svg, node: _Node) -> None:
+    """The node's own text on one line, from its own side."""
+    shown = clipped(" ".join((node.candidate.error or node.own).split()), _WIDTH - 2 * _PAD)
     if _is_from_right(shown):  # marks at its ends, for what has no direction there
-        svg.text(x + _WIDTH - _PAD, y + 17, f"\u200f{shown}\u200f", anchor="end")
+        svg.text(node.x + _WIDTH - _PAD, node.y + 17, f"\u200f{shown}\u200f", anchor="end")
     else:
-        svg.text(x + _PAD, y + 17, shown)
-    value = [] if n.value is None else [f"{n.value:.3g}".replace("-", "−")]
-    facts = [*value, *([f"×{n.num}"] if n.num > 1 else [])]
-    svg.text(x + _PAD, y + 34, "  ".join(facts), "strong")
-    svg.text(x + _WIDTH - _PAD, y + 34, f"{'★ ' if n.is_won else ''}#{c.id}", "faint", anchor="end")
+        svg.text(node.x + _PAD, node.y + 17, shown)
 
 
 def _is_from_right(text: str) -> bool:
