@@ -162,7 +162,7 @@ def quorum(engine, quorum, n=5, **how):
     return asyncio.run(ctx.sample([request], quorum=quorum)), ctx
 
 
-def test_a_quorum_cancels_the_stragglers_and_records_them():
+def test_a_quorum_cancels_the_other_draws_and_records_them():
     engine = Seeds(hang_seeds=frozenset({11, 13}))
     pool, ctx = quorum(engine, 3)
     assert [c.text for c in pool] == ["10", "", "12", "", "14"]
@@ -255,7 +255,7 @@ def test_what_is_held_back_of_a_budget_is_there_again_later():
     assert Context({}).tokens_left is None
 
 
-def test_stragglers_may_linger():
+def test_the_others_have_a_grace_after_the_quorum():
     @dataclass
     class Slow(Seeds):
         async def generate(self, request):
@@ -270,11 +270,11 @@ def test_stragglers_may_linger():
     assert [c.text for c in pool] == ["10", "11", "12", ""]
 
 
-class EmittedGuard:
+class Observer:
     wants_deltas = True
 
     def __init__(self):
-        self.pieces, self.calls = [], []
+        self.deltas, self.calls = [], []
 
     def on_completions(self, request, completions):
         self.calls.append((request.role, len(completions)))
@@ -282,12 +282,12 @@ class EmittedGuard:
     def on_error(self, request, error):
         self.calls.append((request.role, str(error)))
 
-    def on_delta(self, text):
-        self.pieces.append(text)
+    def on_delta(self, delta):
+        self.deltas.append(delta)
 
 
 class Writing(Seeds):
-    """Writes `لا 四 นั่น` word by word where somebody listens."""
+    """Streams `لا 四 นั่น` word by word."""
 
     async def generate(self, request, on_delta=None):
         words = ["لا ", "四 ", "นั่น"]
@@ -296,66 +296,66 @@ class Writing(Seeds):
         return [Completion(text="".join(words))] * request.n
 
 
-def aloud(requests, **how):
-    watch = EmittedGuard()
-    ctx = Context({"policy": Writing()}, observer=watch)
+def streamed(requests, **how):
+    observer = Observer()
+    ctx = Context({"policy": Writing()}, observer=observer)
     asyncio.run(ctx.sample(requests, **how))
-    return watch, ctx
+    return observer, ctx
 
 
-def test_the_answer_is_heard_while_it_is_written():
-    watch, ctx = aloud([Request(prompt=PROMPT)], is_answer=True)
-    assert watch.pieces == ["لا ", "四 ", "นั่น"]
+def test_the_answer_is_streamed():
+    observer, ctx = streamed([Request(prompt=PROMPT)], is_answer=True)
+    assert observer.deltas == ["لا ", "四 ", "นั่น"]
     assert ctx.emitted == "لا 四 นั่น" == ctx.candidates[0].text
-    assert watch.calls == [("policy", 1)]
+    assert observer.calls == [("policy", 1)]
 
 
-def test_what_may_not_be_the_answer_is_not_heard():
-    assert aloud([Request(prompt=PROMPT)])[0].pieces == []
-    assert aloud([Request(prompt=PROMPT, n=2)], is_answer=True)[0].pieces == []
-    assert aloud([Request(prompt=PROMPT)] * 2, is_answer=True)[0].pieces == []
+def test_what_may_not_be_the_answer_is_not_streamed():
+    assert streamed([Request(prompt=PROMPT)])[0].deltas == []
+    assert streamed([Request(prompt=PROMPT, n=2)], is_answer=True)[0].deltas == []
+    assert streamed([Request(prompt=PROMPT)] * 2, is_answer=True)[0].deltas == []
 
 
-@pytest.mark.parametrize(("kind", "pieces"), [("json_object", 0), ("text", 3)])
-def test_what_a_format_may_set_aside_is_not_heard_where_others_are_there(kind, pieces):
+@pytest.mark.parametrize(("kind", "num_deltas"), [("json_object", 0), ("text", 3)])
+def test_what_a_format_may_set_aside_is_not_streamed_where_others_are_there(kind, num_deltas):
     prompt = replace(PROMPT, overrides=Overrides(body={"response_format": {"type": kind}}))
-    watch = EmittedGuard()
-    ctx = Context({"policy": Writing()}, observer=watch)
+    observer = Observer()
+    ctx = Context({"policy": Writing()}, observer=observer)
     asyncio.run(ctx.sample([Request(prompt=prompt, n=2)]))
     asyncio.run(ctx.sample([Request(prompt=prompt, role="fusor")], is_answer=True))
-    assert len(watch.pieces) == pieces
+    assert len(observer.deltas) == num_deltas
 
 
-def test_a_prefix_is_heard_once_and_only_where_it_goes_on():
-    watch = EmittedGuard()
-    ctx = Context({"policy": Writing()}, observer=watch)
+def test_a_prefix_is_emitted_once_and_only_where_it_continues_what_was_emitted():
+    observer = Observer()
+    ctx = Context({"policy": Writing()}, observer=observer)
     first = Request(prompt=PROMPT, prefix="答：")
     asyncio.run(ctx.sample([first], is_answer=True))
     asyncio.run(ctx.sample([replace(first, prefix="答：لا 四 นั่น\n")], is_answer=True))
-    assert "".join(watch.pieces) == "答：لا 四 นั่น\nلا 四 นั่น" == ctx.candidates[1].text
+    assert "".join(observer.deltas) == "答：لا 四 นั่น\nلا 四 นั่น" == ctx.candidates[1].text
     asyncio.run(ctx.sample([replace(first, prefix="其他")], is_answer=True))
-    assert "".join(watch.pieces) == "答：لا 四 นั่น\nلا 四 นั่น"
+    assert "".join(observer.deltas) == "答：لا 四 นั่น\nلا 四 นั่น"
 
 
-def test_a_failed_call_is_heard_of_with_its_error():
-    watch = EmittedGuard()
-    ctx = Context({"policy": Seeds(fail_seeds=frozenset({10}))}, observer=watch)
+def test_the_observer_is_given_the_error_of_a_failed_call():
+    observer = Observer()
+    ctx = Context({"policy": Seeds(fail_seeds=frozenset({10}))}, observer=observer)
     request = Request(prompt=PROMPT, params=SamplingParams(seed=10))
     asyncio.run(ctx.sample([request]))
-    assert watch.calls == [("policy", "seed 10 fails"), ("policy", 1)]
+    assert observer.calls == [("policy", "seed 10 fails"), ("policy", 1)]
 
 
-def test_at_the_deadline_what_was_heard_is_the_answer_as_far_as_it_got():
+def test_at_the_deadline_what_was_emitted_is_a_truncated_answer():
     class Slow(Writing):
         async def generate(self, request, on_delta=None):
             on_delta("หนึ่ง ")
             await asyncio.sleep(60)
 
-    watch = EmittedGuard()
-    ctx = Context({"policy": Slow()}, observer=watch, budget=Budget(seconds=0.05))
+    observer = Observer()
+    ctx = Context({"policy": Slow()}, observer=observer, budget=Budget(seconds=0.05))
     [cut] = asyncio.run(ctx.sample([Request(prompt=PROMPT)], is_answer=True))
     assert (cut.text, cut.finish, cut.error, ctx.stopped) == ("หนึ่ง ", "length", None, "deadline")
     read = -(-len(PROMPT.text.encode()) // 4)
     assert ctx.meter.usage == {"policy": Usage(prompt=read, completion=4, calls=1)} == {"policy": cut.usage}
     assert ctx.notes == ["a stream was cut at the deadline: its tokens are estimated by length"]
-    assert watch.calls == [("policy", 1)]
+    assert observer.calls == [("policy", 1)]
