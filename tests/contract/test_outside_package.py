@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import commandline
 import nbest
 from nbest import registry
 from nbest.errors import InputError
@@ -80,22 +81,25 @@ def test_it_is_used_by_name_on_the_command_line(site):
     assert outcome["selection"]["scores"]["0"] == pytest.approx(1 - 2 / 9)
 
 
-def test_it_is_used_by_name_in_toml(site, tmp_path):
+@pytest.mark.usefixtures("installed")
+def test_it_is_used_by_name_in_toml(tmp_path):
     file = tmp_path / "run.toml"
     file.write_text('engine = "fake"\nstrategy = "median_length(sampler=iid(n=7))"\n')
-    outcome = json.loads(run(site, "ask", "كم 2+2؟", "--config", file, "--json"))
+    outcome = json.loads(commandline.nbest("ask", "كم 2+2؟", "--config", file, "--json").stdout)
     assert outcome["strategy"] == "parallel(sampler=iid(n=7), selector=median_length)"
     texts = sorted((c["text"] for c in outcome["candidates"]), key=len)
     assert len(outcome["selection"]["winner"]["text"]) == len(texts[3])
 
 
-def test_the_list_shows_it_with_its_package_and_what_is_wrong_with_a_declaration(site):
-    plugins = {p["name"]: p for p in json.loads(run(site, "list", "scorers", "--json"))["scorers"]}
+@pytest.mark.usefixtures("installed")
+def test_the_list_shows_it_with_its_package_and_what_is_wrong_with_a_declaration():
+    listed = commandline.nbest("list", "scorers", "--json").stdout
+    plugins = {p["name"]: p for p in json.loads(listed)["scorers"]}
     assert plugins["brief"]["package"] == "elsewhere"
     assert plugins["brief"]["parameters"] == {"limit": "200"}
     assert plugins["judge"]["package"] is None
     assert "elsewhere.rules has no class 'Gone'" in plugins["gone"]["summary"]
-    assert "[elsewhere]" in run(site, "list", "selectors")
+    assert "[elsewhere]" in commandline.nbest("list", "selectors").stdout
 
 
 @pytest.mark.usefixtures("installed")

@@ -1,6 +1,7 @@
 """Imports point one way: a room may import from its own layer and from the layers above it in this list."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2] / "src" / "nbest"
@@ -50,10 +51,14 @@ GOLD_MAY_BE_READ_IN = {
 }
 
 
+@cache
 def modules():
+    found = []
     for path in sorted(ROOT.rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts
-        yield ".".join(p for p in parts if p != "__init__"), ast.parse(path.read_text(encoding="utf-8"))
+        name = ".".join(p for p in parts if p != "__init__")
+        found.append((name, ast.parse(path.read_text(encoding="utf-8"))))
+    return found
 
 
 def room_of(module):
