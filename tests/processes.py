@@ -1,5 +1,6 @@
 """`nbest …` in processes of their own that start at once: they are forked from one that has imported everything."""
 
+import importlib
 import multiprocessing
 import os
 import sys
@@ -36,11 +37,14 @@ _CONTEXT.set_forkserver_preload(
 
 
 class Nbest:
-    """A command under way; its standard output and error go to files in `folder`."""
+    """A command under way; its standard output and error go to files in `folder`.
 
-    def __init__(self, folder, *arguments, err="process.err", env=None, cwd=None):
+    `constants` are set in modules of the new process, as {"nbest.serve.start": {"_RETRY_S": 0.1}}.
+    """
+
+    def __init__(self, folder, *arguments, err="process.err", env=None, cwd=None, constants=None):
         self.out, self.err = Path(folder) / "process.out", Path(folder) / err
-        given = (list(map(str, arguments)), self.out, self.err, env or {}, cwd)
+        given = (list(map(str, arguments)), self.out, self.err, env or {}, cwd, constants or {})
         self._process = _CONTEXT.Process(target=_main, args=given)
         self._process.start()
 
@@ -71,7 +75,7 @@ def until(is_so, process, *, within_s=20):
         time.sleep(0.002)
 
 
-def _main(arguments, out, err, env, cwd):
+def _main(arguments, out, err, env, cwd, constants):
     for descriptor, log in ((1, out), (2, err)):
         with log.open("w") as file:
             os.dup2(file.fileno(), descriptor)
@@ -80,6 +84,8 @@ def _main(arguments, out, err, env, cwd):
     os.environ.update(env)
     if cwd is not None:
         os.chdir(cwd)
+    for module, values in constants.items():
+        vars(importlib.import_module(module)).update(values)
     sys.argv = ["nbest", *arguments]
     from nbest.cli.main import main
 

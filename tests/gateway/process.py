@@ -7,14 +7,15 @@ from urllib.request import urlopen
 
 from processes import Nbest
 
+NO_KEY = {"OPENAI_API_KEY": ""}
 _STARTS_WITHIN_S = 60
 
 
 @contextlib.contextmanager
-def serving(folder, *flags, cwd=None):
+def serving(folder, *flags, cwd=None, constants=None):
     """The address of a gateway that is ready; its log is `folder`/gateway.log."""
     flags = ("serve", "--port", "0", *flags)
-    process = Nbest(folder, *flags, err="gateway.log", env={"OPENAI_API_KEY": ""}, cwd=cwd)
+    process = Nbest(folder, *flags, err="gateway.log", env=NO_KEY, cwd=cwd, constants=constants)
     try:
         base = _announced(process)
         with urlopen(f"{base.removesuffix('/v1')}/ready", timeout=5) as reply:

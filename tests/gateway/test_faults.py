@@ -272,9 +272,10 @@ async def test_an_upstream_is_restarted_under_load(stream):
 
 
 def test_a_gateway_waits_for_a_server_that_still_loads(tmp_path):
+    soon = {"nbest.serve.start": {"_RETRY_S": 0.1}}
     with (
         running(Misbehaving(is_loading=2)) as upstream,
-        process.serving(tmp_path, "--engine", f"openai:{upstream.url}"),
+        process.serving(tmp_path, "--engine", f"openai:{upstream.url}", constants=soon),
     ):
         assert upstream.num_model_calls >= 1
     assert (tmp_path / "gateway.log").read_text().count("Loading model") == 2
