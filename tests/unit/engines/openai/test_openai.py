@@ -504,8 +504,8 @@ async def test_raw_mode_continues_by_nature(upstream):
 FAULTS = {
     "error500": (EngineHttpError, "answered 500: the GPU fell off the bus"),
     "busy": (EngineHttpError, "answered 429: too many requests"),
-    "hang": (EngineTimeoutError, "did not answer within 1 s"),
-    "trickle": (EngineTimeoutError, "did not answer within 1 s"),
+    "hang": (EngineTimeoutError, "did not answer within 0.5 s"),
+    "trickle": (EngineTimeoutError, "did not answer within 0.5 s"),
     "reset": (EngineProtocolError, "broke off its reply"),
     "hang_up": (EngineProtocolError, "broke off its reply"),
     "malformed": (EngineProtocolError, "is not JSON"),
@@ -521,7 +521,7 @@ SLOW = {"hang", "trickle"}
 
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_every_fault_has_its_error_and_passes(upstream, fault):
-    engine = OpenAI(url=upstream.url, timeout_s=1.0 if fault in SLOW else 20.0)
+    engine = OpenAI(url=upstream.url, timeout_s=0.5 if fault in SLOW else 20.0)
     upstream.fault = fault
     error, words = FAULTS[fault]
     with pytest.raises(error) as caught:
@@ -537,7 +537,7 @@ async def test_every_fault_has_its_error_and_passes(upstream, fault):
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_one_failing_draw_of_five_costs_only_itself(upstream, fault):
     upstream.n = "ignored"
-    engine = OpenAI(url=upstream.url, timeout_s=1.0 if fault in SLOW else 20.0)
+    engine = OpenAI(url=upstream.url, timeout_s=0.5 if fault in SLOW else 20.0)
     await engine.generate(ask(2))
     sampler = Hedged(n=5, max_tokens=16)
     seed = sampler(PROMPT, Random(1))[1].params.seed

@@ -331,7 +331,7 @@ MIDWAY = {
 
 @pytest.mark.parametrize("fault", FAULTS | MIDWAY)
 async def test_every_fault_has_its_error_and_passes(upstream, fault):
-    engine = OpenAI(url=upstream.url, timeout_s=1.0 if fault in SLOW else 20.0)
+    engine = OpenAI(url=upstream.url, timeout_s=0.5 if fault in SLOW else 20.0)
     upstream.fault = fault
     error, words = (FAULTS | MIDWAY)[fault]
     pieces = []
