@@ -12,7 +12,7 @@ import pytest
 import commandline
 import nbest
 from nbest import registry
-from nbest.errors import InputError
+from nbest.errors import InputError, SpecError
 from nbest.registry import outside
 from nbest.serve.policies import open_strategy
 
@@ -123,6 +123,24 @@ def test_our_names_come_first():
     assert registry.load("selectors", "vote").__module__ == "nbest.selection.vote"
     assert registry.package_of("selectors", "vote") is None
     assert {"brief", "judge"} < set(registry.names("scorers"))
+
+
+def test_two_packages_that_declare_one_name_are_said(site, tmp_path, monkeypatch):
+    info = tmp_path / "other-2.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 2.0\n")
+    (info / "entry_points.txt").write_text("[nbest.scorers]\nbrief = other.rules:Brief\n")
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.syspath_prepend(tmp_path)
+    outside.declared.cache_clear()
+    try:
+        with pytest.raises(
+            SpecError, match=r"two packages declare 'brief' for nbest\.scorers: .*other\.rules:Brief"
+        ):
+            registry.parse("scorers", "brief")
+        assert registry.parse("scorers", "logprob")  # ours are not disturbed
+    finally:
+        outside.declared.cache_clear()
 
 
 def test_our_laws_run_over_it_unchanged(site):

@@ -64,7 +64,7 @@ def is_stochastic(spec: str) -> bool:
 
 JUDGED = [
     "chops",
-    "chops(context_tokens=9600)",  # a few candidates fit: rounds
+    "chops(context_tokens=9100)",  # three candidates fit: several rounds
     "judge_pairwise",
     "judge_pairwise(ranking=points)",
     "tournament",
