@@ -271,7 +271,7 @@ def _reply(completions: Sequence[Completion], form: VerdictForm[V]) -> Reply[V]:
 
 
 def _failure(completions: Sequence[Completion]) -> Reply[Any] | None:
-    """What is said of a question that was not answered."""
+    """The reply that stands for a question that was not answered; None where it was."""
     if not completions:
         return Reply(None, "", "the budget or the deadline forbids the call", is_answered=False)
     error = completions[0].error

@@ -1,4 +1,4 @@
-"""Pools as judges and fusors see them: each text once, in an order that says nothing."""
+"""Pools as judges and fusors see them: each answer once, in an order that carries no information."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def distinct(candidates: Iterable[Candidate]) -> list[Candidate]:
 
 
 def with_text_of(shown: Sequence[Candidate], pool: Sequence[Candidate]) -> list[Candidate]:
-    """Those `shown`, and the candidates of `pool` that say the same, by id."""
+    """Those `shown`, and the candidates of `pool` with the same answer, by id."""
     texts = {answer_text(c.text).strip() for c in shown}
     by_id = {c.id: c for c in shown}
     by_id |= {c.id: c for c in pool if answer_text(c.text).strip() in texts}

@@ -23,12 +23,12 @@ def unused_tag(rng: Random, texts: Iterable[str]) -> str:
 
 
 def texts_of(prompt: Prompt) -> list[str]:
-    """Everything that a prompt says."""
+    """The text of each turn of a prompt, tool calls included."""
     return [_said(m) for m in prompt.messages]
 
 
 def images_of(prompt: Prompt) -> list[Json]:
-    """The parts of its turns that are no text, in order: whoever judges an answer to them must see them."""
+    """The parts of its turns that are no text, in order: a judge of an answer to them must see them."""
     return [part for m in prompt.messages for part in m.parts if part.get("type") != "text"]
 
 

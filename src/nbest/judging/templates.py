@@ -42,7 +42,7 @@ class Template(NamedTuple):
 
 
 class LanguageWords(msgspec.Struct, frozen=True):
-    """What a language calls itself, and how it says yes and no."""
+    """A language's own name, and its words for yes and no."""
 
     name: str
     yes: tuple[str, ...]

@@ -19,7 +19,7 @@ class Mixture:
 
     Draw i goes to engine i mod E, so a larger pool begins with the smaller ones and a budget cuts all
     engines alike; of `hedged`, the greedy draw is the first engine's. An engine named twice draws twice
-    as often. The names are the session's (`--engine policy=… --engine b=…`); `Context` raises
+    as often. The names are those of the session's engines; `Context` raises
     `CapabilityError` for one that it does not know.
     """
 

@@ -21,9 +21,9 @@ class Translated:
 
     The question stays in its own language; an instruction in the pivot language (usually the model's
     strongest) asks for the answer in that one. `sampler` plans both: the pool by its own n, and for each
-    pivot a plan like it, with the table's parameters for that language. Candidates say which language
-    they were asked for in, and `xmbr` lets those in other languages testify, never win; to any other
-    selector they are candidates like the rest.
+    pivot a plan like it, with the table's parameters for that language. Candidates record the
+    language that they were asked for in; for `xmbr` those in other languages are evidence that cannot win, for any
+    other selector they are candidates like the rest.
 
     A prompt that is in a pivot language already gets its share of draws in the other pivots, and
     without any other, a pool of n: every prompt costs n draws.
@@ -45,7 +45,7 @@ class Translated:
             raise ValueError("languages must name at least one, such as  languages=[en]")
         if self.n is None:
             object.__setattr__(self, "n", 2 * size(self.sampler))
-        resized(self.sampler, size(self))  # says now what a prompt in the pivot language would find out
+        resized(self.sampler, size(self))  # raises now, and not at the first prompt in the pivot language
         for language in self.languages:
             template("answer_in", language, self.templates)
 
@@ -72,7 +72,7 @@ def asked_in(prompt: Prompt, language: str, templates: str | None = None) -> Pro
 
 
 def evidence(sampler: Sampler, n: int, asked: Sequence[Prompt], rng: Random) -> Sequence[Request]:
-    """`n` draws planned by `sampler`, dealt to the prompts `asked` in turn; they say their language."""
+    """`n` draws planned by `sampler`, dealt to the prompts `asked` in turn; each has its language."""
     if n < 1 or not asked:
         return []
     seed = rng.getrandbits(64)

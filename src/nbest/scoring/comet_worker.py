@@ -32,14 +32,14 @@ def load(model: str, batch: int, gpus: int) -> Score:
     loaded = comet.load_from_checkpoint(checkpoint)
 
     def score(rows: Rows) -> list[float]:
-        told = loaded.predict(rows, batch_size=batch, gpus=gpus, progress_bar=False, num_workers=0)
-        return [float(s) for s in told["scores"]]
+        predicted = loaded.predict(rows, batch_size=batch, gpus=gpus, progress_bar=False, num_workers=0)
+        return [float(s) for s in predicted["scores"]]
 
     return score
 
 
 def reply(score: Score, line: str | bytes) -> dict[str, Any]:
-    """The answer to one request; a fault of it is said, and ends nothing."""
+    """The reply to one request; a request that fails gets a reply with `error`, and the worker goes on."""
     id_: Any = None
     try:
         request: dict[str, Any] = json.loads(line)

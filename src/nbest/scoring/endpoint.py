@@ -78,7 +78,7 @@ async def _persist(http: HttpClient, body: bytes) -> bytes:
 
 
 def _wait_s(error: EngineError, i: int) -> float:
-    """How long to wait after try `i`: what the server says, else twice as long each time."""
+    """How long to wait after try `i`: what the server asks for, else twice as long each time."""
     if isinstance(error, EngineHttpError) and error.retry_after_s is not None:
         return min(error.retry_after_s, _LONGEST_WAIT_S)
     return _FIRST_WAIT_S * 2**i
@@ -106,5 +106,5 @@ async def in_time(work: Awaitable[T], ctx: Context, name: str) -> T | None:
 
 
 def count_call(ctx: Context, prompt_tokens: int = 0, calls: int = 1) -> None:
-    """Verifier calls, and the tokens that they read where the server says so."""
+    """Counts calls as the verifier's, and the tokens that they read where the server reports them."""
     ctx.meter.count("verifier", [Completion(text="", usage=Usage(prompt=prompt_tokens, calls=calls))])

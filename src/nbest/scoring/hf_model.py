@@ -1,4 +1,4 @@
-"""Hugging Face classifiers in this process (extra `hf`): loaded once, batches of whoever asks."""
+"""Hugging Face classifiers in this process (extra `hf`): loaded once, texts of several prompts in one batch."""
 
 from __future__ import annotations
 

@@ -105,10 +105,10 @@ class HfPrm:
         is_chat = self.form == "chat" or (self.form == "auto" and bool(tokenizer.chat_template))
         if is_chat:
             turns = [{"role": m.role, "content": m.content} for m in prompt.messages]
-            said = model.in_template([*turns, {"role": "assistant", "content": _HERE}])
+            text = model.in_template([*turns, {"role": "assistant", "content": _HERE}])
         else:
-            said = filled(self.template, prompt, _HERE)
-        before, found, behind = said.rpartition(_HERE)
+            text = filled(self.template, prompt, _HERE)
+        before, found, behind = text.rpartition(_HERE)
         if not found:
             raise EngineError(f"{self.model}: its chat template leaves the answer out; use form=text")
         head = _ids(tokenizer, before)

@@ -78,8 +78,8 @@ class HfReward:
             case "chat":
                 turns = [{"role": m.role, "content": m.content} for m in prompt.messages]
                 turns.append({"role": "assistant", "content": text})
-                said = model.in_template(turns)
-                return dict(tokenizer(said, add_special_tokens=False))  # the template wrote its own
+                text = model.in_template(turns)
+                return dict(tokenizer(text, add_special_tokens=False))  # the template wrote its own
             case "pair":
                 return dict(tokenizer(raw_text(prompt), text))
             case "text":

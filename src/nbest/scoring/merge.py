@@ -1,4 +1,4 @@
-"""One batch of what many ask for: verifier calls of different prompts become one call."""
+"""Merges concurrent verifier calls of different prompts into batches."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ class Merger(Generic[T, R]):
 
     Nothing waits for a timer: a call goes out at once, as long as fewer than `num_calls` are under way, and
     takes along what has been asked for meanwhile, first come first served. So an idle server is asked
-    without delay, and a busy one in batches as large as its backlog. Batches may mix whoever asks: what
-    decides how an item is asked for belongs into the key of `per_loop`, or into the item.
+    without delay, and a busy one in batches as large as its backlog. A batch may hold items of several callers:
+    what decides how an item is processed belongs into the key of `per_loop`, or into the item.
     """
 
     def __init__(
         self, run: Callable[[Sequence[T]], Awaitable[Sequence[R]]], *, size: int, num_calls: int = 1
     ) -> None:
-        """`run` gives one result per item, in order; what it raises is raised to each who asked."""
+        """`run` gives one result per item, in order; what it raises is raised to every caller of the batch."""
         self._run, self._size, self._num_idle = run, size, num_calls
         self._queue: deque[_Asked[T, R]] = deque()
         self._calls: dict[asyncio.Task[None], Sequence[_Asked[T, R]]] = {}
 
     async def __call__(self, items: Sequence[T]) -> list[R]:
-        """One result per item. Cancelling gives them up; a call that nobody waits for any more is ended."""
+        """One result per item. Cancelling gives them up; a batch whose callers were all cancelled is cancelled."""
         loop = asyncio.get_running_loop()
         asked: list[_Asked[T, R]] = [_Asked(item, loop.create_future()) for item in items]
         self._queue.extend(asked)
-        loop.call_soon(self._start)  # after all who ask in this turn of the loop
+        loop.call_soon(self._start)  # after all callers of this turn of the loop
         try:
             return list(await asyncio.gather(*(a.result for a in asked)))
         finally:
@@ -66,7 +66,7 @@ class Merger(Generic[T, R]):
     async def _answer(self, batch: Sequence[_Asked[T, R]]) -> None:
         try:
             results: Sequence[Any] = await self._run([a.item for a in batch])
-        except Exception as e:  # noqa: BLE001 (raised to those who asked)
+        except Exception as e:  # noqa: BLE001 (raised to the callers)
             for a in batch:
                 if not a.result.done():
                     a.result.set_exception(e)

@@ -1,4 +1,4 @@
-"""What a model would say next: the probability of one word against another, from one drawn token."""
+"""The probability of one word against another as the next token, from one drawn token."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def share(completion: Completion, words: Sequence[str], others: Sequence[str]) -
 
 
 def has_alternatives(completion: Completion) -> bool:
-    """Whether the engine said what else might have come."""
+    """Whether the completion has alternatives to its tokens."""
     return bool(completion.logprobs and completion.logprobs.top)
 
 

@@ -21,8 +21,8 @@ from nbest.types import Candidate, Prompt, Score
 class NoisyOracle:
     """Ground truth made as unreliable as a verifier of a given AUC: what would that verifier pay?
 
-    A candidate's truth t is 1 or 0: for a finished one whether its answer is right, for a beginning what
-    `prefix` says (a soft value is taken as it is). Its score is Φ(δ·(t − ½) + e), between 0 and 1, where
+    A candidate's truth t is 1 or 0: for a finished one whether its answer is right, for a beginning the
+    score by `prefix` (a soft value is taken as it is). Its score is Φ(δ·(t − ½) + e), between 0 and 1, where
     δ = √2·Φ⁻¹(AUC) and e is standard normal: a right and a wrong candidate differ by N(δ, 2), so the right
     one scores higher with probability AUC. auc=1 is the truth itself, auc=0.5 knows nothing.
 

@@ -16,7 +16,7 @@ from nbest.types import Candidate, Prompt, Score
 class Oracle:
     """1 for a right final answer, else 0: an upper bound, never a method.
 
-    A beginning is read as if it were an answer, and a note says so. The prompt's row must have an `answer`;
+    An unfinished candidate of a search is read as if it were an answer, with a note. The prompt's row must have an `answer`;
     raises `CapabilityError` where it has none.
     """
 

@@ -15,7 +15,7 @@ from nbest.types import Candidate, Prompt, Score, replace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OracleRollouts:
-    """What a process reward model is trained to say: the share of `k` completions that end right.
+    """The label that process reward models are trained on: the share of `k` completions that end right.
 
     The soft label of Math-Shepherd (Wang et al. 2023, arXiv 2312.08935, §3.3), for beginnings; 1 or 0 for
     finished candidates. It needs an `answer` in the prompt's row and an engine that continues a text, and

@@ -1,8 +1,8 @@
-"""What scorers and utilities keep open between calls (connections, worker processes), one per event loop.
+"""Per-loop resources: connections and worker processes that scorers and utilities keep open between calls.
 
-A plug-in is a frozen value that nobody closes. So what it opens is closed when its loop ends:
-`asyncio.run` and all that is made like it close the loop's asynchronous generators first, and one such
-generator per loop holds everything that was opened there.
+A plug-in is a frozen value without a `close`. So its resources are closed when their event loop ends:
+`asyncio.run`, and every runner like it, closes the loop's asynchronous generators first, and one such
+generator per loop holds all resources of that loop.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from weakref import WeakKeyDictionary
 
 
 class Closable(Protocol):
+    """A resource that is closed from its event loop."""
+
     async def aclose(self) -> None: ...
 
 
@@ -23,21 +25,24 @@ _by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Any, dict[Hashable,
 
 
 async def per_loop(key: Hashable, make: Callable[[], T]) -> T:
-    """What `make` made for `key` in this event loop, made now if it is the first time."""
+    """The resource called `key` of the running event loop; `make` opens it at the first call.
+
+    It is closed with `aclose` when the loop ends.
+    """
     loop = asyncio.get_running_loop()
     if loop not in _by_loop:
         life = _until_the_loop_ends(loop)
         _by_loop[loop] = life, await anext(life)
-    _, things = _by_loop[loop]
-    if key not in things:
-        things[key] = make()
-    return things[key]
+    _, resources = _by_loop[loop]
+    if key not in resources:
+        resources[key] = make()
+    return resources[key]
 
 
 async def _until_the_loop_ends(loop: asyncio.AbstractEventLoop) -> AsyncGenerator[dict[Hashable, Any], None]:
-    things: dict[Hashable, Any] = {}
+    resources: dict[Hashable, Any] = {}
     try:
-        yield things
+        yield resources
     finally:
         _by_loop.pop(loop, None)
-        await asyncio.gather(*(thing.aclose() for thing in things.values()), return_exceptions=True)
+        await asyncio.gather(*(resource.aclose() for resource in resources.values()), return_exceptions=True)

@@ -42,7 +42,7 @@ class Reward:
 
     For `classify` and `pooling` a candidate is the last turn of the conversation (`form=chat`: one call
     for each, at once, the server applies the chat template), or is put with the prompt into `template`
-    (`form=text`: `batch` in a call, over all prompts that ask meanwhile). For `score` and `rerank` it is a document, and the
+    (`form=text`: `batch` in a call, candidates of different prompts together). For `score` and `rerank` it is a document, and the
     conversation as one text the query. A model that scores places (a process reward model; `step_mark` where it needs them marked)
     fills `Score.steps`, and `reduce` makes the score of them: the last, as Snell et al. 2024 do (arXiv 2408.03314), the
     least, product or mean.
@@ -169,19 +169,22 @@ class Reward:
     async def _find(
         self, options: Sequence[tuple[Api, Endpoint]], prompt: Prompt, text: str, ctx: Context
     ) -> tuple[Api, Endpoint]:
-        said: dict[str, None] = {}
+        refusals: dict[str, None] = {}
         for api, endpoint in options:
             try:
                 await self._post(api, endpoint, prompt, [text], ctx)
             except EngineHttpError as e:
                 if not (e.status in NOT_THERE or (e.status in REFUSED and "support" in str(e))):
-                    return api, endpoint  # it is there, and says what is wrong when it is asked again
-                said[str(e)] = None
+                    return (
+                        api,
+                        endpoint,
+                    )  # it is there; its error is raised when it is called for all candidates
+                refusals[str(e)] = None
             else:
                 return api, endpoint
         tried = ", ".join(urlsplit(e.url).path for _, e in options)
         raise InputError(
-            f"{self.url} scores nothing at {tried}: {'; '.join(said)}. Start it with a reward or rerank model"
+            f"{self.url} scores nothing at {tried}: {'; '.join(refusals)}. Start it with a reward or rerank model"
             " (vLLM: --runner pooling), name the model, or give the full address as url"
         )
 

@@ -39,7 +39,7 @@ class _Reply(msgspec.Struct):
 
     @property
     def prompt_tokens(self) -> int:
-        """As far as the server says: Cohere bills searches, and counts no tokens."""
+        """Tokens read, where the server counts them; Cohere bills searches instead, and this is 0."""
         if self.usage:
             return self.usage.prompt
         if self.meta is None or self.meta.billed_units is None:
@@ -164,5 +164,5 @@ def text_body(texts: Iterable[str]) -> dict[str, Json]:
 
 def filled(template: str, prompt: Prompt, answer: str) -> str:
     """`template` with `{prompt}` and `{answer}` in their places, whatever these two contain."""
-    said = {"{prompt}": raw_text(prompt), "{answer}": answer}
-    return re.sub(r"\{prompt\}|\{answer\}", lambda m: said[m[0]], template)
+    value_by_place = {"{prompt}": raw_text(prompt), "{answer}": answer}
+    return re.sub(r"\{prompt\}|\{answer\}", lambda m: value_by_place[m[0]], template)

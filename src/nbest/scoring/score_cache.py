@@ -1,4 +1,4 @@
-"""What a scorer already knows about a prompt: search asks again and again about growing solutions."""
+"""Scores that a scorer has computed for a prompt: a search scores growing solutions again and again."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ _by_context: WeakKeyDictionary[Context, dict[Hashable, dict[Any, Any]]] = WeakKe
 
 
 def score_cache(ctx: Context, scorer: Hashable, prompt: Prompt) -> dict[Any, Any]:
-    """What this scorer wrote down for this prompt in this context; it is forgotten with the context."""
+    """The cache of this scorer for this prompt, which the scorer fills; it lives as long as the context."""
     return _by_context.setdefault(ctx, {}).setdefault((scorer, msgspec.json.encode(prompt)), {})

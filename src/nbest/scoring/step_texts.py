@@ -11,7 +11,7 @@ from nbest.context import Context
 from nbest.types import Candidate
 
 Split = Literal["line", "blank_line"]
-"""line: a step is a line that says something. blank_line: what stands between blank lines."""
+"""line: a step is a line that is not blank. blank_line: a step is a paragraph between blank lines."""
 
 _BLANK_LINES = re.compile(r"(?:(?:\r\n?|[\n\x85\u2028\u2029])[^\S\r\n\x85\u2028\u2029]*){2,}")
 
@@ -48,7 +48,7 @@ def is_at_end(text: str, split: Split = "line") -> bool:
 
 
 def note_half_steps(scorer: str, candidates: Sequence[Candidate], split: Split, ctx: Context) -> None:
-    """Says so where a search ends steps elsewhere than a verifier, which then reads a part of a step as one."""
+    """Adds a note where the search ends steps elsewhere than `scorer`, which then reads a part of a step as a whole one."""
     if any(c.finish == "step" and c.is_usable and not is_at_end(c.text, split) for c in candidates):
         boundary = {"line": "newline", "blank_line": "blank_line"}[split]
         ctx.note(

@@ -1,4 +1,4 @@
-"""Process reward models that answer "good" or "bad" as the next token."""
+"""Process reward models whose next token behind a step is "good" or "bad"."""
 
 from __future__ import annotations
 
@@ -109,10 +109,10 @@ class TokenPrm:
         """Of one token, under a prompt id of its own: it is no draw of the prompt itself."""
         question = raw_text(prompt)
         if self.form == "rlhflow":
-            told = [f"{question} {steps[0]}", *steps[1:]]
+            user_turns = [f"{question} {steps[0]}", *steps[1:]]
             turns = [
                 turn
-                for step in told
+                for step in user_turns
                 for turn in (
                     Message(role="user", content=step),
                     Message(role="assistant", content=self.good),

@@ -188,7 +188,7 @@ async def or_first(choice: Awaitable[Selection], candidates: Sequence[Candidate]
 async def utilities(
     utility: Utility, hypotheses: Sequence[str], references: Sequence[str], ctx: Context
 ) -> NDArray[np.float64]:
-    """What `utility` says, N×M. Raises `SelectionError` where that is anything but finite numbers."""
+    """The N×M matrix of `utility`. Raises `SelectionError` where that is anything but finite numbers."""
     matrix = await utility(hypotheses, references, ctx)
     shape = len(hypotheses), len(references)
     if matrix.shape != shape:

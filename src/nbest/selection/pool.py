@@ -31,8 +31,8 @@ def usable(candidates: Sequence[Candidate]) -> list[Candidate]:
 def answer_texts(pool: Sequence[Candidate]) -> dict[int, str]:
     """What each candidate answers, by id: its text without its reasoning.
 
-    Candidates that say nothing (white space, invisible characters, reasoning that was cut off) are left out,
-    unless none says anything: then all say the same, nothing.
+    Candidates with a blank answer (white space, invisible characters, reasoning that was cut off) are left
+    out; where all are blank, each is given as the empty string.
     """
     text_by_id = {c.id: answer_text(c.text) for c in pool}
     speaking = {i: text for i, text in text_by_id.items() if not is_blank(text)}

@@ -1,4 +1,4 @@
-"""Cross-lingual minimum Bayes risk: answers in other languages testify, and cannot win."""
+"""Cross-lingual minimum Bayes risk: answers in other languages are evidence, and cannot win."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Xmbr:
     sampler `translated` and the strategy `cross_lingual` draw such evidence. `scores` are weighted mean
     utilities, of the candidates that may win.
 
-    `utility` has to compare across languages: `embedding` or `comet`. One that does not say so, such as
+    `utility` has to compare across languages: `embedding` or `comet`. One that is not marked `is_multilingual`, such as
     chrF, sees little more than names and digits across languages; that is allowed, and noted. Without
     evidence the choice is that of `mbr`. Where the utility fails or is late, the first candidate
     that may win does, as there.
@@ -112,5 +112,5 @@ class Xmbr:
         if has_evidence and not getattr(self.utility, "is_multilingual", False):
             ctx.note(
                 f"xmbr: {spec_of(self.utility)} does not compare texts across languages, so the evidence"
-                " says little: use  embedding  or  comet"
+                " counts for little: use  embedding  or  comet"
             )

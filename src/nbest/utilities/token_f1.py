@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nbest.context import Context
 from nbest.utilities.ngrams import encode_tokens, match_counts, shared_ngrams
 from nbest.utilities.offload import offloaded
-from nbest.utilities.tokens import spoken_words
+from nbest.utilities.tokens import bare_words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class TokenF1:
 def token_f1_matrix(hypotheses: Sequence[str], references: Sequence[str]) -> NDArray[np.float64]:
     """N×M token F1, 0–1."""
     num_left = len(hypotheses)
-    codes, lengths = encode_tokens([spoken_words(t) for t in (*hypotheses, *references)])
+    codes, lengths = encode_tokens([bare_words(t) for t in (*hypotheses, *references)])
     totals = (lengths[:num_left, None] + lengths[num_left:]).astype(np.float64)
     shared = next(shared_ngrams(codes, lengths, 1, num_left=num_left), None)
     if shared is None:

@@ -31,7 +31,7 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text)
 
 
-def spoken_words(text: str) -> list[str]:
+def bare_words(text: str) -> list[str]:
     """`words` without punctuation, in one spelling: case, harakat, niqqud, ي/ی, ς/σ, İ/i and the like do not count."""
     return [w for w in words(respelled(text)) if _SPOKEN.search(w)]
 

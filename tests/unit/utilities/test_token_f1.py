@@ -8,7 +8,7 @@ from nbest import registry
 from nbest.context import Context
 from nbest.engines.fake import Fake
 from nbest.utilities.token_f1 import TokenF1, token_f1_matrix
-from nbest.utilities.tokens import spoken_words
+from nbest.utilities.tokens import bare_words
 
 texts = st.one_of(
     st.text(max_size=10),
@@ -17,7 +17,7 @@ texts = st.one_of(
 
 
 def naive(hypothesis, reference):
-    h, r = Counter(spoken_words(hypothesis)), Counter(spoken_words(reference))
+    h, r = Counter(bare_words(hypothesis)), Counter(bare_words(reference))
     return 2 * (h & r).total() / (h.total() + r.total()) if h or r else 1.0
 
 

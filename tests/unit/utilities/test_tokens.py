@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbest.utilities.tokens import graphemes, spoken_words, words
+from nbest.utilities.tokens import bare_words, graphemes, words
 
 
 @pytest.mark.parametrize(
@@ -24,8 +24,8 @@ def test_words(text, expected):
     assert words(text) == expected
 
 
-def test_spoken_words_have_neither_case_nor_punctuation():
-    assert spoken_words("Straße, «ΣΟΦΌΣ» … 5€!") == ["strasse", "σοφοσ", "5", "€"]
+def test_bare_words_have_neither_case_nor_punctuation():
+    assert bare_words("Straße, «ΣΟΦΌΣ» … 5€!") == ["strasse", "σοφοσ", "5", "€"]
 
 
 @given(st.text())
