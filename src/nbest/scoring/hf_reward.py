@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from nbest.context import Context
-from nbest.engines.openai.request import raw_text
 from nbest.protocols import ServerPath
 from nbest.scoring.endpoint import in_time
 from nbest.scoring.hf_model import Encoded, HfModel, classify, load
 from nbest.scoring.reward_api import class_of, filled
+from nbest.text.raw_prompt import raw_text
 from nbest.types import Candidate, Prompt, Score
 
 

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from nbest.engines.openai.request import raw_text
 from nbest.errors import InputError
 from nbest.scoring.endpoint import TokenCount
+from nbest.text.raw_prompt import raw_text
 from nbest.types import Json, Prompt
 
 Api = Literal["classify", "pooling", "score", "rerank"]

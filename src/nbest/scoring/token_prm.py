@@ -8,12 +8,12 @@ from itertools import accumulate
 from typing import ClassVar, Literal
 
 from nbest.context import Context
-from nbest.engines.openai.request import raw_text
 from nbest.errors import CapabilityError
 from nbest.scoring.aggregate import Reduce, aggregate
 from nbest.scoring.next_token import has_alternatives, num_logprobs, share
 from nbest.scoring.score_cache import score_cache
 from nbest.scoring.step_texts import Split, note_half_steps, steps_of
+from nbest.text.raw_prompt import raw_text
 from nbest.types import Candidate, Completion, Message, Prompt, Request, SamplingParams, Score, replace
 
 Steps = tuple[str, ...]

@@ -13,7 +13,6 @@ import msgspec
 
 from nbest.engines.openai.dialect import Dialect
 from nbest.engines.openai.reply_logprobs import echoed_logprobs, prompt_logprobs
-from nbest.engines.openai.request import raw_text
 from nbest.engines.openai.response import completions, field_of_reasoning, has_logprobs
 from nbest.engines.openai.server import Mode, OpenAIServer
 from nbest.engines.openai.server_reply import ServerReply, parse_reply
@@ -24,6 +23,7 @@ from nbest.engines.prefix import PrefixStripper
 from nbest.errors import CapabilityError, EngineError
 from nbest.http_client import HttpClient
 from nbest.protocols import Capabilities, OnDelta, ServerEnv, ServerUrl
+from nbest.text.raw_prompt import raw_text
 from nbest.types import Completion, Json, Logprobs, Prompt, Request, SamplingParams, replace
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from nbest.errors import CapabilityError
-from nbest.types import Json, Message, Overrides, Prompt, Request
+from nbest.text.raw_prompt import raw_text
+from nbest.types import Json, Message, Overrides, Request
 
 
 def chat_body(request: Request, model: str) -> dict[str, Json]:
@@ -69,11 +70,6 @@ def _turn(message: Message) -> dict[str, Json]:
     if not content and ("tool_calls" in message.fields or "function_call" in message.fields):
         content = None
     return {"role": message.role, "content": content, **message.fields}
-
-
-def raw_text(prompt: Prompt) -> str:
-    """The contents of all messages with an empty line between them: a prompt without a template."""
-    return "\n\n".join(m.content for m in prompt.messages)
 
 
 def _params(request: Request) -> dict[str, Json]:
