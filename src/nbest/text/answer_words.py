@@ -106,7 +106,7 @@ def _convention(known: str | None) -> Convention:
             rf"(?:[.!?…\n:)\]]\s*|[。！？।؟*])[\s*_\"']*(?:{_any_of(_words(tables, 'correction'))})"
         ),
         given=_trailing(_words(tables, "given")),
-        copulas=regex.compile(rf"\s(?:{_any_of(_words(tables, 'is'))})\s"),
+        copulas=_copulas(_words(tables, "is"), has_dash=known in {None, "ru", "uk"}),
         ends_with_copula=regex.compile(rf"\s?(?:{_any_of(_words(tables, 'tail'))})[\s.。।]*$"),
         joint=_joint(_words(tables, "is")),
         tails=frozenset(_words(tables, "tail")),
@@ -148,6 +148,13 @@ def _words(tables: Iterable[Mapping[str, Any]], field: str) -> dict[str, None]:
 
 def _longest_first(words: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(words, key=lambda w: (-len(w), w)))
+
+
+def _copulas(words: Iterable[str], *, has_dash: bool) -> regex.Pattern[str]:
+    spaced = [w for w in words if _SPACED.search(w)]
+    unspaced = [w for w in words if regex.search(r"\p{Thai}$", w)]
+    dash = r"|\s[—–]\s" if has_dash else ""
+    return regex.compile(rf"\s(?:{_any_of(spaced)})\s|(?:{_any_of(unspaced)}){dash}")
 
 
 def _trailing(words: Iterable[str]) -> regex.Pattern[str]:

@@ -161,7 +161,8 @@ def _values(numeral: str) -> tuple[Fraction, ...]:
         elif not piece.isspace():
             digits = _ascii(piece)
     value = total + section + (digits or 0)
-    is_spoken = numeral[-1] in _DIGITS and numeral[-2] not in "零〇" and unit >= 100 and digits  # noqa: PLR2004
+    is_digit = numeral[-1] in _DIGITS or regex.search(r"[^0-9.,\s][0-9]$", numeral) is not None
+    is_spoken = is_digit and numeral[-2] not in "零〇" and unit >= 100 and digits  # noqa: PLR2004
     return (total + section + digits * unit / 10, value) if is_spoken and digits else (value,)
 
 

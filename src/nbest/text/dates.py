@@ -160,7 +160,7 @@ def _iso(year: str | None, month: str | None, day: str | None) -> str | None:
 
 _CLOCK = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?")
 _DOTTED = re.compile(r"([0-9]{1,2})[.:]([0-9]{2})")
-_LETTERED = re.compile(r"([0-9]{1,2})\s?(?:h|uhr)\s?([0-9]{2})")
+_LETTERED = re.compile(r"([0-9]{1,2})\s?(?:h|uhr|giờ|u|ч|t)\s?([0-9]{2})")
 _EAST_ASIAN = re.compile(r"([0-9]{1,2})\s?([時时点點시])(?:\s?([0-9]{1,2})\s?[分분]|\s?(半|반))?")
 _HOUR = re.compile(r"([0-9]{1,2})")
 _NOON: Final = 12

@@ -18,11 +18,14 @@ from nbest.text.reasoning import answer_text
 from nbest.text.sentences import (
     MAX_SHORT_CHARS,
     first_clause,
+    lone_choice,
     marked_phrase,
     predicate,
     sentence_number,
     without_copula,
 )
+from nbest.text.spelling import text_key
+from nbest.types import replace
 
 _MAX_TRIES: Final = 8
 """How many marks of a kind are tried from the end: a bound for hostile texts."""
@@ -37,9 +40,11 @@ _FENCE = regex.compile(r"^\s*(?:```|~~~)[^\n]*$", regex.MULTILINE)
 _JOINS_BOXES = regex.compile(
     r"[\s$.\\)(]*(?:,|;|and|or|und|oder|et|ou|y|o|e|и|или|和|或|と|または|و|أو|और|या|,\s*and)?[\s$\\()]*"
 )
-_BARE_CHOICE = regex.compile(r"\s+(?=[^\s]{1,3}(?:['’\s.]|$))|\s*[:：]\s*|(?=[(\[A-Z])")
+_BARE_CHOICE = regex.compile(r"\s+(?=[(\[]?[^\s()\[\]]{1,3}[)\]]?(?:['’\s.।。,]|$))|\s*[:：]\s*|(?=[(\[A-Z])")
 _LABEL = regex.compile(r"[\s*_#>-]{0,8}\p{L}[\p{L}\p{M}’' ]{0,40}[*_]{0,2}\s?[:：՝፦=][*_]{0,2}\s*(?=\S)")
 _EQUATION = regex.compile(r"[0-9)]\s*[-+*/×÷:·−]\s*[(0-9][^=\n]{0,80}=")
+
+_HEAD = regex.compile(r"([^,،、(;—–]{2,60}?)\s?(?:[,،、(;]|\s[—–])\s?\p{L}")
 
 Strength = Literal["explicit", "strong", "weak", "choosing"]
 
@@ -221,7 +226,7 @@ def _at(mark: _Mark, norm: str, conv: Convention) -> Answer | None:
     if mark.strength == "choosing":
         line = norm[mark.end :].partition("\n")[0][:MAX_SHORT_CHARS]
         answer = clean_reading(bare(line), conv) or first_clause(bare(line), conv)
-        return answer if answer and answer.kind == "choice" else None
+        return answer if answer and answer.kind in {"choice", "verdict"} else None
     return _after_marker(norm, mark.end, conv)
 
 
@@ -244,7 +249,16 @@ def _after_marker(norm: str, start: int, conv: Convention) -> Answer | None:
         return None  # "Answer: let us think step by step"
     sentence = regex.split(r"(?<=\p{Ll}{3})\.\s|[。！？।؟]", without, maxsplit=1)[0]
     short = without_copula(sentence, conv)
-    return words_reading(short) if short and len(short) <= MAX_SHORT_CHARS else None
+    return _words_and_head(short) if short and len(short) <= MAX_SHORT_CHARS else None
+
+
+def _words_and_head(short: str) -> Answer | None:
+    """`Paris, the capital of France` as a whole, and as Paris."""
+    answer = words_reading(short)
+    head = _HEAD.match(short)
+    if answer is None or head is None or len(head[1].split()) > _MAX_FEW_WORDS:
+        return answer
+    return replace(answer, readings=tuple(dict.fromkeys((*answer.readings, text_key(head[1])))))
 
 
 def _corrected(norm: str, mark: _Mark, conv: Convention, checks: Sequence[tuple[int, int]]) -> Answer | None:
@@ -322,6 +336,8 @@ def _labelled(lines: Sequence[str], conv: Convention) -> Answer | None:
 def _in_words(lines: Sequence[str], conv: Convention) -> Answer | None:
     last = bare(lines[-1])
     if answer := first_clause(last, conv):
+        return answer
+    if answer := lone_choice(last, conv):
         return answer
     bold = _BOLD.findall(lines[-1])
     if bold:

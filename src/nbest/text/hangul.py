@@ -11,6 +11,7 @@ from nbest.text import cjk
 from nbest.text.number import Number
 
 _SINO: Final = "영공일이삼사오육륙칠팔구십백천만억조"
+_DIGITS: Final = "영공일이삼사오육륙칠팔구"
 _TO_HAN: Final = str.maketrans(_SINO, "零零一二三四五六六七八九十百千万億兆")
 _TENS: Final = {
     "열": 10,
@@ -71,7 +72,10 @@ def number_at_start(text: str) -> Number | None:
 
 
 def _sino(match: regex.Match[str]) -> Number | None:
-    numeral = "".join(match["numeral"].split()).translate(_TO_HAN)
+    written = match["numeral"]
+    if len(written) > 1 and written.endswith("일") and written[-2] in _DIGITS:
+        written = written[:-1]  # 오일 is five days
+    numeral = "".join(written.split()).translate(_TO_HAN)
     if len(numeral) > 1 and not _HAS_UNIT.search(numeral):
         return None  # 오이 is a cucumber
     if match["decimals"]:
@@ -80,4 +84,5 @@ def _sino(match: regex.Match[str]) -> Number | None:
     if found is None or found.end < len(numeral):
         return None
     # 삼만 오 is 30 005; only Chinese speech leaves the last unit out.
-    return Number(found.values[-1:], match.start(), match.end())
+    end = match.end() if match["decimals"] else match.start("numeral") + len(written)
+    return Number(found.values[-1:], match.start(), end)

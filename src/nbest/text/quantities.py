@@ -23,6 +23,7 @@ from nbest.text.spelling import respelled
 
 MAX_CHARS: Final = 200
 _MAX_NUMBERS: Final = 20
+_SHORT_REMAINDER = regex.compile(r"(?<=[0-9])\s?(?:[rR]|\.{3,6})\s?(?=[0-9])")
 _COMMAS = regex.compile(r"[0-9]+(?:,[0-9]+){2,}")
 
 _LABEL = regex.compile(r"(?:\\?[\p{Latin}\p{Greek}][\w']{0,3})\s*=$")
@@ -68,9 +69,10 @@ def composite_value(span: str, conv: Convention) -> tuple[tuple[Fraction, ...], 
     """
     if len(span) > MAX_CHARS:
         return None
-    for text in dict.fromkeys((span, cjk.in_digits(span) if _HAN_NUMERAL.search(span) else span)):
+    in_digits = cjk.in_digits(span) if _HAN_NUMERAL.search(span) else span
+    for text in dict.fromkeys((span, in_digits)):
         parts = parts_of(text, conv)
-        if parts and len(parts.numbers) > 1 and (found := _composite(parts)):
+        if parts and len(parts.numbers) > 1 and (found := _composite(parts) or _units_first(parts)):
             return found
     return None
 
@@ -88,11 +90,29 @@ def _composite(parts: Parts) -> tuple[tuple[Fraction, ...], str] | None:
             return None
         units.append(respelled(unit))
 
+    return _in_largest(units, parts.numbers)
+
+
+def _units_first(parts: Parts) -> tuple[tuple[Fraction, ...], str] | None:
+    """`saa 5 na dakika 30`, as Swahili has it."""
+    if parts.behind[-1].strip():
+        return None
+    units: list[str] = []
+    for before in (parts.before, *parts.behind[:-1]):
+        words_before = before.split()
+        if not words_before or not _is_connective(" ".join(words_before[:-1])):
+            return None
+        units.append(respelled(words_before[-1]))
+    return _in_largest(units, parts.numbers)
+
+
+def _in_largest(units: Sequence[str], numbers: Sequence[Number]) -> tuple[tuple[Fraction, ...], str] | None:
+    """The sum in the first unit and in the last, where the units are of one family and fall."""
     options = [dict(places_by_unit().get(unit, ())) for unit in units]
     for family in options[0]:
         places = [option[family] for option in options if family in option]
         if len(places) == len(options) and all(a < b for a, b in pairwise(places)):
-            return _sum(family, places, parts.numbers), units[0]
+            return _sum(family, places, numbers), units[0]
     return None
 
 
@@ -181,6 +201,7 @@ def _spaced(span: str, conv: Convention) -> str:
     """`1,2,3` with spaces, so that no comma groups or divides digits; `3-5` so that 5 has no sign."""
     if _COMMAS.fullmatch(span) and not readings(span, conv):
         return span.replace(",", ", ")
+    span = _SHORT_REMAINDER.sub(" r ", span)
     return regex.sub(r"(?<=[0-9%°])\s?[-–—~〜]\s?(?=[0-9$€£])", " ~ ", span)
 
 
@@ -188,10 +209,10 @@ def _two(parts: Parts) -> str | None:
     """Quotient and remainder, or the ends of a range."""
     first, second = (number_key(n.values[0]) for n in parts.numbers)
     unit = unit_at_start().match(parts.behind[0])
-    between = parts.behind[0].strip(" ,;:.")
-    after_unit = parts.behind[0][unit.end() :].strip(" ,;:.") if unit else None
+    between = parts.behind[0].strip(" ,;:.(")
+    after_unit = parts.behind[0][unit.end() :].strip(" ,;:.(") if unit else None
     before = _without_about(parts.before)
-    if not _is_unit_or_nothing(parts.behind[1]):
+    if not _is_unit_or_nothing(parts.behind[1].replace(")", "")):
         return None
 
     remainder, range_ = words("between", "remainder"), words("between", "range")

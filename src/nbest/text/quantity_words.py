@@ -71,7 +71,7 @@ def anywhere(table: str, field: str) -> regex.Pattern[str]:
 @cache
 def unit_at_start() -> regex.Pattern[str]:
     """A unit of any family, at the start of a respelled text."""
-    return regex.compile(rf"\s*-?(?P<unit>{_any_of(places_by_unit())})")
+    return regex.compile(rf"\s*(?:de\s)?-?(?P<unit>{_any_of(places_by_unit())})")
 
 
 @cache

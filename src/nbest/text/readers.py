@@ -14,7 +14,7 @@ from nbest.text import hangul
 from nbest.text.answer import Answer
 from nbest.text.answer_words import Convention, choice_readings, convention, currency_words
 from nbest.text.dates import date_readings, time_reading
-from nbest.text.normalise import bare, normalised, plain_latex
+from nbest.text.normalise import bare, folded, normalised, plain_latex
 from nbest.text.number import Number, as_share, distinct, number_key
 from nbest.text.numerals import number_at_start
 from nbest.text.quantities import composite_value, several_reading
@@ -29,23 +29,25 @@ _MAX_UNIT_WORDS = 4
 _CHOICE = regex.compile(
     r"(?:[(\[（【]\s?(?P<a>[^\s()\[\]]{1,3})\s?[)\]）】]|(?P<b>[^\s()\[\].,:]{1,3}?)(?P<c>[.):、،。])?)(?:[\s,;،]|$)"
 )
+_ARTICLE = regex.compile(r"(?:the|la|le|el|il|lo|die|der|das|το|η|ο|het)\s+(?=\S)")
 _CHOICE_TAIL = regex.compile(
     r"['’\s]?(?:d[iıuü]r|t[iıuü]r|项|項|选项|選項|번|번입니다|です|を選ぶ|ですね|이다|입니다|है|हैं|است|হবে)?[\s.。।]*"
 )
 _QUOTED_CHOICE = regex.compile(r"(?:の|:|,|-|–)?\s?[「『“\"«].{1,60}[」』”\"»](?:です|だ|である)?[\s.。]*")
 _EQUATION = regex.compile(r"^[^=<>≤≥≠]{0,200}=(?![^=]*=)\s*")
 _MATHS = regex.compile(
-    r"\\\p{L}|[=^√π∞∑∫<>≤≥]|[\p{L}\p{N})]\s?[+*/·×]\s?[\p{L}\p{N}(\\]|^[(\[].*,.*[)\]]$|\{.*\}|^-?[0-9.]+\s?[abeijknpqruvwxyzα-ω](?![\p{L}])"
+    r"\\\p{L}|(?:sin|cos|tan|log|ln|sqrt)\s?[(0-9]|[=^√π∞∑∫<>≤≥]|[\p{L}\p{N})]\s?[+*/·×]\s?[\p{L}\p{N}(\\]|^[(\[].*,.*[)\]]$|\{.*\}|^-?[0-9.]+\s?[abeijknpqruvwxyzα-ω](?![\p{L}])"
 )
 _WORD = regex.compile(
     r"(?<![\\\p{L}])(?!(?:sin|cos|tan|log|ln|exp|max|min|gcd|lcm|mod)(?!\p{L}))\p{L}[\p{L}\p{M}]+|[^\P{L}\p{Latin}\p{Greek}]"
 )
 _CLAUSE_END = regex.compile(r"[,.;:!。、،؛।—–]|\s-\s")
 _EXPONENTS = regex.compile(r"\^\{?-?[0-9]\}?")
-_NO_UNIT = regex.compile(r"[0-9=<>+*,;:\\(\[](?!\p{L}+[)\]]$)")
+_NO_UNIT = regex.compile(r"[0-9=<>^+*,;:\\(\[](?!\p{L}+[)\]]$)")
 _SPACES_AND_DOLLARS = regex.compile(r"\s+|\$")
 _APPROXIMATELY = "≈~≃ "
 _ORDINAL_BEFORE = regex.compile(r"(?:第|제)\s?(?=[0-9\p{Han}영공일이삼사오육칠팔구십])")
+_NAME_OF_ORDINAL = regex.compile(r"[章节節条條页頁課课卷話集号號版次代世季期編篇장절화권]")
 _ORDINAL_AFTER = regex.compile(
     r"(?:st|nd|rd|th|er|re|ère|e|ème|ième|º|ª|o|a|\.º|\.ª|-?(?:й|я|е|го|ої|ий|тя|ти|ша|та|ма)|ste|de|te|:a|:e|番目|位|번째|ที่)\.?(?![\p{L}])"
 )
@@ -118,6 +120,8 @@ def _choice(span: str, conv: Convention) -> Answer | None:
     With content behind it, the content is a reading too: `A: 18` may be the choice A, or 18 behind an "A" for
     "answer". A number comes first behind such a letter, the choice behind any other.
     """
+    article = _ARTICLE.match(span)
+    span = span[article.end() :] if article else span
     option = conv.options.match(span)
     span = span[option.end() :].strip() if option else span
     span = span.lstrip(":：") if option else span
@@ -198,6 +202,10 @@ def _quantity(span: str, conv: Convention) -> Answer | None:
     rest, currency = _without(currency_words(), rest)
     ordinal = _ORDINAL_BEFORE.match(rest)
     rest = rest[ordinal.end() :] if ordinal else rest
+    if ordinal and _NAME_OF_ORDINAL.search(rest):
+        return None
+    scale = conv.scale.match(rest) if conv.code == "sw" else None  # elfu 5
+    rest = rest[scale.end() :].lstrip() if scale else rest
     number = number_at_start(rest, conv) or hangul.number_at_start(rest)
     if number is None or (is_negative and any(v < 0 for v in number.values)):
         return None
@@ -209,6 +217,9 @@ def _quantity(span: str, conv: Convention) -> Answer | None:
     unit = _unit(after, number, conv)
     if unit is None:
         return None
+    if scale:
+        factor = conv.scales[folded(scale[0])][0]
+        number = replace(number, values=tuple(v * factor for v in number.values))
     if is_negative or is_below_zero:
         number = replace(number, values=tuple(-v for v in number.values))
     if conv.has_slash_decimals and (m := _SLASHED.fullmatch(rest[: number.end].strip())):
@@ -262,6 +273,8 @@ def _unit(after: str, number: Number, conv: Convention) -> str | None:
         return None
 
     after = after.strip(" .,;:-–'*")
+    if at_start("bound", "words").match(respelled(after)):
+        return None
     if len(after) > _MAX_UNIT_CHARS or len(after.split()) > _MAX_UNIT_WORDS or _NO_UNIT.search(after):
         return None
     tail = max((t for t in conv.tails if after.endswith(t)), key=len, default="")

@@ -10,7 +10,7 @@ import regex
 
 from nbest.text import cjk
 from nbest.text.answer import Answer
-from nbest.text.answer_words import Convention
+from nbest.text.answer_words import Convention, choice_readings
 from nbest.text.dates import DMY, HAN, WORDED, YMD
 from nbest.text.normalise import bare, plain_latex
 from nbest.text.number import Number
@@ -40,6 +40,7 @@ _TRAILING_ASIDE = regex.compile(r"(?<=[0-9][^()\n]{0,40})[(（][^()（）\n]{1,8
 _LAST_SENTENCE = regex.compile(r"(?:(?<=\p{L}|[)\]*\"”%])[.!?]\s+|[。！？।؟]\s*)(?=[^0-9]{0,300}[0-9])")
 _BOLD = regex.compile(r"\*\*([^*\n]{1,100})\*\*")
 _NAME_BEFORE = regex.compile(r"(?:(?:of|the|de|du|la|von|der)\s|\p{Lu}[\p{L}\p{M}’'.-]*\s){1,5}$")
+_ORDINAL_NAME = regex.compile(r"(?:第|제)\s?[0-9]+\s?\p{L}")
 _EQUALS = regex.compile(r"[=≈＝][\s*_$\\(]{0,6}\p{Sc}?\s?-?$")
 _RATE = regex.compile(r"\s*(?:per|each|apiece|pro|je|par\s|por\s|за|/)(?!\p{L})")
 
@@ -77,7 +78,7 @@ def marked_phrase(clean: str, conv: Convention) -> Answer | None:
     if not numbers:
         return None
     begins = _begins_with(line, numbers[0])
-    if any(_is_bound(line, n) for n in numbers) or _is_name(line, numbers):
+    if any(_is_bound(line, n) for n in numbers) or _is_name(line, numbers) or _ORDINAL_NAME.match(line):
         return words_reading(clean)
 
     equated = [n for n in numbers if _EQUALS.search(line[: n.start])]
@@ -221,6 +222,35 @@ def _is_name(line: str, numbers: Sequence[Number]) -> bool:
     return _NAME_BEFORE.fullmatch(before) is not None
 
 
+def lone_choice(sentence: str, conv: Convention) -> Answer | None:
+    """The one letter of a sentence on options: "Option B is correct", "Bが正解です"."""
+    key = respelled(sentence)
+    speaks_of_options = any(m in key for m in conv.markers) or conv.options.search(key)
+    says_right = any(
+        word in key for word, verdict in conv.verdicts.items() if verdict == "yes" and len(word) > 3
+    )
+    if len(sentence) > MAX_SHORT_CHARS or not (speaks_of_options or says_right):
+        return None
+    letters = [m[1] or m[2] for m in _LETTER_ALONE.finditer(sentence) if not _is_article(m, sentence)]
+    letters = [letter for letter in letters if letter in choice_readings()]
+    return clean_reading(letters[0], conv) if len(letters) == 1 else None
+
+
+_LETTER_ALONE = regex.compile(
+    r"(?<![\p{L}\p{M}\p{N}'’])[(]?(\p{Lu}|\p{Lo}\p{M}?)[)]?(?![\p{L}\p{M}\p{N}'’]|[.]\p{L})|(?<![\p{L}\p{N}])[(]?([A-Z])[)]?(?=[\p{Han}\p{Hiragana}\p{Hangul}])"
+)
+
+
+def _is_article(match: regex.Match[str], sentence: str) -> bool:
+    """Whether a letter that begins a sentence is a word: "A", Italian "È", Greek "Η"."""
+    return (
+        match.start() == 0
+        and sentence[1:2] == " "
+        and match[1] in {"A", "I", "O", "E", "Y", "Η", "Ο", "И", "А", "В", "О", "С"}
+        and not sentence[2:5].startswith(("is ", "ist", "es ", "est"))
+    )
+
+
 def predicate(sentence: str, conv: Convention) -> Answer | None:
     """What a sentence without digits says of its subject ("Paris" of "The capital of France is Paris."), in words.
 
@@ -233,8 +263,15 @@ def predicate(sentence: str, conv: Convention) -> Answer | None:
     parts = _predicates(clean, conv)
     if not parts:
         return None
-    readings = tuple(dict.fromkeys(text_key(p) for p in (*parts, clean) if any(c.isalnum() for c in p)))
+    parts += [_ARTICLE.sub("", parts[0]), clean]
+    readings = tuple(dict.fromkeys(text_key(p) for p in parts if any(c.isalnum() for c in p)))
     return Answer(text=bare(parts[0]), kind="text", readings=readings) if readings else None
+
+
+_ARTICLE = regex.compile(
+    r"^(?:the|an?|le|la|les|l'|el|los|las|il|lo|der|die|das|o|os|as|το|η|ο|τα|het|de)\s+(?=\S)",
+    regex.IGNORECASE,
+)
 
 
 def _predicates(clean: str, conv: Convention) -> list[str]:
@@ -244,7 +281,7 @@ def _predicates(clean: str, conv: Convention) -> list[str]:
         if found and len(clean[found[-1].end() :].split()) <= _MAX_PREDICATE_WORDS:
             return [clean[found[-1].end() :]]
     if match := _TOPIC.search(clean):
-        return [without_copula(match[1], conv)]
+        return [without_copula(match[1] or match[2], conv)]
     end = conv.ends_with_copula.search(clean)
     if end and end.start() > 0 and (words := clean[: end.start()].split()):
         return [" ".join(words[-n:]) for n in range(1, min(3, len(words)) + 1)]
