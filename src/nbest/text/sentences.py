@@ -28,6 +28,7 @@ _WINDOW_CHARS: Final = 40
 """How much of what stands before and behind a number says what it is for."""
 _MAX_UNIT_CHARS: Final = 40
 _MAX_PREDICATE_WORDS: Final = 6
+_MIN_VERDICT_CHARS: Final = 4
 
 _YEAR = re.compile(r"[0-9]{4}")
 """Without it there is no date."""
@@ -227,7 +228,7 @@ def lone_choice(sentence: str, conv: Convention) -> Answer | None:
     key = respelled(sentence)
     speaks_of_options = any(m in key for m in conv.markers) or conv.options.search(key)
     says_right = any(
-        word in key for word, verdict in conv.verdicts.items() if verdict == "yes" and len(word) > 3
+        word in key for word, verdict in conv.verdicts.items() if verdict == "yes" and len(word) >= _MIN_VERDICT_CHARS
     )
     if len(sentence) > MAX_SHORT_CHARS or not (speaks_of_options or says_right):
         return None
