@@ -33,6 +33,8 @@ class Convention:
     """Whether a minus may stand behind its number."""
     markers: tuple[str, ...]
     """Folded words for "answer", longer ones first."""
+    opening_markers: tuple[str, ...]
+    """Those that mark an answer at the start of a line only."""
     weak_markers: tuple[str, ...]
     """Those that mark an answer in the last paragraph only."""
     choosing: tuple[str, ...]
@@ -98,6 +100,7 @@ def _convention(known: str | None) -> Convention:
         has_slash_decimals=known == "fa",
         is_right_to_left=known in {None, "ar", "fa", "he"},
         markers=_longest_first(_words([*tables, *([] if known else [_data()["elsewhere"]])], "answer")),
+        opening_markers=_longest_first(_words(tables, "opening")),
         weak_markers=_longest_first(_words(tables, "weak")),
         choosing=_longest_first(_words(tables, "choose")),
         checking=regex.compile(rf"[\W\d]{{0,12}}(?:{_any_of(_words(tables, 'check'))})"),

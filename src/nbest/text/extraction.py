@@ -140,6 +140,7 @@ def _marks(norm: str, conv: Convention) -> Iterator[_Mark]:
     lower = same_length_casefold(norm)
     yield from _words(norm, lower, conv.markers, "strong", conv)
     last_paragraph = max(norm.rstrip().rfind("\n\n"), 0)
+    yield from _words(norm, lower, conv.opening_markers, "strong", conv, at_line_start=True)
     yield from _words(norm, lower, conv.weak_markers, "weak", conv, begin=last_paragraph)
     yield from _words(norm, lower, conv.choosing, "choosing", conv, begin=last_paragraph)
 
@@ -178,7 +179,14 @@ def _box(norm: str, at: int) -> _Mark | None:
 
 
 def _words(
-    norm: str, lower: str, words: Iterable[str], strength: Strength, conv: Convention, *, begin: int = 0
+    norm: str,
+    lower: str,
+    words: Iterable[str],
+    strength: Strength,
+    conv: Convention,
+    *,
+    begin: int = 0,
+    at_line_start: bool = False,
 ) -> Iterator[_Mark]:
     """Where the answers behind `words` begin."""
     for word in words:
@@ -187,7 +195,8 @@ def _words(
             at = lower.rfind(word, begin, at)
             if at < 0:
                 break
-            if _is_part(lower, at, word):
+            is_inside = _is_part(lower, at, word)
+            if is_inside or (at_line_start and lower[max(0, at - 3) : at].strip(" *_【[(\n")):
                 continue
             end = at + len(word)
             joint = conv.joint.match(norm, end)

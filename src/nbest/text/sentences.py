@@ -11,7 +11,7 @@ import regex
 from nbest.text import cjk
 from nbest.text.answer import Answer
 from nbest.text.answer_words import Convention, choice_readings
-from nbest.text.dates import DMY, HAN, WORDED, YMD
+from nbest.text.dates import DMY, HAN, WORDED, YMD, date_readings
 from nbest.text.normalise import bare, plain_latex
 from nbest.text.number import Number
 from nbest.text.numerals import numbers_in
@@ -159,7 +159,9 @@ def _numbers(line: str, conv: Convention) -> Sequence[Number]:
 def _dates(line: str, begin: int) -> list[tuple[int, int]]:
     if not _YEAR.search(line, begin):
         return []
-    return [m.span() for pattern in (YMD, DMY, HAN, WORDED) for m in pattern.finditer(line, begin)]
+    numeric = [m.span() for pattern in (YMD, DMY, HAN) for m in pattern.finditer(line, begin)]
+    # "3 days, 2600 apples" looks like one, but names no month
+    return numeric + [m.span() for m in WORDED.finditer(line, begin) if date_readings(m[0])]
 
 
 def _as_answer(line: str, found: Number, conv: Convention) -> Answer:
