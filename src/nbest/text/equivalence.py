@@ -8,7 +8,7 @@ from nbest.text.answer import Answer
 from nbest.text.expressions import are_equal
 from nbest.text.extraction import extract_marked
 from nbest.text.readers import read
-from nbest.text.spelling import text_key
+from nbest.text.spelling import loose_key, text_key
 
 
 def equivalent(a: Answer | str | None, b: Answer | str | None) -> bool:
@@ -24,11 +24,17 @@ def equivalent(a: Answer | str | None, b: Answer | str | None) -> bool:
         return False
     if not set(a.readings).isdisjoint(b.readings):
         return True
-    if "text" in {a.kind, b.kind} and a.kind != b.kind:
-        return text_key(a.text) == text_key(b.text)
+    if "text" in {a.kind, b.kind}:
+        return _are_same_words(a, b)
     if "expression" in {a.kind, b.kind}:
         return are_equal(a.text, b.text)
     return False
+
+
+def _are_same_words(a: Answer, b: Answer) -> bool:
+    if a.kind != b.kind:
+        return text_key(a.text) == text_key(b.text)
+    return not {loose_key(r) for r in a.readings}.isdisjoint(loose_key(r) for r in b.readings)
 
 
 def _answer(a: Answer | str | None) -> Answer | None:

@@ -105,6 +105,12 @@ def readings(numeral: str, convention: Convention) -> tuple[Fraction, ...]:
         return ()
     if numeral.isdigit():
         return (Fraction(int(numeral)),)
+    if convention.code in _GROUP_BY_FOUR and _BY_FOUR.fullmatch(numeral):
+        return (
+            (Fraction(int(numeral.replace(",", ""))), Fraction(numeral.replace(",", ".", 1)))
+            if numeral.count(",") == 1
+            else (Fraction(int(numeral.replace(",", ""))),)
+        )
     marks = set(_NO_MARK.findall(numeral))
     whole = _grouped(numeral) if len(marks) <= 1 and "٫" not in marks else None
     decimal, mark = _decimal(numeral)
@@ -115,6 +121,10 @@ def readings(numeral: str, convention: Convention) -> tuple[Fraction, ...]:
     first = [decimal, whole] if mark == (convention.decimals or ".")[0] else [whole, decimal]
     settled = len(convention.decimals) == 1 and not (first[0] == decimal and numeral.endswith("000"))
     return distinct(first[:1] if settled else first)
+
+
+_GROUP_BY_FOUR: Final = frozenset({"zh", "ja", "ko"})
+_BY_FOUR = regex.compile(r"[1-9][0-9]{0,3}(?:,[0-9]{4})+")
 
 
 def _grouped(numeral: str) -> Fraction | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
+from math import isqrt
 from typing import Final
 
 import regex
@@ -16,6 +17,7 @@ from nbest.text.answer_words import Convention, choice_readings, convention, cur
 from nbest.text.dates import date_readings, time_reading
 from nbest.text.normalise import bare, folded, normalised, plain_latex
 from nbest.text.number import Number, as_share, distinct, number_key
+from nbest.text.number_words import number_in_words
 from nbest.text.numerals import number_at_start
 from nbest.text.quantities import composite_value, several_reading
 from nbest.text.quantity_words import at_end, at_start, places_by_unit, words
@@ -192,6 +194,8 @@ def _verdict(span: str, conv: Convention) -> Answer | None:
     if len(word) > _MAX_UNIT_CHARS:
         return None
     verdict = conv.verdicts.get(text_key(word))
+    if end and span[end.end() :].lstrip()[:1].isdigit() and end[0] == ".":
+        return None  # No. 5
     return Answer(text=span, kind="verdict", readings=(verdict,)) if verdict else None
 
 
@@ -206,7 +210,7 @@ def _quantity(span: str, conv: Convention) -> Answer | None:
         return None
     scale = conv.scale.match(rest) if conv.code == "sw" else None  # elfu 5
     rest = rest[scale.end() :].lstrip() if scale else rest
-    number = number_at_start(rest, conv) or hangul.number_at_start(rest)
+    number = _number_at_start(rest, conv)
     if number is None or (is_negative and any(v < 0 for v in number.values)):
         return None
 
@@ -228,6 +232,11 @@ def _quantity(span: str, conv: Convention) -> Answer | None:
     is_share = bool(share or share_after)
     unit = "%" if is_share else number.unit or currency or unit or None
     return number_answer(span, number, unit, is_share=is_share)
+
+
+def _number_at_start(text: str, conv: Convention) -> Number | None:
+    found = number_at_start(text, conv) or hangul.number_at_start(text)
+    return found or number_in_words(text, conv.code)
 
 
 def _without_sign(text: str, conv: Convention) -> tuple[str, bool]:
@@ -334,17 +343,42 @@ def _mixed(span: str, conv: Convention) -> Answer | None:
     return None if unit is None else number_answer(span, number, unit or None, is_share=False)
 
 
+def _computed(span: str, _conv: Convention) -> Answer | None:
+    """`√16`, `0x1F`, `101_2`: numbers in another notation, as what they are."""
+    if m := _ROOT.fullmatch(span):
+        root = isqrt(int(m[1] or m[2]))
+        value = root if root * root == int(m[1] or m[2]) else None
+    elif m := _HEXADECIMAL.fullmatch(span):
+        value = int(m[1], 16)
+    elif (m := _WITH_BASE.fullmatch(span)) and 2 <= int(m[2]) <= _MAX_BASE:  # noqa: PLR2004
+        value = _in_base(m[1], int(m[2]))
+    else:
+        return None
+    return None if value is None else Answer(text=span, kind="number", readings=(str(value),))
+
+
+def _in_base(digits: str, base: int) -> int | None:
+    try:
+        return int(digits, base)
+    except ValueError:
+        return None
+
+
 def _parenthesised(span: str, conv: Convention) -> Answer | None:
     match = _PARENTHESISED.fullmatch(span)
     return _quantity(match[1], conv) if match else None
 
 
 _READERS: Final[tuple[Callable[[str, Convention], Answer | None], ...]] = (
-    *(_date, _time, _choice, _verdict, _mixed, _composite, _several, _quantity, _parenthesised),
+    *(_date, _time, _choice, _verdict, _mixed, _composite, _several, _quantity, _parenthesised, _computed),
 )
 _MIXED = regex.compile(
     r"(?P<units>[0-9]{1,6})\s?(?P<and>[^0-9\s]{1,8})\s?(?P<parts>[0-9]{1,4})\s?/\s?(?P<of>[0-9]{1,4})(?P<after>[^0-9]*)"
 )
+_ROOT = regex.compile(r"(?:√|\\sqrt)\s?(?:\{([0-9]{1,30})\}|([0-9]{1,30}))")
+_HEXADECIMAL = regex.compile(r"0[xX]([0-9a-fA-F]{1,30})")
+_WITH_BASE = regex.compile(r"([0-9A-F]{1,60})_\{?([0-9]{1,2})\}?")
+_MAX_BASE: Final = 36
 _MAX_ABOUT: Final = 3
 _SLASHED = regex.compile(r"([0-9]+)/([0-9]+)")
 _MAY_BE_DECIMAL = regex.compile(r"[0-9]+[.,][0-9]+")

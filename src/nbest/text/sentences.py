@@ -230,7 +230,9 @@ def lone_choice(sentence: str, conv: Convention) -> Answer | None:
     key = respelled(sentence)
     speaks_of_options = any(m in key for m in conv.markers) or conv.options.search(key)
     says_right = any(
-        word in key for word, verdict in conv.verdicts.items() if verdict == "yes" and len(word) >= _MIN_VERDICT_CHARS
+        word in key
+        for word, verdict in conv.verdicts.items()
+        if verdict == "yes" and len(word) >= _MIN_VERDICT_CHARS
     )
     if len(sentence) > MAX_SHORT_CHARS or not (speaks_of_options or says_right):
         return None
