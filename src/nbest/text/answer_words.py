@@ -157,7 +157,7 @@ def _copulas(words: Iterable[str], *, has_dash: bool) -> regex.Pattern[str]:
     spaced = [w for w in words if _SPACED.search(w)]
     unspaced = [w for w in words if regex.search(r"\p{Thai}$", w)]
     dash = r"|\s[—–]\s" if has_dash else ""
-    return regex.compile(rf"\s(?:{_any_of(spaced)})\s|(?:{_any_of(unspaced)}){dash}")
+    return regex.compile(rf"(?:^|\s)(?:{_any_of(spaced)})\s|(?:{_any_of(unspaced)}){dash}")
 
 
 def _trailing(words: Iterable[str]) -> regex.Pattern[str]:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import regex
+
 from nbest.text.answer import Answer
 from nbest.text.expressions import are_equal
 from nbest.text.extraction import extract_marked
 from nbest.text.readers import read
 from nbest.text.spelling import loose_key, text_key
+
+_RELATIONS = regex.compile("[<>≤≥≠]")
 
 
 def equivalent(a: Answer | str | None, b: Answer | str | None) -> bool:
@@ -27,6 +31,9 @@ def equivalent(a: Answer | str | None, b: Answer | str | None) -> bool:
     if "text" in {a.kind, b.kind}:
         return _are_same_words(a, b)
     if "expression" in {a.kind, b.kind}:
+        relations = [set(_RELATIONS.findall(x.key)) for x in (a, b)]
+        if relations[0] != relations[1] or any(x.key[:1] in "<>≤≥≠" for x in (a, b)):
+            return False
         return are_equal(a.text, b.text)
     return False
 

@@ -22,6 +22,7 @@ from nbest.text.sentences import (
     marked_phrase,
     predicate,
     sentence_number,
+    without_article,
     without_copula,
 )
 from nbest.text.spelling import text_key
@@ -265,9 +266,12 @@ def _words_and_head(short: str) -> Answer | None:
     """`Paris, the capital of France` as a whole, and as Paris."""
     answer = words_reading(short)
     head = _HEAD.match(short)
-    if answer is None or head is None or len(head[1].split()) > _MAX_FEW_WORDS:
-        return answer
-    return replace(answer, readings=tuple(dict.fromkeys((*answer.readings, text_key(head[1])))))
+    if answer is None:
+        return None
+    parts = [without_article(short)]
+    if head and len(head[1].split()) <= _MAX_FEW_WORDS:
+        parts.append(head[1])
+    return replace(answer, readings=tuple(dict.fromkeys((*answer.readings, *map(text_key, parts)))))
 
 
 def _corrected(norm: str, mark: _Mark, conv: Convention, checks: Sequence[tuple[int, int]]) -> Answer | None:

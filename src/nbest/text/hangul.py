@@ -71,6 +71,17 @@ def number_at_start(text: str) -> Number | None:
     return Number((Fraction(value),), match.start(), match.end())
 
 
+_FRACTION = regex.compile(r"([0-9]{1,6})\s?분의\s?([0-9]{1,6})")
+
+
+def fraction_at_start(text: str) -> Number | None:
+    """`3분의 1`, the denominator first."""
+    match = _FRACTION.match(text)
+    if not match or not int(match[1]):
+        return None
+    return Number((Fraction(int(match[2]), int(match[1])),), 0, match.end())
+
+
 def _sino(match: regex.Match[str]) -> Number | None:
     written = match["numeral"]
     if len(written) > 1 and written.endswith("일") and written[-2] in _DIGITS:

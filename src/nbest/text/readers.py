@@ -20,7 +20,7 @@ from nbest.text.number import Number, as_share, distinct, number_key
 from nbest.text.number_words import number_in_words
 from nbest.text.numerals import number_at_start
 from nbest.text.quantities import composite_value, several_reading
-from nbest.text.quantity_words import at_end, at_start, places_by_unit, words
+from nbest.text.quantity_words import anywhere, at_end, at_start, places_by_unit, words
 from nbest.text.spelling import respelled, text_key
 
 MAX_TEXT_CHARS: Final = 500
@@ -29,11 +29,11 @@ _MAX_UNIT_CHARS = 40
 _MAX_UNIT_WORDS = 4
 
 _CHOICE = regex.compile(
-    r"(?:[(\[（【]\s?(?P<a>[^\s()\[\]]{1,3})\s?[)\]）】]|(?P<b>[^\s()\[\].,:]{1,3}?)(?P<c>[.):、،。])?)(?:[\s,;،]|$)"
+    r"(?:[(\[（【]\s?(?P<a>[^\s()\[\]]{1,3})\s?[)\]）】]|(?P<b>[^\s()\[\].,:]{1,3}?)(?P<c>[.):、،。]|\s?[–—](?=\s)|\s-(?=\s))?)(?:[\s,;،]|$)"
 )
-_ARTICLE = regex.compile(r"(?:the|la|le|el|il|lo|die|der|das|το|η|ο|het)\s+(?=\S)")
+_ARTICLE = regex.compile(r"(?:(?:the|la|le|el|il|lo|die|der|das|το|η|ο|het)\s+|l'\s?)(?=\S)")
 _CHOICE_TAIL = regex.compile(
-    r"['’\s]?(?:d[iıuü]r|t[iıuü]r|项|項|选项|選項|번|번입니다|です|を選ぶ|ですね|이다|입니다|है|हैं|است|হবে)?[\s.。।]*"
+    r"['’\s]?(?:d[iıuü]r|t[iıuü]r|şıkkı(?:dır)?|seçeneği(?:dir)?|项|項|选项|選項|번|번입니다|です|を選ぶ|ですね|이다|입니다|है|हैं|است|হবে)?[\s.。।]*"
 )
 _QUOTED_CHOICE = regex.compile(r"(?:の|:|,|-|–)?\s?[「『“\"«].{1,60}[」』”\"»](?:です|だ|である)?[\s.。]*")
 _EQUATION = regex.compile(r"^[^=<>≤≥≠]{0,200}=(?![^=]*=)\s*")
@@ -126,7 +126,7 @@ def _choice(span: str, conv: Convention) -> Answer | None:
     span = span[article.end() :] if article else span
     option = conv.options.match(span)
     span = span[option.end() :].strip() if option else span
-    span = span.lstrip(":：") if option else span
+    span = bare(span) if option else span
     found = [m for m in (_CHOICE.match(span), _with_tail(span)) if m and _letter(m) in choice_readings()]
     if not found:
         return None
@@ -217,6 +217,7 @@ def _quantity(span: str, conv: Convention) -> Answer | None:
     after, share_after = _without(conv.percent, rest[number.end :])
     if conv.is_right_to_left and _TRAILING_MINUS.fullmatch(after):
         after, is_negative = "", True
+    number, after = _with_half(number, after)
     after, is_below_zero = _without_below_zero(after)
     unit = _unit(after, number, conv)
     if unit is None:
@@ -234,8 +235,17 @@ def _quantity(span: str, conv: Convention) -> Answer | None:
     return number_answer(span, number, unit, is_share=is_share)
 
 
+def _with_half(number: Number, after: str) -> tuple[Number, str]:
+    """`5 horas y media`, `2时半`: half of the unit more."""
+    half = anywhere("half", "words").search(respelled(after))
+    if half is None or (after[:1].isalpha() and number.values[0].denominator != 1):
+        return number, after
+    rest = respelled(after)[: half.start()] + respelled(after)[half.end() :]
+    return replace(number, values=tuple(v + Fraction(1, 2) for v in number.values)), rest
+
+
 def _number_at_start(text: str, conv: Convention) -> Number | None:
-    found = number_at_start(text, conv) or hangul.number_at_start(text)
+    found = hangul.fraction_at_start(text) or number_at_start(text, conv) or hangul.number_at_start(text)
     return found or number_in_words(text, conv.code)
 
 
@@ -282,7 +292,9 @@ def _unit(after: str, number: Number, conv: Convention) -> str | None:
         return None
 
     after = after.strip(" .,;:-–'*")
-    if at_start("bound", "words").match(respelled(after)):
+    key = respelled(after)
+    ends_in_bound = at_end("bound", "words").search(key) and not _IS_LATIN.search(key)
+    if at_start("bound", "words").match(key) or ends_in_bound:
         return None
     if len(after) > _MAX_UNIT_CHARS or len(after.split()) > _MAX_UNIT_WORDS or _NO_UNIT.search(after):
         return None
@@ -308,16 +320,32 @@ def _expression(clean: str, plain: str) -> Answer | None:
     """Mathematics beyond a number: commands, operators or equations, and no sentence around them."""
     if _WORD.search(plain) or not _MATHS.search(plain):
         return None
-    return Answer(text=clean, kind="expression", readings=(_SPACES_AND_DOLLARS.sub("", plain),))
+    return Answer(
+        text=clean,
+        kind="expression",
+        readings=(_SPACES_AND_DOLLARS.sub("", _RELATION.sub(lambda m: _RELATIONS[m[0]], plain)),),
+    )
 
 
 def _composite(span: str, conv: Convention) -> Answer | None:
     """A quantity in several units, as a number of the largest and of the smallest."""
-    found = composite_value(span, conv)
+    found = _feet_and_inches(span) or composite_value(span, conv)
     if found is None:
         return None
     values, unit = found
     return Answer(text=span, kind="number", readings=tuple(map(number_key, distinct(values))), unit=unit)
+
+
+def _feet_and_inches(span: str) -> tuple[tuple[Fraction, ...], str] | None:
+    match = _FEET_AND_INCHES.fullmatch(span)
+    if not match or int(match[2]) >= _INCHES_OF_A_FOOT:
+        return None
+    inches = int(match[1]) * _INCHES_OF_A_FOOT + int(match[2])
+    return (Fraction(inches, _INCHES_OF_A_FOOT), Fraction(inches)), "'"
+
+
+_FEET_AND_INCHES = regex.compile(r"""([0-9]{1,2})'\s?([0-9]{1,2})(?:"|'')?""")
+_INCHES_OF_A_FOOT: Final = 12
 
 
 def _several(span: str, conv: Convention) -> Answer | None:
@@ -379,6 +407,22 @@ _ROOT = regex.compile(r"(?:√|\\sqrt)\s?(?:\{([0-9]{1,30})\}|([0-9]{1,30}))")
 _HEXADECIMAL = regex.compile(r"0[xX]([0-9a-fA-F]{1,30})")
 _WITH_BASE = regex.compile(r"([0-9A-F]{1,60})_\{?([0-9]{1,2})\}?")
 _MAX_BASE: Final = 36
+_IS_LATIN = regex.compile(r"\p{Latin}$")
+_RELATIONS: Final = {
+    r"\geq": "≥",
+    r"\ge": "≥",
+    r"\leq": "≤",
+    r"\le": "≤",
+    r"\neq": "≠",
+    r"\ne": "≠",
+    r"\gt": ">",
+    r"\lt": "<",
+    ">=": "≥",
+    "<=": "≤",
+    "!=": "≠",
+    r"\pi": "π",
+}
+_RELATION = regex.compile(r"\\(?:geq?|leq?|neq?|gt|lt|pi)(?!\p{L})|[<>!]=")
 _MAX_ABOUT: Final = 3
 _SLASHED = regex.compile(r"([0-9]+)/([0-9]+)")
 _MAY_BE_DECIMAL = regex.compile(r"[0-9]+[.,][0-9]+")

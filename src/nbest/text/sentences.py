@@ -15,7 +15,7 @@ from nbest.text.dates import DMY, HAN, WORDED, YMD, date_readings
 from nbest.text.normalise import bare, plain_latex
 from nbest.text.number import Number
 from nbest.text.numerals import numbers_in
-from nbest.text.quantity_words import at_end, at_start, is_money, unit_at_start
+from nbest.text.quantity_words import anywhere, at_end, at_start, is_money, unit_at_start
 from nbest.text.readers import clean_reading, number_answer, words_reading
 from nbest.text.spelling import respelled, text_key
 from nbest.types import replace
@@ -28,6 +28,7 @@ _WINDOW_CHARS: Final = 40
 """How much of what stands before and behind a number says what it is for."""
 _MAX_UNIT_CHARS: Final = 40
 _MAX_PREDICATE_WORDS: Final = 6
+_MAX_COUNTER_CHARS: Final = 8
 _MIN_VERDICT_CHARS: Final = 4
 
 _YEAR = re.compile(r"[0-9]{4}")
@@ -168,7 +169,15 @@ def _as_answer(line: str, found: Number, conv: Convention) -> Answer:
     after = line[found.end : found.end + _MAX_UNIT_CHARS]
     share = conv.percent.match(after)
     unit = found.unit if found.unit != "$" or after[:1] != "$" else None
+    if _FACTOR.match(line, found.end):  # 25π is not 25
+        token = bare(line[found.start :].split(maxsplit=1)[0])
+        answer = clean_reading(token, conv)
+        if answer and answer.kind == "expression":
+            return answer
     return number_answer(line[found.start : found.end], found, "%" if share else unit, is_share=bool(share))
+
+
+_FACTOR = regex.compile(r"[π√]|\\(?:pi|sqrt)|[xyzn](?![\p{L}\p{M}])")
 
 
 def _is_given(line: str, number: Number, conv: Convention) -> bool:
@@ -185,6 +194,9 @@ def _is_bound(line: str, number: Number) -> bool:
     """Whether a number is what the answer is less or more than."""
     before = respelled(line[max(0, number.start - _WINDOW_CHARS) : number.start]).rstrip(" $€£*(")
     behind = respelled(line[number.end : number.end + _WINDOW_CHARS])
+    inside = anywhere("bound", "words").search(behind[:_MAX_COUNTER_CHARS])
+    if inside and not regex.match(r"\p{Latin}", inside[0]):  # 5個以上
+        return True
     return (
         at_end("bound", "words").search(before) is not None
         or at_start("bound", "words").match(behind) is not None
@@ -215,11 +227,17 @@ _GLUED_NAME = regex.compile(
 )
 
 
+_NUMBER_IN_NAME = regex.compile(r"\p{Lu}\p{Ll}{1,3}\s")
+"""An article before the number of a title: "Les 400 Coups"."""
+
+
 def _is_name(line: str, numbers: Sequence[Number]) -> bool:
     """Whether a lone number ends, or stands in, a name: capitalised words, or few words of a script without capitals."""
     if len(numbers) != 1:
         return False
     before, behind = line[: numbers[0].start], line[numbers[0].end :].strip(" .。")
+    if _NUMBER_IN_NAME.fullmatch(before) and regex.match(r"\s*\p{Lu}\p{Ll}", line[numbers[0].end :]):
+        return True
     if behind or not before.strip():
         return False
     return _NAME_BEFORE.fullmatch(before) is not None
@@ -242,7 +260,7 @@ def lone_choice(sentence: str, conv: Convention) -> Answer | None:
 
 
 _LETTER_ALONE = regex.compile(
-    r"(?<![\p{L}\p{M}\p{N}'’])[(]?(\p{Lu}|\p{Lo}\p{M}?)[)]?(?![\p{L}\p{M}\p{N}'’]|[.]\p{L})|(?<![\p{L}\p{N}])[(]?([A-Z])[)]?(?=[\p{Han}\p{Hiragana}\p{Hangul}])"
+    r"(?<![\p{L}\p{M}\p{N}'’])[(]?(\p{Lu}|\p{Lo}\p{M}?)[)]?(?![\p{L}\p{M}\p{N}'’]|[.]\p{L})|(?<![\p{Latin}\p{N}])[(]?([A-Z])[)]?(?=[\p{Han}\p{Hiragana}\p{Hangul}])"
 )
 
 
@@ -268,7 +286,7 @@ def predicate(sentence: str, conv: Convention) -> Answer | None:
     parts = _predicates(clean, conv)
     if not parts:
         return None
-    parts += [_ARTICLE.sub("", parts[0]), clean]
+    parts += [without_article(parts[0]), clean]
     readings = tuple(dict.fromkeys(text_key(p) for p in parts if any(c.isalnum() for c in p)))
     return Answer(text=bare(parts[0]), kind="text", readings=readings) if readings else None
 
@@ -277,6 +295,11 @@ _ARTICLE = regex.compile(
     r"^(?:the|an?|le|la|les|l'|el|los|las|il|lo|der|die|das|o|os|as|το|η|ο|τα|het|de)\s+(?=\S)",
     regex.IGNORECASE,
 )
+
+
+def without_article(phrase: str) -> str:
+    """`phrase` without an article before it."""
+    return _ARTICLE.sub("", phrase)
 
 
 def _predicates(clean: str, conv: Convention) -> list[str]:
