@@ -1,8 +1,6 @@
 """Mathematics by `math-verify`, where it is installed; spelling alone where it is not."""
 
-import os
 import sys
-import warnings
 
 import pytest
 
@@ -68,18 +66,3 @@ def test_a_process_that_hangs_means_not_equal(worker, monkeypatch):
 def test_a_process_that_dies_means_not_equal(worker):
     worker("raise SystemExit")
     assert expressions.are_equal("1", "2") is False
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_a_forked_process_has_a_verifier_of_its_own():
-    assert expressions.are_equal("x+x", "2x")
-    before = expressions._verifier(os.getpid())._process.pid
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # forking beside threads is what is tested
-        child = os.fork()
-    if child == 0:
-        ok = expressions.are_equal("y+y", "2y") and expressions._verifier(os.getpid())._process.pid != before
-        os._exit(0 if ok else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert expressions.are_equal("z+z", "2z")
-    assert expressions._verifier(os.getpid())._process.pid == before
