@@ -54,7 +54,9 @@ def training_flops(num_tokens: float, size: ModelSize) -> float:
 
 def money(usage: Usage, price: Price) -> float:
     """In the price's currency; cached prompt tokens at their own price."""
-    cached_price = price.prompt if price.cached is None else price.cached
+    cached_price = price.cached
+    if cached_price is None:
+        cached_price = price.prompt
     uncached = (usage.prompt - usage.cached) * price.prompt
     cached = usage.cached * cached_price
     completion = usage.completion * price.completion

@@ -74,7 +74,10 @@ def _active_sizes(sizes: Mapping[str, int], metadata: Mapping[str, Any]) -> Iter
         is_lookup = _LOOKED_UP.match(name) is not None and not is_output
         if predicts_more or is_lookup:
             continue
-        yield size * (share_used if _EXPERTS.search(name) else 1.0)
+        if _EXPERTS.search(name):
+            yield size * share_used
+        else:
+            yield float(size)
 
 
 @contextmanager
@@ -126,7 +129,9 @@ def _tensors(file: BinaryIO, num_tensors: int) -> Mapping[str, int]:
 
 
 def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else ""
+    if isinstance(value, bytes):
+        return value.decode()
+    return ""
 
 
 def _value(file: BinaryIO, kind: int) -> Any:

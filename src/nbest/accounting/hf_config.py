@@ -52,7 +52,9 @@ def read_size(path: Path) -> ModelSize:
     output layer as well. Of a multimodal model, only the language model counts. Raises `InputError` for a
     file that is missing or no config, and for a kind of model that is not known here.
     """
-    file = path / "config.json" if path.is_dir() else path
+    file = path
+    if path.is_dir():
+        file = path / "config.json"
     config = _read_config(file)
     kind = str(config.get("model_type"))
     if kind not in _FAMILIES:
@@ -99,8 +101,10 @@ def _count(config: Mapping[str, Any], family: _Family) -> ModelSize:
         all_sparse, active_sparse = num_sparse * layer_all, num_sparse * layer_active
 
     common = norms + attention + dense + table
-    input_table = 0 if is_tied else table
-    return ModelSize(parameters=common + all_sparse + input_table, active=common + active_sparse)
+    parameters = common + all_sparse
+    if not is_tied:
+        parameters += table  # the input's own
+    return ModelSize(parameters=parameters, active=common + active_sparse)
 
 
 def _sparse_layer(config: Mapping[str, Any]) -> tuple[int, int]:
@@ -135,14 +139,18 @@ def _shared(config: Mapping[str, Any]) -> int:
     num_shared = config.get("n_shared_experts")
     if num_shared:
         return 3 * width * num_shared * config["moe_intermediate_size"]
-    size = config.get("shared_expert_intermediate_size", 0)
-    return (3 * size + 1) * width if size else 0
+    size = config.get("shared_expert_intermediate_size")
+    if not size:
+        return 0
+    return (3 * size + 1) * width
 
 
 def _feed_forward(config: Mapping[str, Any], inner: int) -> int:
     width = config["hidden_size"]
-    biases = 2 * inner + width if config.get("mlp_bias") else 0
-    return 3 * width * inner + biases
+    weights = 3 * width * inner
+    if not config.get("mlp_bias"):
+        return weights
+    return weights + 2 * inner + width
 
 
 def _attention(config: Mapping[str, Any], family: _Family) -> int:
@@ -168,11 +176,15 @@ def _latent_attention(config: Mapping[str, Any], width: int, num_heads: int) -> 
     """Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434, §2.1)."""
     rank, rope, value_head = config["kv_lora_rank"], config["qk_rope_head_dim"], config["v_head_dim"]
     key_head = config["qk_nope_head_dim"]
-    q_rank = config.get("q_lora_rank")
+    q_rank = config.get("q_lora_rank") or 0
     query_width = num_heads * (key_head + rope)
-    queries = q_rank * (width + 1 + query_width) if q_rank else width * query_width
+    queries = width * query_width
+    if q_rank:
+        queries = q_rank * (width + 1 + query_width)
     keys_down = width * (rank + rope) + rank
     keys_values_up = rank * num_heads * (key_head + value_head)
     output = num_heads * value_head * width
-    biases = (q_rank or 0) + rank + rope + width if config.get("attention_bias") else 0
-    return queries + keys_down + keys_values_up + output + biases
+    weights = queries + keys_down + keys_values_up + output
+    if not config.get("attention_bias"):
+        return weights
+    return weights + q_rank + rank + rope + width

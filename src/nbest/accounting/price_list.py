@@ -50,11 +50,13 @@ def _split(given: str) -> tuple[str, str]:
 
 
 def _price(text: str, role: str) -> Price:
-    numbers = _numbers(text, "prices", 3)
+    numbers = _numbers(text, "prices", 3, example="0.15/0.6, judge=2/8/0.5")
     if len(numbers) == 1:
         raise InputError(f"`prices` of {role}: write INPUT/OUTPUT or INPUT/OUTPUT/CACHED, such as 0.15/0.6")
     prompt, completion, *cached = numbers
-    return Price(prompt=prompt, completion=completion, cached=cached[0] if cached else None)
+    if not cached:
+        return Price(prompt=prompt, completion=completion)
+    return Price(prompt=prompt, completion=completion, cached=cached[0])
 
 
 def _size(text: str) -> ModelSize:
@@ -65,15 +67,15 @@ def _size(text: str) -> ModelSize:
         return gguf.read_size(path)
     if path.suffix == ".json" or path.is_dir():
         return hf_config.read_size(path)
-    return ModelSize(parameters=_numbers(text, "params", 1)[0])
+    numbers = _numbers(text, "params", 1, example="8e9, judge=70e9, model.gguf, model/config.json")
+    return ModelSize(parameters=numbers[0])
 
 
-def _numbers(text: str, parameter: str, most: int) -> list[float]:
+def _numbers(text: str, parameter: str, most: int, *, example: str) -> list[float]:
     try:
         found = [float(part) for part in text.split("/")]
     except ValueError:
         found = []
     if not 1 <= len(found) <= most or not all(0 <= x < float("inf") for x in found):
-        example = "8e9, judge=70e9, model.gguf, model/config.json" if most == 1 else "0.15/0.6, judge=2/8/0.5"
         raise InputError(f"`{parameter}` {text}: write it as in {example}")
     return found

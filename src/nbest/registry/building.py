@@ -63,9 +63,10 @@ class SpecReader:
 
     def _build(self, kind: str, call: Call) -> Any:
         self._check_name(call.name)
-        part_kind = self._part_kind(call.name) if kind == "strategies" else None
-        if part_kind is not None:
-            return self._strategy_around(part_kind, call)
+        if kind == "strategies":
+            part_kind = self._part_kind(call.name)
+            if part_kind is not None:
+                return self._strategy_around(part_kind, call)
 
         cls = load(kind, call.name)
         if self.is_from_client and not is_open_to_clients(cls):
@@ -171,7 +172,9 @@ def _part_kind_of_class(cls: type) -> str | None:
 
 def _is_in_code(kind: str, spec: str) -> bool:
     """Whether a spec begins with the place of a class in code, and not with a name and its first parameter."""
-    kinds = (kind, *PART_OF) if kind == "strategies" else (kind,)
+    kinds = [kind]
+    if kind == "strategies":
+        kinds += PART_OF
     if any(begins_with_name(k, spec) for k in kinds):
         return False
     return code_name(spec.partition("(")[0]) is not None

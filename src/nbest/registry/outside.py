@@ -60,7 +60,8 @@ def class_in_code(where: CodeName) -> type:
     Raises `SpecError`, in one line, for a file, module or class that is not there, and for code that fails while it is
     imported, with its line.
     """
-    module = _file_module(where.place) if where.is_file else _module(where.place)
+    load = _file_module if where.is_file else _module
+    module = load(where.place)
     found = getattr(module, where.class_name, None)
     if isinstance(found, type):
         return found

@@ -49,8 +49,9 @@ def load(kind: str, name: str) -> type:
         return _checked(kind, name, class_at(where))
     except NoModuleError as e:
         near = nearest(where.place, names(kind))
-        hint = f"; did you mean {near!r}?" if near else ""
-        raise SpecError(f"{e}{hint}") from None
+        if near is None:
+            raise
+        raise SpecError(f"{e}; did you mean {near!r}?") from None
 
 
 def class_at(where: CodeName) -> type:
@@ -107,7 +108,9 @@ def name_of(cls: type) -> str:
     if name is not None:
         return name
     is_importable = "<locals>" not in cls.__qualname__
-    return f"{cls.__module__}:{cls.__qualname__}" if is_importable else cls.__name__
+    if is_importable:
+        return f"{cls.__module__}:{cls.__qualname__}"
+    return cls.__name__
 
 
 @cache
@@ -148,7 +151,9 @@ def is_required(f: dataclasses.Field[Any]) -> bool:
 
 def default_of(f: dataclasses.Field[Any]) -> Any:
     """The default of a parameter; `dataclasses.MISSING` without one."""
-    return f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
+    if f.default_factory is dataclasses.MISSING:
+        return f.default
+    return f.default_factory()
 
 
 @cache

@@ -35,7 +35,9 @@ def spec_of(plugin: Any) -> str:
         if value != default:
             shown.append(f"{parameter}={_written(value)}")
     name = _written_name(cls)
-    return f"{name}({', '.join(shown)})" if shown else name
+    if not shown:
+        return name
+    return f"{name}({', '.join(shown)})"
 
 
 @cache

@@ -135,10 +135,12 @@ def read(
     _check_deadline(chosen.serve)
     _check_strategies(toml, chosen)
     if not (insecure or chosen.serve.keys):
-        # Only a host that the file sets has a line there.
-        is_from_file = "host" not in serve_flags and listens_at is None
-        source = toml if is_from_file else TomlFile(None)
-        _check_host(chosen.serve.host if listens_at is None else listens_at, source)
+        if listens_at is not None:
+            _check_host(listens_at, TomlFile(None))
+        elif "host" in serve_flags:
+            _check_host(chosen.serve.host, TomlFile(None))
+        else:  # only a host that the file sets has a line there
+            _check_host(chosen.serve.host, toml)
     return chosen
 
 
@@ -192,7 +194,9 @@ def _check_pool(toml: TomlFile, chosen: ServeSettings) -> None:
         return
     keys = _strategy_keys(toml, chosen)
     sets_pool = keys in {("strategy",), ("sample",)}
-    raise toml.error(keys if sets_pool else ("serve", "max_n"), problem)
+    if sets_pool:
+        raise toml.error(keys, problem)
+    raise toml.error(("serve", "max_n"), problem)
 
 
 def _strategy_keys(toml: TomlFile, chosen: ServeSettings) -> tuple[str, ...]:
@@ -206,7 +210,9 @@ def _strategy_keys(toml: TomlFile, chosen: ServeSettings) -> tuple[str, ...]:
 
 def _too_large(spec: str, max_n: int) -> str | None:
     size = pool_size(registry.parse("strategies", spec))
-    return f"a pool of {size} is above max_n = {max_n} of [serve]" if size and size > max_n else None
+    if size is None or size <= max_n:
+        return None
+    return f"a pool of {size} is above max_n = {max_n} of [serve]"
 
 
 def _check_strategies(toml: TomlFile, chosen: ServeSettings) -> None:

@@ -64,21 +64,25 @@ class AnswerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             parts.append(f"sampler={self.sample}")
         if self.select:
             parts.append(f"selector={self.select}")
-        return f"parallel({', '.join(parts)})" if parts else "parallel"
+        if not parts:
+            return "parallel"
+        return f"parallel({', '.join(parts)})"
 
     @property
     def engine_specs(self) -> dict[str, str]:
         """Specs by name. Raises `SpecError` where there is no policy."""
-        specs = {"policy": self.engine} if isinstance(self.engine, str) else self.engine
-        if "policy" not in specs:
-            raise SpecError(f"no engine answers: name one  policy  (named: {', '.join(sorted(specs))})")
-        return specs
+        if isinstance(self.engine, str):
+            return {"policy": self.engine}
+        if "policy" not in self.engine:
+            named = ", ".join(sorted(self.engine))
+            raise SpecError(f"no engine answers: name one  policy  (named: {named})")
+        return self.engine
 
     def engines(self) -> dict[str, Engine]:
         """Engines by name, with `model` in the one that answers. Raises `SpecError`."""
+        model_by_name = {"policy": self.model}
         return {
-            name: engine_of(spec, model=self.model if name == "policy" else None)
-            for name, spec in self.engine_specs.items()
+            name: engine_of(spec, model=model_by_name.get(name)) for name, spec in self.engine_specs.items()
         }
 
     def session(self) -> Session:

@@ -56,8 +56,9 @@ class TomlFile:
             return InputError(message)
         while keys and keys not in self._line_by_keys:
             keys = keys[:-1]
-        where = f", line {self._line_by_keys[keys]}" if keys else ""
-        return InputError(f"{self.file}{where}: {message}")
+        if not keys:
+            return InputError(f"{self.file}: {message}")
+        return InputError(f"{self.file}, line {self._line_by_keys[keys]}: {message}")
 
     def convert(self, table: Mapping[str, Any], kind: type[T]) -> T:
         """`table`, which is all or a part of this file's, as a `kind`. Raises `InputError`."""
@@ -73,12 +74,16 @@ class TomlFile:
 
         unknown = _UNKNOWN.fullmatch(problem)
         if unknown:
-            where = f" in {name}" if name else ""
+            where = ""
+            if name:
+                where = f" in {name}"
             hint = did_you_mean(unknown[1], _fields(kind, keys))
             return self.error((*keys, unknown[1]), f"unknown key {unknown[1]!r}{where}{hint}")
 
         problem = problem[0].lower() + problem[1:]
-        return self.error(keys, f"{name}: {problem}" if name else problem)
+        if name:
+            problem = f"{name}: {problem}"
+        return self.error(keys, problem)
 
 
 def dotted(keys: Keys) -> str:
@@ -111,7 +116,9 @@ def _place(message: str, table: Mapping[str, Any], kind: type[Any]) -> Keys:
     """The place that msgspec's message names; keys of mappings, which it leaves open, are found by trying."""
     keys: Keys = ()
     place = _PLACE.search(message)
-    for field, index in _STEP.findall(place[1]) if place else ():
+    if place is None:
+        return keys
+    for field, index in _STEP.findall(place[1]):
         if field:
             keys = (*keys, field)
         elif index.isdigit():
@@ -162,6 +169,7 @@ def _fields(kind: type[Any], keys: Keys) -> list[str]:
 
 def _container(kind: inspect.Type) -> inspect.Type:
     """The type in a union that holds others; other types as they are."""
-    kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+    if not isinstance(kind, inspect.UnionType):
+        return kind
     containers = (inspect.StructType, inspect.DictType, inspect.VarTupleType)
-    return next((k for k in kinds if isinstance(k, containers)), kind)
+    return next((k for k in kind.types if isinstance(k, containers)), kind)

@@ -87,8 +87,11 @@ class _Scan:
         while True:
             self._take(_BLANK)
             is_quoted = self._text[self._at] in "\"'"
-            name = self._take(_STRING if is_quoted else _BARE)
-            names.append(tomllib.loads(f"key = {name}")["key"] if is_quoted else name)
+            if is_quoted:
+                quoted = self._take(_STRING)
+                names.append(tomllib.loads(f"key = {quoted}")["key"])
+            else:
+                names.append(self._take(_BARE))
             self._take(_BLANK)
             if self._text[self._at] != ".":
                 return names
