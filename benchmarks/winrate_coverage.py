@@ -20,7 +20,7 @@ from nbest.arena.judged_games import Verdict
 from nbest.arena.style_control import win_probability
 from nbest.arena.winrate import win_rates
 from nbest.judging.bradley_terry import bradley_terry
-from nbest.judging.verdicts import POINTS
+from nbest.judging.verdict_text import POINTS
 from nbest.types import Message, Prompt
 
 GRADES = np.array(["B>>A", "B>A", "A=B", "A>B", "A>>B"])

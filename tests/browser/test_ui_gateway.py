@@ -10,7 +10,7 @@ import pytest_asyncio
 from aiohttp import web
 
 from browser import chromium
-from nbest.judging.verdicts import choice
+from nbest.judging.verdict_text import choice
 
 in_browser = pytest.mark.asyncio(loop_scope="module")
 ARABIC = (

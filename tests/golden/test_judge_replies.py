@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nbest.judging.verdicts import NoVerdictError, choice, grade
+from nbest.judging.verdict_text import NoVerdictError, choice, grade
 
 REPLIES = sorted((Path(__file__).parent / "judge_replies").glob("*.txt"))
 

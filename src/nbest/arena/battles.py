@@ -13,7 +13,7 @@ from nbest.arena.style_control import Battles
 from nbest.errors import InputError
 from nbest.evaluate.intervals import Floats, Ints, codes
 from nbest.evaluate.scores import CLUSTER
-from nbest.judging.verdicts import POINTS
+from nbest.judging.verdict_text import POINTS
 from nbest.types import Prompt
 
 Nulls = Literal["skip", "tie"]

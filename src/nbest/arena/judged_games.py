@@ -20,10 +20,11 @@ from nbest import registry
 from nbest.arena.pairings import Game, game_id
 from nbest.context import Context
 from nbest.errors import InputError, RecordsError
-from nbest.judging.judge_calls import Reply, ask, question
+from nbest.judging.judge_calls import ask
+from nbest.judging.judge_questions import Reply, question
 from nbest.judging.templates import TemplateLanguage
 from nbest.judging.verdict_forms import GRADES
-from nbest.judging.verdicts import POINTS, Grade
+from nbest.judging.verdict_text import POINTS, Grade
 from nbest.protocols import Engine
 from nbest.records import RunWriter, read_outcomes
 from nbest.run import run_all

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nbest.context import Context
-from nbest.judging.judge_calls import question
+from nbest.judging.judge_questions import question
 from nbest.judging.pools import labelled
 from nbest.judging.templates import TemplateLanguage
 from nbest.judging.verdict_forms import FREE_TEXT

@@ -8,10 +8,11 @@ from math import fsum
 from typing import NamedTuple
 
 from nbest.context import Context
-from nbest.judging.judge_calls import Read, Reply, ask, question
+from nbest.judging.judge_calls import ask
+from nbest.judging.judge_questions import Read, Reply, question
 from nbest.judging.templates import TemplateLanguage
 from nbest.judging.verdict_forms import GRADES
-from nbest.judging.verdicts import POINTS, Grade
+from nbest.judging.verdict_text import POINTS, Grade
 from nbest.text.reasoning import answer_text
 from nbest.types import Candidate, Json, Prompt, SamplingParams
 

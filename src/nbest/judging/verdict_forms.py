@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Generic, TypeVar, cast
 
-from nbest.judging.verdicts import POINTS, Grade, choice, grade
+from nbest.judging.verdict_text import POINTS, Grade, choice, grade
 from nbest.types import Json
 
 V = TypeVar("V")

@@ -8,7 +8,7 @@ from random import Random
 from typing import ClassVar
 
 from nbest.sampling.draws import Draws, new_seed
-from nbest.types import Prompt, Request
+from nbest.types import Prompt, Request, SamplingParams
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +24,11 @@ class Ladder(Draws):
     high: float = 1.0
     temperatures: tuple[float, ...] = ()
     """Taken in turn instead of the even spread."""
+
+    def __post_init__(self) -> None:
+        Draws.__post_init__(self)
+        for temperature in self.temperatures:
+            SamplingParams(temperature=temperature)
 
     def __call__(self, prompt: Prompt, rng: Random) -> Sequence[Request]:
         tuned = self.tuned(prompt)

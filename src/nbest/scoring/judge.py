@@ -9,7 +9,8 @@ from typing import ClassVar, Literal
 
 from nbest.context import Context
 from nbest.errors import CapabilityError
-from nbest.judging.judge_calls import Question, Read, Reply, ask, question
+from nbest.judging.judge_calls import ask
+from nbest.judging.judge_questions import Question, Read, Reply, question
 from nbest.judging.templates import (
     LanguageWords,
     TemplateLanguage,

@@ -80,9 +80,10 @@ class Rollouts:
         score_by_key: dict[_Key, Score] = {}
         for candidate in pool:
             of_steps = [rolled.get(text, ()) for text in self._beginnings(candidate)[:-1]]
-            ends = [*of_steps, ends_by_id[candidate.id]]
-            values = [mean([weight_by_text[end] for end in of_step]) for of_step in ends]
-            score_by_key[_key(candidate)] = self._score(values)
+            ends_of_each = [*of_steps, ends_by_id[candidate.id]]
+            score_by_key[_key(candidate)] = self._score(
+                [_value(ends, weight_by_text) for ends in ends_of_each]
+            )
         return [score_by_key.get(_key(c), _NO_SCORE) if c.is_usable else _NO_SCORE for c in candidates]
 
     async def roll(self, prompt: Prompt, texts: Sequence[str], ctx: Context) -> Mapping[str, Sequence[str]]:
@@ -171,6 +172,11 @@ def _classes(whole: Sequence[Candidate], prompt: Prompt) -> dict[str, str | None
     """The class of each text's answer, as a vote would find it."""
     keys = answer_keys(whole, lambda c: final_answer(c, prompt))
     return {c.text: key for c, key in zip(whole, keys, strict=True)}
+
+
+def _value(ends: Sequence[str], weight_by_text: Mapping[str, float]) -> float | None:
+    """The mean weight of what a step was completed to; None where every completion failed."""
+    return mean([weight_by_text[end] for end in ends])
 
 
 def _key(candidate: Candidate) -> _Key:

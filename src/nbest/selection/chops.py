@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from nbest import registry
 from nbest.context import Context
-from nbest.judging.judge_calls import Question, Read, Reply, ask, question
+from nbest.judging.judge_calls import ask
+from nbest.judging.judge_questions import Question, Read, Reply, question
 from nbest.judging.pools import distinct, labelled, shuffled, with_text_of
 from nbest.judging.sections import MARK_TOKENS, most_tokens
 from nbest.judging.templates import TemplateLanguage

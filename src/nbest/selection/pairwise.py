@@ -14,7 +14,7 @@ from nbest import registry
 from nbest.context import Context
 from nbest.judging.bradley_terry import against_phantom
 from nbest.judging.games import Game, play
-from nbest.judging.judge_calls import Read
+from nbest.judging.judge_questions import Read
 from nbest.judging.pools import distinct
 from nbest.judging.templates import TemplateLanguage
 from nbest.protocols import Selector, ServerPath

@@ -10,7 +10,7 @@ from typing import ClassVar
 from nbest import registry
 from nbest.context import Context
 from nbest.judging.games import Game, play
-from nbest.judging.judge_calls import Read
+from nbest.judging.judge_questions import Read
 from nbest.judging.pools import distinct, shuffled
 from nbest.judging.templates import TemplateLanguage
 from nbest.protocols import Selector, ServerPath

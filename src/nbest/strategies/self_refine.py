@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from nbest.context import Context
 from nbest.errors import SelectionError
-from nbest.judging.judge_calls import Reply, ask, question
+from nbest.judging.judge_calls import ask
+from nbest.judging.judge_questions import Reply, question
 from nbest.judging.templates import TemplateLanguage
 from nbest.judging.verdict_forms import numbers
 from nbest.protocols import Selector, ServerPath, logprobs_needed

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nbest.context import Context
 from nbest.utilities.ngrams import encode_tokens, match_counts, shared_ngrams
 from nbest.utilities.offload import offloaded
-from nbest.utilities.tokens import comparable, words
+from nbest.utilities.words import comparable, words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from nbest.utilities.ngrams import (
     shared_ngrams,
 )
 from nbest.utilities.offload import offloaded
-from nbest.utilities.tokens import comparable
+from nbest.utilities.words import comparable
 
 _PUNCTUATION = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 

@@ -13,7 +13,7 @@ from rapidfuzz.distance import Levenshtein
 
 from nbest.context import Context
 from nbest.utilities.offload import offloaded
-from nbest.utilities.tokens import comparable, graphemes
+from nbest.utilities.words import comparable, graphemes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

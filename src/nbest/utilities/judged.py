@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbest.context import Context
-from nbest.judging.judge_calls import Question, Read, Reply, ask, question
+from nbest.judging.judge_calls import ask
+from nbest.judging.judge_questions import Question, Read, Reply, question
 from nbest.judging.templates import TemplateLanguage
 from nbest.judging.verdict_forms import numbers
 from nbest.protocols import ServerPath

@@ -10,9 +10,9 @@ from judges import pool_of
 from nbest.context import Context
 from nbest.engines.fake import Fake
 from nbest.engines.fake_judge import judged_text, judged_token, merit, shown_candidates
-from nbest.judging.judge_calls import question
+from nbest.judging.judge_questions import question
 from nbest.judging.templates import language_words, template_for
-from nbest.judging.verdicts import choice, grade
+from nbest.judging.verdict_text import choice, grade
 from nbest.types import Message, Prompt, Request, SamplingParams
 
 LANGUAGES = ["ar", "de", "en", "es", "he", "hi", "ja", "ko", "ru", "th", "zh"]

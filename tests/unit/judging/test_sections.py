@@ -1,7 +1,7 @@
 """What judges see of conversations that are more than text."""
 
 from nbest.context import Context
-from nbest.judging.judge_calls import question
+from nbest.judging.judge_questions import question
 from nbest.judging.sections import shown_prompt, texts_of
 from nbest.judging.verdict_forms import FREE_TEXT
 from nbest.types import Message, Prompt, SamplingParams

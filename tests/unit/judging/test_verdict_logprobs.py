@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbest.judging.verdict_logprobs import option_probabilities
-from nbest.judging.verdicts import POINTS
+from nbest.judging.verdict_text import POINTS
 from nbest.types import Logprobs
 
 

@@ -10,8 +10,8 @@ from nbest.context import Context
 from nbest.engines.fake import Fake
 from nbest.errors import EngineError
 from nbest.judging.games import Game
-from nbest.judging.judge_calls import Reply
-from nbest.judging.verdicts import POINTS
+from nbest.judging.judge_questions import Reply
+from nbest.judging.verdict_text import POINTS
 from nbest.selection.first import First
 from nbest.selection.pairwise import JudgePairwise, point_shares, strengths
 from nbest.selection.tournament import Tournament

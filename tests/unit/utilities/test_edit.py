@@ -5,7 +5,7 @@ from nbest import registry
 from nbest.context import Context
 from nbest.engines.fake import Fake
 from nbest.utilities.edit import Edit, edit_matrix
-from nbest.utilities.tokens import graphemes
+from nbest.utilities.words import graphemes
 
 texts = st.one_of(st.text(max_size=8), st.text("aé😀去\u0301", max_size=12))
 

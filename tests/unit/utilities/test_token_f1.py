@@ -8,7 +8,7 @@ from nbest import registry
 from nbest.context import Context
 from nbest.engines.fake import Fake
 from nbest.utilities.token_f1 import TokenF1, token_f1_matrix
-from nbest.utilities.tokens import bare_words
+from nbest.utilities.words import bare_words
 
 texts = st.one_of(
     st.text(max_size=10),

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbest.judging.sections import most_tokens, unused_tag
-from nbest.judging.verdicts import NoVerdictError, choice, grade
+from nbest.judging.verdict_text import NoVerdictError, choice, grade
 
 ZEROS = [0x30, 0x660, 0x6F0, 0x966, 0x9E6, 0xBE6, 0xE50, 0xF20, 0x1040, 0x17E0, 0xFF10]
 """Where the digits of eleven scripts begin."""

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbest.utilities.tokens import bare_words, graphemes, words
+from nbest.utilities.words import bare_words, graphemes, words
 
 
 @pytest.mark.parametrize(
