@@ -25,6 +25,7 @@ from nbest.evaluate.scores import ACCURACY
 from nbest.text import answer_keys
 from nbest.text.grading import final_answer
 from nbest.text.language import passes_lines, passes_words
+from nbest.text.reasoning import answer_text
 from nbest.types import Outcome, Usage
 
 Columns = Mapping[str, list[float | None]]
@@ -192,6 +193,7 @@ def _language(row: Row) -> Iterator[tuple[str, float]]:
     language, text = row.outcome.prompt.language, row.outcome.text
     if not row.reads_language or language is None or text is None:
         return
+    text = answer_text(text)
     lines = passes_lines(text, language)
     if lines is None:
         return

@@ -46,6 +46,15 @@ SCRIPTS_BY_LANGUAGE: Final[Mapping[str, frozenset[str]]] = {
 """The languages told apart by default: the 23 of Aya, and Swahili, Thai, Telugu and Bengali."""
 
 LANGUAGES: Final = tuple(sorted(SCRIPTS_BY_LANGUAGE))
+_OTHER_CODES: Final = (
+    "mr ne sa as ur ps ms jv bg sr mk be kk ky mn tg sk sl hr bs da sv no nn fi et hu is lt lv ca gl eu oc af fy lb"
+    " sq az uz tk tt xh zu so yue"
+)
+_OTHERS: Final = frozenset(_OTHER_CODES.split())
+"""Languages outside of these whose texts would be taken for one of them: Marathi for Hindi, Urdu for Persian,
+Malay for Indonesian, Bulgarian for Russian. (As the identifier names them.)"""
+_MIN_OTHER: Final = 0.8
+"""How probable it must be that a text is in one of `_OTHERS` for it to count as unknown."""
 _TWO_LETTERS: Final = (
     "aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el en"
     " eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io is it iu ja jv"
@@ -89,14 +98,19 @@ def identify(
     """The language of `text` among `languages` (ISO 639-1), and its probability among these.
 
     None for fewer than `min_words` words (two characters count as one where a script puts no space between
-    words), or below `min_confidence`. Code, formulas and addresses are not read.
+    words), below `min_confidence`, or where the text is rather in a language that is confused with these
+    (Marathi with Hindi) and not among them. Code, formulas, addresses, and Latin words between letters of
+    another script ("在 Python 中使用 list") are not read.
     """
     prose = _prose(text)
     codes = tuple(sorted(set(languages)))
     if not codes or num_words(prose) < min_words:
         return None
-    code, confidence = (identifier or _py3langid)(prose, codes)
-    return (code, confidence) if confidence >= min_confidence else None
+    code, confidence = (identifier or _py3langid)(_main_script(prose), codes)
+    may_be_other = identifier is None and num_words(prose) >= MIN_WORDS  # fewer tell no neighbours apart
+    if confidence < min_confidence or (may_be_other and _is_other(_main_script(prose), codes)):
+        return None
+    return code, confidence
 
 
 def likely_language(text: str, languages: Sequence[str] = LANGUAGES) -> str | None:
@@ -107,7 +121,7 @@ def likely_language(text: str, languages: Sequence[str] = LANGUAGES) -> str | No
     """
     if found := identify(text, languages):
         return found[0]
-    written = scripts(_prose(text)).keys()
+    written = scripts(_main_script(_prose(text))).keys()
     written = (written - {"Latin"}) or written
     fitting = [c for c in languages if written and written <= SCRIPTS_BY_LANGUAGE.get(c, frozenset())]
     if len(fitting) > _MAX_ALIKE:
@@ -126,20 +140,52 @@ def is_in_language(
 ) -> bool | None:
     """Whether `text` is in `language`; None where it cannot be told: short, mixed, or an unknown language.
 
-    A text mostly in a script that the language is not written in fails, whatever the identifier says.
+    A text mostly in a script that the language is not written in fails, whatever the identifier says. Latin
+    words in a text of another script are no other language, as long as that script is a quarter of it.
     """
     code = primary_subtag(language)
     prose = _prose(text)
     if num_words(prose) < min_words:
         return None
     written_in = SCRIPTS_BY_LANGUAGE.get(code)
-    shares = scripts(prose)
-    if written_in and sum(shares.get(s, 0.0) for s in written_in) < 0.5:  # noqa: PLR2004
+    if written_in and not _is_written_in(prose, written_in):
         return False
     if identifier is None and code not in _known():
         return None
     found = identify(prose, {*languages, code}, min_words=min_words, identifier=identifier)
     return None if found is None else found[0] == code
+
+
+_LETTERS_OF_A_SIGN: Final[Mapping[str, float]] = {
+    "Han": 4.0,
+    "Hangul": 2.5,
+    **dict.fromkeys(("Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar"), 2.0),
+}
+"""How many letters of an alphabet say what one sign of these says."""
+_LATIN_WORD = regex.compile(r"\p{Latin}[\p{Latin}\p{M}\p{N}'’_.-]*")
+_MIN_MAIN_SHARE: Final = 0.25
+
+
+def _is_written_in(prose: str, written_in: frozenset[str]) -> bool:
+    shares = _weighed_scripts(prose)
+    own = sum(shares.get(s, 0.0) for s in written_in)
+    others = sum(share for s, share in shares.items() if s not in written_in and s != "Latin")
+    is_mixed_with_latin = "Latin" not in written_in and others < own
+    return own >= (_MIN_MAIN_SHARE if is_mixed_with_latin else 1 / 2)
+
+
+def _weighed_scripts(text: str) -> Mapping[str, float]:
+    """`scripts`, a sign for a syllable or a word counted as the letters that it stands for."""
+    weighed = {s: share * _LETTERS_OF_A_SIGN.get(s, 1.0) for s, share in scripts(text).items()}
+    total = sum(weighed.values())
+    return {s: w / total for s, w in weighed.items()}
+
+
+def _main_script(prose: str) -> str:
+    """`prose` without Latin words, where another script is at least `_MIN_MAIN_SHARE` of it."""
+    latin = _weighed_scripts(prose).get("Latin", 0.0)
+    is_mixed = 0 < latin <= 1 - _MIN_MAIN_SHARE
+    return _LATIN_WORD.sub(" ", prose) if is_mixed else prose
 
 
 def scripts(text: str) -> Mapping[str, float]:
@@ -280,6 +326,13 @@ def _script(char: str) -> str | None:
     if not char.isalpha():
         return None
     return next((name for name, pattern in _SCRIPT_PATTERNS.items() if pattern.match(char)), None)
+
+
+def _is_other(text: str, languages: Sequence[str]) -> bool:
+    """Whether `text` is rather in a language that is confused with one of `languages`, and none of them."""
+    known = tuple(sorted((_OTHERS | set(languages)) & _known()))
+    inside = sum(p for code, p in _restricted(known).rank(text) if code in languages)
+    return inside < 1 - _MIN_OTHER
 
 
 def _py3langid(text: str, languages: Sequence[str]) -> tuple[str, float]:

@@ -198,3 +198,54 @@ def test_what_is_no_code_is_refused(word):
 def test_the_primary_subtag_is_the_language_without_script_and_region():
     assert primary_subtag("zh-Hant") == primary_subtag("ZH_tw") == "zh"
     assert primary_subtag(None) == ""
+
+
+OTHERS = [
+    ("hi", "पुणे हे महाराष्ट्रातील एक मोठे शहर आहे आणि तेथे अनेक शैक्षणिक संस्था आहेत."),  # Marathi
+    ("hi", "काठमाडौं नेपालको राजधानी हो र यो देशको सबैभन्दा ठूलो सहर हो।"),  # Nepali
+    ("fa", "پاکستان کا دارالحکومت اسلام آباد ہے اور یہ ایک خوبصورت شہر ہے۔"),  # Urdu
+    ("id", "Kuala Lumpur ialah ibu negara Malaysia dan merupakan bandar terbesar di negara itu."),  # Malay
+    ("ru", "София е столицата на България и най-големият град в страната."),  # Bulgarian
+    ("uk", "Мінск з’яўляецца сталіцай Беларусі і найбуйнейшым горадам краіны."),  # Belarusian
+    ("cs", "Bratislava je hlavné mesto Slovenska a leží na rieke Dunaj blízko hraníc s Rakúskom."),  # Slovak
+    ("nl", "København er hovedstaden i Danmark og landets største by med mange indbyggere."),  # Danish
+    ("bn", "অসম ভাৰতৰ উত্তৰ-পূব অঞ্চলৰ এখন ৰাজ্য আৰু ইয়াৰ ৰাজধানী দিছপুৰ।"),  # Assamese
+    ("pt", "Santiago de Compostela é a capital de Galicia e unha cidade moi bonita."),  # Galician
+]
+
+
+@pytest.mark.parametrize(("neighbour", "text"), OTHERS)
+def test_a_language_outside_the_table_is_unknown_and_not_its_neighbour(neighbour, text):
+    assert identify(text) is None
+    assert likely_language(text) is None
+    assert is_in_language(text, neighbour) is None
+
+
+@pytest.mark.parametrize(("code", "text"), [("mr", OTHERS[0][1]), ("ur", OTHERS[2][1]), ("ms", OTHERS[3][1])])
+def test_it_is_known_where_it_is_asked_for(code, text):
+    assert is_in_language(text, code) is True
+    assert is_in_language(SENTENCES["hi"], code) is not True
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("zh", "在 Python 中使用 list comprehension"),
+        ("zh", "我们用 for loop 遍历 list，然后 append 每个 element 到 result。"),
+        ("ja", "Python の list comprehension を使うと loop が短く書けます。"),
+        ("ko", "리스트 comprehension을 사용하면 for loop를 짧게 쓸 수 있습니다."),
+        ("ru", "В Python используйте list comprehension вместо for loop и append."),
+        ("ar", "استخدم list comprehension في Python بدلا من for loop"),
+        ("hi", "Python में list comprehension का उपयोग करें और for loop से बचें।"),
+        ("th", "ใช้ list comprehension ใน Python แทน for loop"),
+    ],
+)
+def test_technical_words_in_latin_leave_a_text_in_its_language(language, text):
+    assert is_in_language(text, language) is True
+    assert is_in_language(text, "en") is False
+    assert identify(text)[0] == language
+
+
+def test_a_foreign_word_that_an_english_text_names_leaves_it_english():
+    assert is_in_language("The word 苹果 means apple in Chinese and it is a fruit.", "en") is True
+    assert is_in_language("The word 苹果 means apple in Chinese and it is a fruit.", "zh") is False
