@@ -11,7 +11,7 @@ LAYERS = [
     {"protocols", "worker_process"},
     {"accounting", "budget", "text"},
     {"registry"},
-    {"constraints", "records", "datasets", "http_client"},
+    {"constraints", "records", "datasets", "http_client", "http_errors", "http_replies"},
     {"drawing"},
     {"context"},
     {"engines"},

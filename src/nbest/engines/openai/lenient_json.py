@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar, cast
 import msgspec
 
 from nbest.errors import EngineProtocolError
-from nbest.http_client import error_text
+from nbest.http_errors import error_text
 from nbest.types import Json
 
 _T = TypeVar("_T")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from nbest.engines.openai.reasoning import REASONING_FIELDS
-from nbest.http_client import error_text
+from nbest.http_errors import error_text
 from nbest.types import Json
 
 OPTIONAL = {

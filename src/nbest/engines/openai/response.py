@@ -13,7 +13,7 @@ from nbest.engines.openai.tool_calls import tool_calls
 from nbest.engines.openai.usage import token_counts, with_usage
 from nbest.engines.surrogates import well_formed
 from nbest.errors import EngineProtocolError
-from nbest.http_client import error_text
+from nbest.http_errors import error_text
 from nbest.types import Completion, Finish, Json, SamplingParams, ToolCall
 
 _FINISH: Mapping[str | None, Finish] = {

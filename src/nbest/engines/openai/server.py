@@ -18,7 +18,8 @@ from nbest.engines.openai.server_rules import OWNERS
 from nbest.engines.openai.stream import CompletionStream
 from nbest.engines.openai.usage import token_counts
 from nbest.errors import EngineError, EngineHttpError, EngineProtocolError, InputError
-from nbest.http_client import HttpClient, UpstreamStatusError
+from nbest.http_client import HttpClient
+from nbest.http_errors import UpstreamStatusError
 from nbest.suggestions import did_you_mean, listed
 from nbest.types import Json, Message, Prompt, Request, SamplingParams
 

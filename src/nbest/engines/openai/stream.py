@@ -12,7 +12,7 @@ from nbest.engines.openai.server_reply import ChoiceDelta, ServerReply, parse_ch
 from nbest.engines.openai.sse import Events
 from nbest.engines.openai.usage import summed_usage
 from nbest.errors import EngineError, EngineHttpError, EngineProtocolError
-from nbest.http_client import error_text
+from nbest.http_errors import error_text
 from nbest.types import Delta, Json
 
 _DONE = b"[DONE]"

@@ -18,7 +18,7 @@ from nbest.errors import (
     InputError,
     UnreachableError,
 )
-from nbest.http_client import retry_after
+from nbest.http_errors import retry_after
 from nbest.sampling.hedged import Hedged
 from nbest.sampling.iid import Iid
 from nbest.scoring.logprob import Logprob

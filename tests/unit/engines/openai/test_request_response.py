@@ -10,7 +10,7 @@ from nbest.engines.openai.response import completions
 from nbest.engines.openai.server_reply import models, parse_reply
 from nbest.engines.openai.usage import split
 from nbest.errors import EngineProtocolError
-from nbest.http_client import error_text
+from nbest.http_errors import error_text
 from nbest.types import Message, Prompt, Request, SamplingParams, Usage
 
 PROMPT = Prompt(

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from nbest import http_client as upstream_module
+from nbest import http_replies
 from nbest.engines.layers import Retry
 from nbest.engines.openai.openai import OpenAI
 from nbest.engines.openai.reasoning import REASONING_FIELDS
@@ -347,7 +347,7 @@ async def test_every_fault_has_its_error_and_passes(upstream, fault):
 
 
 async def test_a_stream_that_falls_silent_is_given_up(upstream, engine, monkeypatch):
-    monkeypatch.setattr(upstream_module, "IDLE_S", 0.05)
+    monkeypatch.setattr(http_replies, "IDLE_S", 0.05)
     upstream.fault = "mid_hang"
     started = time.monotonic()
     with pytest.raises(EngineTimeoutError, match="sent nothing"):

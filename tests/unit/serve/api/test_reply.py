@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from nbest.engines.openai.response import completions
 from nbest.engines.openai.server_reply import parse_reply
-from nbest.http_client import error_text
+from nbest.http_errors import error_text
 from nbest.serve.api.chat_reply import chat_reply
 from nbest.serve.api.chat_stream import ChatWriter
 from nbest.serve.api.completions_reply import completion_reply
