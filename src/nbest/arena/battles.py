@@ -77,7 +77,7 @@ def clusters_of(verdicts: Sequence[Verdict], column: str | None) -> tuple[dict[s
     The column is `column`, else "cluster" where every row has it. Raises `InputError` where some rows
     lack it: which prompts belong together is never guessed.
     """
-    name = CLUSTER if column is None else column
+    name = column or CLUSTER
     lacking = [v.prompt.id for v in verdicts if v.gold.get(name) is None]
     if column is None and len(lacking) == len(verdicts):
         return {v.prompt.id: v.prompt.id for v in verdicts}, None

@@ -163,7 +163,8 @@ def read_verdicts(out: Path, games: Sequence[Game] = ()) -> list[Verdict]:
     _check_same_answers(games, out)
     held = {game_id(v.prompt.id, *v.systems): v for v in _verdicts(out)}
     wanted = [g.prompt.id for g in games]
-    if lacking := [id_ for id_ in wanted if id_ not in held]:
+    lacking = [id_ for id_ in wanted if id_ not in held]
+    if lacking:
         raise RecordsError(
             f"{out} lacks {len(lacking)} of {len(wanted)} games, such as {lacking[0]!r}:"
             " name an `engine` to have them judged"
@@ -203,11 +204,13 @@ def _check_same_answers(games: Sequence[Game], out: Path) -> None:
 
 def _selection(game: Game, reply: Reply[Grade], verdict: Grade) -> Selection:
     of_a, of_b = POINTS[verdict]
+    details: dict[str, Json] = {"verdict": verdict, "asked": bool(reply.text)}
+    if reply.is_repaired:
+        details["repaired"] = True
     return Selection(
         winner=game.candidates[int(of_b > of_a)],
         weights={0: of_a / (of_a + of_b), 1: of_b / (of_a + of_b)},
         scores={0: of_a, 1: of_b},
         rationale=reply.text or None,
-        details={"verdict": verdict, "asked": bool(reply.text)}
-        | ({"repaired": True} if reply.is_repaired else {}),
+        details=details,
     )

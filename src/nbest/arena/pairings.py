@@ -70,7 +70,7 @@ def games_between(
     """
     if baseline is not None and baseline not in systems:
         raise InputError(f"no run is called {baseline!r}; known: {', '.join(systems)} (`baseline`)")
-    base = next(iter(systems), None) if baseline is None else baseline
+    base = baseline or next(iter(systems), None)
     aligned = same_ids(systems)
     games: list[Game] = []
     for a, b in combinations(aligned, 2):

@@ -43,6 +43,11 @@ class WinRates(Value, frozen=True, kw_only=True):
     """Prompts that a system has no answer to; they are judged for nobody."""
     notes: tuple[str, ...] = ()
 
+    @property
+    def units(self) -> str:
+        """What intervals are over, for a reader."""
+        return "prompts" if self.cluster is None else f"clusters of prompts ({self.cluster})"
+
 
 def win_rates(
     verdicts: Sequence[Verdict],
@@ -62,7 +67,7 @@ def win_rates(
     systems = sorted({s for v in verdicts for s in v.systems})
     if not systems:
         raise InputError("there is no verdict to read")
-    base = systems[0] if baseline is None else baseline
+    base = baseline or systems[0]
     if base not in systems:
         raise InputError(f"no system is called {base!r}; known: {', '.join(systems)}")
     clusters, column = clusters_of(verdicts, cluster)

@@ -31,8 +31,9 @@ def _systems(rates: WinRates) -> Table:
     """A column for each system but the baseline; below the measures, the languages."""
     base = next(s for s in rates.systems if s.system == rates.baseline)
     others = [s for s in rates.systems if s.system != rates.baseline]
-    units = "prompts" if rates.cluster is None else f"clusters of prompts ({rates.cluster})"
-    table = Table(title=f"against {rates.baseline}, % [95 % interval over {rates.num_clusters} {units}]")
+    table = Table(
+        title=f"against {rates.baseline}, % [95 % interval over {rates.num_clusters} {rates.units}]"
+    )
     table.add_column("")
     for s in others:
         table.add_column(s.system, justify="right", overflow="fold")

@@ -57,7 +57,8 @@ async def compare(
     """
     if resamples < 1:
         raise InputError("`resamples` must be at least 1")
-    pools = list(pools) if isinstance(pools, Iterator) else pools
+    if isinstance(pools, Iterator):
+        pools = list(pools)
     built = {spec: registry.parse("selectors", spec) for spec in dict.fromkeys(selectors)}
     against = baseline or next(iter(built))
     if against not in built and against != MEAN:
@@ -118,6 +119,9 @@ class _Row:
     )
     num_failed: dict[tuple[str, int], int] = field(default_factory=dict[tuple[str, int], int])
     num_orders: dict[int, int] = field(default_factory=dict[int, int])
+
+    def baseline_score(self, baseline: str, n: int) -> float:
+        return self.mean if baseline == MEAN else self.score[baseline, n]
 
 
 def _sizes(pools: Iterable[Pool], given: Sequence[int] | None) -> list[int]:
@@ -223,7 +227,7 @@ def _cell(
     rows: Sequence[_Row], spec: str, n: int, language: str | None, baseline: str, *, is_share: bool
 ) -> ComparisonCell:
     values = np.array([row.score[spec, n] for row in rows])
-    base = np.array([row.mean if baseline == MEAN else row.score[baseline, n] for row in rows])
+    base = np.array([row.baseline_score(baseline, n) for row in rows])
     clusters = [row.cluster for row in rows]
     usages = [row.usage[spec, n] for row in rows]
     roles = sorted({role for usage in usages for role in usage})

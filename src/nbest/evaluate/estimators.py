@@ -130,7 +130,7 @@ def majority_at_k(
     """
     num_prompts, n = scores_PN.shape
     _check_k(k, n)
-    votes = np.ones(scores_PN.shape, dtype=bool) if votes_PN is None else votes_PN
+    votes = _votes(classes_PN, votes_PN)
     if k == 1:
         return scores_PN.mean(axis=1)
     rng = np.random.default_rng(seed)
@@ -157,7 +157,7 @@ def majority_at_k(
 
 def num_distinct(classes_PN: Ints, *, votes_PN: Bools | None = None) -> Ints:
     """Number of different answers in each pool; draws without an answer are not counted."""
-    votes = np.ones(classes_PN.shape, dtype=bool) if votes_PN is None else votes_PN
+    votes = _votes(classes_PN, votes_PN)
     lowest = classes_PN.min(initial=0)
     ordered = np.sort(np.where(votes, classes_PN - lowest + 1, 0), axis=1)
     return (np.diff(ordered, axis=1, prepend=0) > 0).sum(axis=1)
@@ -173,6 +173,11 @@ def difficulty_bins(pass1_P: Floats, num_bins: int = 5) -> Ints:
     _, place, counts = np.unique(-pass1_P, return_inverse=True, return_counts=True)
     middle = np.cumsum(counts) - counts / 2
     return np.minimum(num_bins - 1, (num_bins * middle[place] / pass1_P.size).astype(np.intp))
+
+
+def _votes(classes_PN: Ints, votes_PN: Bools | None) -> Bools:
+    """Which draws have an answer; all, where nothing is said."""
+    return np.ones(classes_PN.shape, dtype=bool) if votes_PN is None else votes_PN
 
 
 def _check_k(k: int, n: int) -> None:

@@ -85,9 +85,8 @@ async def ingest(
 
     pool = pool_of(outcome)
     try:
-        scores = known
-        if scores is None:
-            scores = await scores_of(pool, scorer, outcome.candidates if scores_all else draws)
+        wanted = outcome.candidates if scores_all else draws
+        scores = await scores_of(pool, scorer, wanted) if known is None else known
         value = await choice_score(outcome.selection, pool, scores, scorer)
     except CapabilityError as e:
         return MeasuredPrompt(outcome, draws, {}, None, str(e))

@@ -62,7 +62,7 @@ def mean_interval(
         values_P[:, None],
         np.ones((values_P.size, 1), dtype=bool),
         groups_P=np.zeros(values_P.size, dtype=np.intp),
-        clusters_P=codes(clusters) if clusters is not None else np.arange(values_P.size),
+        clusters_P=units_of(clusters, values_P.size),
         are_shares=[is_share],
         seed=seed,
         resamples=resamples,
@@ -217,6 +217,11 @@ def tail(num_units: int) -> float:
         return (1 - LEVEL) / 2
     t = float(_special.stdtrit(num_units - 1, (1 + LEVEL) / 2))
     return float(_special.ndtr(-np.sqrt(num_units / (num_units - 1)) * t))
+
+
+def units_of(clusters: Sequence[Hashable] | None, num_prompts: int) -> Ints:
+    """The number of each prompt's cluster; without clusters each prompt is its own."""
+    return np.arange(num_prompts) if clusters is None else codes(clusters)
 
 
 def codes(keys: Sequence[Hashable]) -> Ints:

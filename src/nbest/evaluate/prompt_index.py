@@ -37,14 +37,13 @@ class PromptIndex:
         Raises `InputError` where an id of an earlier run stands for a prompt that no earlier run has asked.
         """
         num_asked = Counter(content_by_id.values())
-        numbers = {
+        known = {
             id_: self._known(id_, content, is_sole=num_asked[content] == 1)
             for id_, content in content_by_id.items()
         }
-        return {
-            id_: self._added(run, id_, content_by_id[id_]) if number is None else number
-            for id_, number in numbers.items()
-        }
+        numbers = {id_: number for id_, number in known.items() if number is not None}
+        new = [id_ for id_ in content_by_id if id_ not in numbers]
+        return numbers | {id_: self._added(run, id_, content_by_id[id_]) for id_ in new}
 
     def _known(self, id_: str, content: bytes, *, is_sole: bool) -> int | None:
         numbers = self._numbers_by_content.get(content, [])

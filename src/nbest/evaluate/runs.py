@@ -152,8 +152,9 @@ class _Reading:
             key = gold.get(self.cluster)
             self.clusters.append(key if isinstance(key, Hashable) else str(key))
             on_outcome()
-            is_language_read = _hash(prompt.id) < self.share
-            yield Row(_without_trace(outcome) if _reads_texts_only(self.spec) else outcome, is_language_read)
+            if _reads_texts_only(self.spec):
+                outcome = _without_trace(outcome)
+            yield Row(outcome, _hash(prompt.id) < self.share)
 
     def units(self, path: Path | str) -> tuple[list[Hashable], str | None]:
         """The cluster of each prompt and the column that says so; each prompt its own where no row has one.

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nbest.evaluate.intervals import Floats, codes, mean_interval
+from nbest.evaluate.intervals import Floats, mean_interval, units_of
 
 _CHUNK: Final = 4_000_000
 """Signs held at a time."""
@@ -62,8 +62,10 @@ def sign_flip_test(
     most 13 clusters differ, else `flips` drawn ones, the observed one counted among them (Phipson & Smyth
     2010), so that p is never 0. 1 where nothing differs or there is nothing.
     """
-    at = codes(clusters) if clusters is not None else np.arange(differences_P.size)
-    sums_K = np.abs(np.bincount(at, weights=differences_P)) if at.size else np.zeros(0)
+    if differences_P.size == 0:
+        return 1.0
+    at = units_of(clusters, differences_P.size)
+    sums_K = np.abs(np.bincount(at, weights=differences_P))
     sums_K = sums_K[sums_K > _TOLERANCE]
     seen = abs(float(differences_P.sum())) * (1 - _TOLERANCE) - _TOLERANCE
     if sums_K.size == 0:

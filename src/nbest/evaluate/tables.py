@@ -79,7 +79,7 @@ def _columns(groups: Sequence[Group], *, is_accuracy: bool) -> dict[str, list[_S
         _Shown("distinct", "distinct", in_percent=False),
         _Shown("line", "line pass", in_percent=True),
         _Shown("word", "word pass", in_percent=True),
-        *([_Shown("truncated", "truncated", in_percent=True)] if _has_truncated(groups) else []),
+        _Shown("truncated", "truncated", in_percent=True),
         _Shown("input_tokens", "input", in_percent=False),
         _Shown("cached_tokens", "cached", in_percent=False),
         _Shown("output_tokens", "output", in_percent=False),
@@ -87,9 +87,11 @@ def _columns(groups: Sequence[Group], *, is_accuracy: bool) -> dict[str, list[_S
         _Shown("money", "money", in_percent=False),
     ]
     titles = {
-        f"quality{', in %' if is_accuracy else ''}": quality,
+        "quality, in %" if is_accuracy else "quality": quality,
         "different answers, language pass rates in %, tokens and cost per prompt": rest,
     }
+    if not _has_truncated(groups):
+        del num_known["truncated"]
     return {title: [c for c in columns if c.measure in num_known] for title, columns in titles.items()}
 
 
@@ -178,10 +180,10 @@ def _warnings(evaluation: Evaluation) -> Iterator[str]:
         num_truncated = _num_of(whole, "truncated")
         draws = whole.cells.get("truncated_draws")
         if num_truncated or (draws and draws.value > 0):
-            share = f", and {100 * draws.value:.1f} % of the draws" if draws else ""
+            num_draws = 0.0 if draws is None else 100 * draws.value
             yield (
-                f"{facts.run}: {num_truncated} of {whole.num_prompts} chosen answers{share} were cut off at"
-                " max_tokens (finish=length); they may be graded by a number on the way"
+                f"{facts.run}: {num_truncated} of {whole.num_prompts} chosen answers, and {num_draws:.1f} % of the"
+                " draws, were cut off at max_tokens (finish=length); they may be graded by a number on the way"
             )
         num_inside = _num_of(whole, "gold_inside")
         if num_inside:

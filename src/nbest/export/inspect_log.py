@@ -47,9 +47,8 @@ def write(source: Source, out: Path) -> list[Path]:
     spec = _spec(source, header)
     file = out if out.suffix == ".json" else out / _file_name(spec)
     if out.is_dir() == (file is out) and out.exists():
-        raise InputError(
-            f"{out} is a {'directory' if out.is_dir() else 'file'}; name a .json file or a directory"
-        )
+        kind = "directory" if out.is_dir() else "file"
+        raise InputError(f"{out} is a {kind}; name a .json file or a directory")
     file.parent.mkdir(parents=True, exist_ok=True)
     fields: dict[str, Any] = {
         "version": SCHEMA,
@@ -91,7 +90,8 @@ def _read(source: Source) -> _Header:
         num_answered += outcome.selection is not None
         for role, spent in outcome.usage.items():
             header.usage[role] = header.usage.get(role, Usage()) + spent
-        if (graded := grade(outcome)) is not None:
+        graded = grade(outcome)
+        if graded is not None:
             header.grades[id_] = graded
             values = header.by_language.setdefault(graded.metric, defaultdict(list))
             values[language].append(graded.value)
@@ -113,7 +113,8 @@ def _metrics(name: str, by_language: dict[str, list[float]], num_prompts: int) -
     values = [v for of in by_language.values() for v in of]
     overall = "accuracy" if name == "accuracy" else "mean"
     metrics: dict[str, Any] = {overall: {"name": overall, "value": mean(values)}}
-    if (error := stderr(values)) is not None:
+    error = stderr(values)
+    if error is not None:
         metrics["stderr"] = {"name": "stderr", "value": error}
     for language, of in sorted(by_language.items()):
         key = f"language_{language}"

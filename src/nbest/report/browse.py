@@ -163,7 +163,7 @@ def _choice(outcome: Outcome, pool: int, run: int, value: float | None) -> dict[
         "s": _rounded(value),
         "notes": list(outcome.notes) or None,
         "error": outcome.error,
-        "stopped": None if outcome.stopped == "done" else outcome.stopped,
+        "stopped": _unless("done", outcome.stopped),
     }
     if selection is not None:
         winner = selection.winner
@@ -181,18 +181,16 @@ def _choice(outcome: Outcome, pool: int, run: int, value: float | None) -> dict[
 
 def _candidate(c: Candidate, score: float | None, language: str | None) -> dict[str, Any]:
     temperature = None if c.params is None else c.params.temperature
-    finish = None if c.finish == "stop" else c.finish
-    other_language = None if c.language == language else c.language
     return _without_none(
         {
             "i": c.id,
             "t": c.text,
             "s": _rounded(score),
             "T": temperature,
-            "f": finish,
+            "f": _unless("stop", c.finish),
             "p": list(c.parents) or None,
             "e": c.error,
-            "l": other_language,
+            "l": _unless(language, c.language),
             "n": c.usage.completion or None,
             "m": dict(c.meta) or None,
             "g": c.engine,
@@ -202,6 +200,11 @@ def _candidate(c: Candidate, score: float | None, language: str | None) -> dict[
 
 def _numbers(values: Mapping[int, float]) -> dict[str, float] | None:
     return {str(i): float(f"{v:.{_DIGITS}g}") for i, v in values.items()} or None
+
+
+def _unless(usual: str | None, value: str | None) -> str | None:
+    """`value`, or None, which is left out, where it is the usual one."""
+    return None if value == usual else value
 
 
 def _rounded(value: float | None) -> float | None:

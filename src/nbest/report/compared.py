@@ -53,7 +53,9 @@ def _note(comparison: Comparison, cells: Sequence[ComparisonCell]) -> str:
         left_out.append(f"{comparison.num_too_small} with fewer than {max(c.n for c in cells)} draws")
     if comparison.num_unscored:
         left_out.append(f"{comparison.num_unscored} without a score for each draw")
-    return f"{note} Left out: {'; '.join(left_out)}." if left_out else note
+    if left_out:
+        note += f" Left out: {'; '.join(left_out)}."
+    return note
 
 
 def baseline_name(comparison: Comparison) -> str:

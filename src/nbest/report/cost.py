@@ -13,14 +13,15 @@ from nbest.types import Usage
 
 def cost(found: Findings, costs: Costs) -> Figure:
     """Tokens per prompt as bars, and calls and FLOPs in the table."""
-    columns = ("method", "role", "input", "output", "cached input", "calls")
-    columns += ("FLOPs",) if costs.sizes else ()
+    columns = ["method", "role", "input", "output", "cached input", "calls"]
+    if costs.sizes:
+        columns.append("FLOPs")
     rows = [
         (run.label, role, *_cells(usage, role, run.num_prompts, costs))
         for run in found.runs
         for role, usage in sorted(run.usage.items())
     ]
-    table = Table(title="Cost per prompt", columns=columns, rows=tuple(rows), num_text_columns=2)
+    table = Table(title="Cost per prompt", columns=tuple(columns), rows=tuple(rows), num_text_columns=2)
 
     bars = [(run.label, _parts(run)) for run in found.runs]
     if not any(part.value > 0 for _, parts in bars for part in parts):

@@ -27,9 +27,13 @@ def to_dot(outcome: Outcome) -> str:
     ]
     for c in outcome.candidates:
         parents = [by_id[p] for p in c.parents if p in by_id]
-        label = _label(c, parents[0].text if parents else "", values.get(str(c.id)))
-        style = ["bold"] if selection and selection.winner.id == c.id else []
-        style += [] if c.finish in {"stop", "step"} else ["dashed"]
+        before = parents[0].text if parents else ""
+        label = _label(c, before, values.get(str(c.id)))
+        style: list[str] = []
+        if selection and selection.winner.id == c.id:
+            style.append("bold")
+        if c.finish not in {"stop", "step"}:
+            style.append("dashed")
         shape = "box" if c.finish == "step" else "ellipse"
         lines.append(f'  c{c.id} [label={_quoted(label)}, shape={shape}, style="{",".join(style)}"];')
         lines += [f"  c{p.id} -> c{c.id};" for p in parents] or [f"  prompt -> c{c.id};"]
@@ -38,8 +42,9 @@ def to_dot(outcome: Outcome) -> str:
 
 def _label(c: Candidate, before: str, value: float | None) -> str:
     own = " ".join((c.error or c.text.removeprefix(before)).split())
-    shown = own if len(own) <= _MOST_SHOWN else f"{own[: _MOST_SHOWN - 1]}…"
-    return shown if value is None else f"{shown}\n{value:.3g}"
+    if len(own) > _MOST_SHOWN:
+        own = f"{own[: _MOST_SHOWN - 1]}…"
+    return own if value is None else f"{own}\n{value:.3g}"
 
 
 def _quoted(text: str) -> str:

@@ -36,7 +36,9 @@ class Mean(NamedTuple):
     def text(self, scale: Scale, *, of: int, signed: bool = False) -> str:
         """`12.3 [10.1, 14.5]`, and over how many prompts where that is not `of`, what the row or column has."""
         shown = scale.interval(self.estimate, signed=signed)
-        return shown if self.num_prompts == of else f"{shown} of {self.num_prompts}"
+        if self.num_prompts != of:
+            shown += f" of {self.num_prompts}"
+        return shown
 
 
 def baseline_of(found: Findings, given: str | None) -> Run | None:

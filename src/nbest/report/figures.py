@@ -47,19 +47,22 @@ def _methods(found: Findings, against: Run | None) -> Figure:
     if against:
         columns += [score_name(found.score), f"gain over {against.label}"]
     columns += ["output tokens", "input tokens", "calls", "no answer"]
-    columns += ["truncated"] if has_truncated else []
-    columns += ["seconds"]
+    if has_truncated:
+        columns.append("truncated")
+    columns.append("seconds")
 
     rows: list[tuple[str, ...]] = []
     for run in found.runs:
         spent = sum(run.usage.values(), Usage())
         per_prompt = [v / run.num_prompts for v in (spent.completion, spent.prompt, spent.calls)]
         row = [run.label, count(run.num_prompts)]
-        row += _score_and_gain(found, run, against) if against else []
+        if against:
+            row += _score_and_gain(found, run, against)
         row += [count(round(v, 1)) for v in per_prompt]
-        row += [count(run.num_failed)]
-        row += [count(run.num_truncated)] if has_truncated else []
-        row += [f"{run.seconds / run.num_prompts:.2f}"]
+        row.append(count(run.num_failed))
+        if has_truncated:
+            row.append(count(run.num_truncated))
+        row.append(f"{run.seconds / run.num_prompts:.2f}")
         rows.append(tuple(row))
     note = (
         "Tokens, calls and seconds per prompt, over all roles. 95 % intervals; a single prompt or cluster has none."

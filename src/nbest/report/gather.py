@@ -46,7 +46,8 @@ async def gather(
         for outcome in read_outcomes(path):
             if found is None:
                 found = Findings(score=_score(score, outcome))
-                scorer = registry.parse("scorers", found.score) if found.score else None
+                if found.score:
+                    scorer = registry.parse("scorers", found.score)
             if number_by_id is None:
                 found.runs.append(_run(path, outcome, origin))
                 number_by_id = found.index.add(str(path), contents_of(recorded_prompts(path)))

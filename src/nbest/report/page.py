@@ -15,7 +15,7 @@ from nbest.report import browse
 from nbest.report.figure import Figure
 from nbest.report.findings import Findings
 from nbest.report.svg import stylesheet
-from nbest.report.table import count
+from nbest.report.table import count, paragraph
 
 
 def page(found: Findings, figures: Sequence[Figure], *, title: str, footer: str) -> Iterator[str]:
@@ -66,20 +66,23 @@ def _lead(found: Findings) -> str:
     parts = [f"{count(len(found.ids))} prompts"]
     parts += [f"{count(num)} {what}" for what, num in counts.items() if num]
     languages = found.known_languages
-    if languages:
-        parts.append(f"{len(languages)} languages" if len(languages) > 1 else languages[0])
-    parts.append(f"{len(found.runs)} runs" if len(found.runs) > 1 else "1 run")
+    if len(languages) > 1:
+        parts.append(f"{len(languages)} languages")
+    else:
+        parts += languages
+    parts.append("1 run" if len(found.runs) == 1 else f"{len(found.runs)} runs")
     seeds = sorted({s for r in found.runs for s in r.seeds})
     return ", ".join(parts) + f"; seed {', '.join(map(str, seeds))}."
 
 
 def _section(figure: Figure) -> str:
-    tables = "".join(t.html(is_titled=t.title != figure.title) for t in figure.tables)
+    body = "".join(t.html(is_titled=t.title != figure.title) for t in figure.tables)
     if figure.drawing is not None:
-        tables = f"<details><summary>The numbers</summary>{tables}</details>" if tables else ""
-        tables = f"<figure>{figure.drawing.inline()}</figure>{tables}"
-    caption = f'<p class="caption">{escape(figure.caption)}</p>' if figure.caption else ""
-    return f'<section id="{figure.name}">\n<h2>{escape(figure.title)}</h2>\n{caption}{tables}\n</section>'
+        if body:
+            body = f"<details><summary>The numbers</summary>{body}</details>"
+        body = f"<figure>{figure.drawing.inline()}</figure>{body}"
+    caption = paragraph("caption", figure.caption)
+    return f'<section id="{figure.name}">\n<h2>{escape(figure.title)}</h2>\n{caption}{body}\n</section>'
 
 
 def _data(found: Findings) -> Iterator[str]:

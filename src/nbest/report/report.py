@@ -21,6 +21,7 @@ from nbest.report.figures import figures
 from nbest.report.findings import Findings
 from nbest.report.gather import gather
 from nbest.report.page import page
+from nbest.report.table import Table
 from nbest.report.winrates import is_store, win_rate_figures
 
 PIXELS = 2
@@ -64,15 +65,15 @@ def write(
     if out is not None:
         with _opened(out, written) as file:
             file.writelines(page(found, made, title=title, footer=_footer(paths)))
-    if markdown is not None:
-        with _opened(markdown, written) as file:
-            file.write(f"# {title}\n\n" + "\n\n".join(t.markdown() for t in tables) + "\n")
-    if latex is not None:
-        with _opened(latex, written) as file:
-            file.write("% needs \\usepackage{booktabs}\n" + "\n\n".join(t.latex() for t in tables) + "\n")
-    if json is not None:
-        with _opened(json, written) as file:
-            file.write(msgspec.json.format(msgspec.json.encode(_facts(found, made, comparisons))).decode())
+    texts = (
+        (markdown, lambda: _markdown(title, tables)),
+        (latex, lambda: _latex(tables)),
+        (json, lambda: _json(_facts(found, made, comparisons))),
+    )
+    for path, text in texts:
+        if path is not None:
+            with _opened(path, written) as file:
+                file.write(text())
     if drawings is not None:
         written += _draw(made, drawings)
     return written
@@ -83,6 +84,18 @@ def _gathered(runs: Sequence[Path], *, score: str | None, cluster: str | None) -
     with Progress(console=err, disable=not err.is_terminal, transient=True) as bar:
         task = bar.add_task("reading", total=None)
         return asyncio.run(gather(runs, score=score, cluster=cluster, on_outcome=lambda: bar.advance(task)))
+
+
+def _markdown(title: str, tables: Sequence[Table]) -> str:
+    return f"# {title}\n\n" + "\n\n".join(t.markdown() for t in tables) + "\n"
+
+
+def _latex(tables: Sequence[Table]) -> str:
+    return "% needs \\usepackage{booktabs}\n" + "\n\n".join(t.latex() for t in tables) + "\n"
+
+
+def _json(facts: dict[str, Any]) -> str:
+    return msgspec.json.format(msgspec.json.encode(facts)).decode()
 
 
 def _opened(path: Path, written: list[Path]) -> Any:

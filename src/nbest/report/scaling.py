@@ -102,8 +102,11 @@ def _curves_of(
         found = value(cell)
         if found is not None:
             tip = f"{cell.select}, n = {cell.n}: {scale.interval(found, signed=signed)}"
-            tip += f", {count(_tokens(cell))} tokens per prompt" if is_priced else ""
-            at.append(Point(_tokens(cell) if is_priced else cell.n, found, tip))
+            x = float(cell.n)
+            if is_priced:
+                x = _tokens(cell)
+                tip += f", {count(x)} tokens per prompt"
+            at.append(Point(x, found, tip))
     return [Curve(spec, at) for spec, at in points.items() if at]
 
 

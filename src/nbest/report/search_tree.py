@@ -78,8 +78,8 @@ def _draw_edges(svg: Svg, node: _Node, root: float) -> None:
         path = (
             f"M{x:g} {y:g} C{x + bend:g} {y:g} {node.x - bend:g} {node.middle:g} {node.x:g} {node.middle:g}"
         )
-        classes = "edge on-path" if node.is_on_path else "edge"
-        svg.shape("path", "edge other" if k else classes, d=path)
+        to_first = "edge on-path" if node.is_on_path else "edge"
+        svg.shape("path", "edge other" if k else to_first, d=path)
 
 
 def draw(run: Path, prompt_id: str | None, out: Path) -> Path:
@@ -161,7 +161,8 @@ def _place(nodes: Sequence[_Node]) -> float:
     for n in _best_first([n for n in nodes if not n.parents]):
         n.x = _ROOT + _BETWEEN + n.depth * (_WIDTH + _BETWEEN)
         n.y = below
-        below += 0 if n.children else _HEIGHT + _APART
+        if not n.children:
+            below += _HEIGHT + _APART
     for n in sorted(nodes, key=lambda n: -n.depth):
         if n.children:
             ys = [child.y for child in n.children]

@@ -28,7 +28,9 @@ class Svg:
         """`<tag …>`, with `tip` as what a pointer over it says."""
         given = {k.replace("_", "-"): _number(v) for k, v in attributes.items()}
         text = "".join(f' {k}="{_said(v)}"' for k, v in given.items())
-        inner = f"<title>{_said(tip)}</title>" if tip else ""
+        inner = ""
+        if tip:
+            inner = f"<title>{_said(tip)}</title>"
         self._parts.append(f'<{tag} class="{cls}"{text}>{inner}</{tag}>')
 
     def line(self, x1: float, y1: float, x2: float, y2: float, cls: str) -> None:

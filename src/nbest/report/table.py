@@ -38,7 +38,7 @@ class Table(Value, frozen=True, kw_only=True):
         """A `<table>`, with its title as caption unless that stands above it already; every cell escaped."""
         head = "".join(self._cell("th", i, column, ' scope="col"') for i, column in enumerate(self.columns))
         body = "".join(f"<tr>{self._row(row)}</tr>\n" for row in self.rows)
-        note = f'<p class="note">{escape(self.note)}</p>' if self.note else ""
+        note = paragraph("note", self.note)
         caption = f"<caption>{escape(self.title)}</caption>" if is_titled else ""
         return (
             f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(self.title)}"><table>'
@@ -75,7 +75,7 @@ class Table(Value, frozen=True, kw_only=True):
             return "    " + " & ".join(" ".join(c.split()).translate(_LATEX) for c in cells) + r" \\"
 
         n = self.num_text_columns
-        caption = f"{self.title}. {self.note}" if self.note else self.title
+        caption = ". ".join(filter(None, (self.title, self.note)))
         return "\n".join(
             [
                 r"\begin{table}",
@@ -137,6 +137,11 @@ class Scale(Value, frozen=True, kw_only=True):
     def interval(self, e: Estimate | None, *, signed: bool = False) -> str:
         """`12.3 [10.1, 14.5]`, as `Estimate.text`; a dash for None."""
         return "–" if e is None else e.text(partial(self.number, signed=signed))
+
+
+def paragraph(cls: str, text: str) -> str:
+    """A `<p>` of the class `cls`; nothing for no text."""
+    return f'<p class="{cls}">{escape(text)}</p>' if text else ""
 
 
 def score_name(score: str | None) -> str:

@@ -47,10 +47,9 @@ def win_rate_figures(found: Findings, stores: Sequence[Path], *, cluster: str | 
                 scale=_PERCENT,
                 log=True,
             )
-        units = "prompts" if rates.cluster is None else "clusters of prompts"
         caption = (
             f"{count(rates.judge.num_games)} games in both orders, judged by a model; intervals over"
-            f" {rates.num_clusters} {units}."
+            f" {rates.num_clusters} {rates.units}."
         )
         made.append(Figure(f"win-rate{suffix}", "Win-rate", caption, drawing, [_table(rates)]))
     return made
@@ -73,7 +72,9 @@ def _curves(found: Findings, rates: WinRates) -> list[Curve]:
             continue
         tip = f"{system.system}: {_PERCENT.interval(rate)}, {count(round(cost, 1))} tokens per prompt"
         drawn.append(Curve(system.system, [Point(cost, rate, tip)], is_joined=False))
-    return drawn if len(drawn) > 1 else []
+    if len(drawn) == 1:
+        return []
+    return drawn
 
 
 def _table(rates: WinRates) -> Table:

@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 from nbest.datasets import Item
 from nbest.protocols import ServerPath
 from nbest.tasks.instructions import prompt_of
-from nbest.tasks.rows import field, hub_rows, local_file, read_rows
+from nbest.tasks.rows import Hub, field, rows_of
 
 LANGUAGES: Final = (
     *("ar", "cs", "de", "el", "en", "es", "fa", "fr", "he", "hi", "id", "it"),
@@ -39,11 +39,8 @@ class MArenahardV2:
         return [item for language in self.languages for item in self._items_in(language)]
 
     def _items_in(self, language: str) -> list[Item]:
-        rows = (
-            read_rows(local_file(self.path, language))
-            if self.path
-            else hub_rows("CohereLabs/m-ArenaHard-v2.0", language, split="test", revision=self.revision)
-        )
+        hub = Hub("CohereLabs/m-ArenaHard-v2.0", language, "test", self.revision)
+        rows = rows_of(self.path, [language], hub)
         items: list[Item] = []
         for number, row in enumerate(rows):
             if self.limit is not None and number >= self.limit:

@@ -8,8 +8,8 @@ from typing import ClassVar
 from nbest.datasets import Item
 from nbest.errors import InputError
 from nbest.protocols import ServerPath
-from nbest.tasks.instructions import filled, own_template, prompt_of, template
-from nbest.tasks.rows import field, hub_rows, local_file, read_rows
+from nbest.tasks.instructions import filled, prompt_of, template_or
+from nbest.tasks.rows import Hub, field, rows_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,12 +31,9 @@ class Gsm8k:
     score: str = "oracle"
 
     def items(self) -> list[Item]:
-        rows = (
-            read_rows(local_file(self.path, self.split, "gsm8k"))
-            if self.path
-            else hub_rows("openai/gsm8k", "main", split=self.split, revision=self.revision)
-        )
-        text = own_template(self.template) if self.template else template("math", "en")
+        hub = Hub("openai/gsm8k", "main", self.split, self.revision)
+        rows = rows_of(self.path, [self.split, "gsm8k"], hub)
+        text = template_or(self.template, "math", "en")
         items: list[Item] = []
         for number, row in enumerate(rows):
             if self.limit is not None and number >= self.limit:

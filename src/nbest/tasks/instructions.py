@@ -45,9 +45,17 @@ def own_template(path: str) -> str:
     return text
 
 
+def template_or(own: str | None, kind: str, language: str) -> str:
+    """The user's template file `own`, where one is named, else ours. Raises `InputError`."""
+    if own:
+        return own_template(own)
+    return template(kind, language)
+
+
 def filled(text: str, values: Mapping[str, str]) -> str:
     """`text` with placeholders replaced in one pass. Raises `InputError` for one that is not known."""
-    if unknown := set(_PLACEHOLDER.findall(text)) - values.keys():
+    unknown = set(_PLACEHOLDER.findall(text)) - values.keys()
+    if unknown:
         raise InputError(f"unknown placeholder {min(unknown)!r}; known: {', '.join(sorted(values))}")
     return _PLACEHOLDER.sub(lambda m: values[m[1]], text)
 

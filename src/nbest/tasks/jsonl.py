@@ -46,7 +46,8 @@ class Jsonl:
             if self.limit is not None and number > self.limit:
                 break
             where = f"{self.path}, row {number}"
-            if missing := next((c for c in theirs if c not in raw), None):
+            missing = next((c for c in theirs if c not in raw), None)
+            if missing:
                 raise InputError(f"{where}: no column {missing!r}; columns are {', '.join(map(str, raw))}")
             row = {theirs.get(column, column): value for column, value in raw.items() if value is not None}
             if text is not None and isinstance(row.get("prompt"), str):

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from nbest.datasets import Item
 from nbest.protocols import ServerPath
-from nbest.tasks.instructions import filled, own_template, prompt_of, template
-from nbest.tasks.rows import field, hub_rows, local_file, read_rows
+from nbest.tasks.instructions import filled, prompt_of, template_or
+from nbest.tasks.rows import Hub, field, rows_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,12 +30,9 @@ class Math500:
     score: str = "oracle"
 
     def items(self) -> list[Item]:
-        rows = (
-            read_rows(local_file(self.path, "test", "math500"))
-            if self.path
-            else hub_rows("HuggingFaceH4/MATH-500", None, split="test", revision=self.revision)
-        )
-        text = own_template(self.template) if self.template else template("boxed", "en")
+        hub = Hub("HuggingFaceH4/MATH-500", None, "test", self.revision)
+        rows = rows_of(self.path, ["test", "math500"], hub)
+        text = template_or(self.template, "boxed", "en")
         items: list[Item] = []
         for number, row in enumerate(rows):
             if self.limit is not None and number >= self.limit:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar, Final
 
 from nbest.datasets import Item
 from nbest.protocols import ServerPath
-from nbest.tasks.instructions import filled, own_template, prompt_of, template
-from nbest.tasks.rows import Row, field, hub_rows, local_file, read_rows
+from nbest.tasks.instructions import filled, prompt_of, template_or
+from nbest.tasks.rows import Hub, field, rows_of
 
 LANGUAGES: Final = ("bn", "de", "en", "es", "fr", "ja", "ru", "sw", "te", "th", "zh")
 _COLUMNS: Final = ("question", "answer_number")
+"""Of the published TSV files, which have no header."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +40,9 @@ class Mgsm:
         return [item for language in self.languages for item in self._items_in(language)]
 
     def _items_in(self, language: str) -> list[Item]:
-        rows = (
-            _rows_of(local_file(self.path, f"mgsm_{language}"))
-            if self.path
-            else hub_rows("juletxara/mgsm", language, split="test", revision=self.revision)
-        )
-        text = own_template(self.template) if self.template else template("math", language)
+        hub = Hub("juletxara/mgsm", language, "test", self.revision)
+        rows = rows_of(self.path, [f"mgsm_{language}"], hub, tsv_columns=_COLUMNS)
+        text = template_or(self.template, "math", language)
         items: list[Item] = []
         for number, row in enumerate(rows):
             if self.limit is not None and number >= self.limit:
@@ -61,8 +57,3 @@ class Mgsm:
             answer = str(field(row, "answer_number", where))
             items.append(Item(prompt, {"answer": answer, "cluster": f"mgsm/{number}"}))
         return items
-
-
-def _rows_of(file: Path) -> Iterator[Row]:
-    """The published TSV files have no header."""
-    return read_rows(file, columns=_COLUMNS if file.suffix == ".tsv" else None)

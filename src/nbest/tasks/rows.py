@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
@@ -48,6 +48,30 @@ def read_rows(file: Path, *, columns: tuple[str, ...] | None = None) -> Iterator
         raise InputError(f"{file}: not UTF-8 ({e.reason})") from None
 
 
+class Hub(NamedTuple):
+    """A dataset on the Hugging Face hub."""
+
+    dataset: str
+    name: str | None
+    """Its configuration."""
+    split: str
+    revision: str
+    """Commit or branch."""
+
+
+def rows_of(
+    path: str | None, names: Sequence[str], hub: Hub, *, tsv_columns: tuple[str, ...] | None = None
+) -> Iterator[Row]:
+    """Rows of the file at `path`, or of one of the `names` in that directory; without a path, of the hub.
+
+    `tsv_columns` are those of TSV files without a header. Raises `InputError`, `MissingExtraError`.
+    """
+    if path is None:
+        return hub_rows(hub)
+    file = local_file(path, *names)
+    return read_rows(file, columns=tsv_columns if file.suffix == ".tsv" else None)
+
+
 def local_file(path: str, *names: str) -> Path:
     """`path` itself where it is a file, else the first `name` with a known suffix in that directory.
 
@@ -65,14 +89,15 @@ def local_file(path: str, *names: str) -> Path:
     raise InputError(f"{path} has none of {', '.join(tried)}")
 
 
-def hub_rows(dataset: str, name: str | None, *, split: str, revision: str) -> Iterator[Row]:
+def hub_rows(hub: Hub) -> Iterator[Row]:
     """Rows of a dataset on the Hugging Face hub. Raises `MissingExtraError`, `InputError`."""
     datasets = _module("datasets")
     try:
-        found = datasets.load_dataset(dataset, name, split=split, revision=revision)
+        found = datasets.load_dataset(hub.dataset, hub.name, split=hub.split, revision=hub.revision)
     except Exception as e:
         raise InputError(
-            f"{dataset} ({name or 'default'}, {split}, revision {revision}): {e}; revision=main  takes the newest"
+            f"{hub.dataset} ({hub.name or 'default'}, {hub.split}, revision {hub.revision}): {e};"
+            " revision=main takes the newest"
         ) from e
     yield from found
 

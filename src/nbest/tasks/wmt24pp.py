@@ -11,8 +11,8 @@ from typing import ClassVar
 from nbest.datasets import Item
 from nbest.errors import InputError
 from nbest.protocols import ServerPath
-from nbest.tasks.instructions import TEMPLATES, filled, own_template, prompt_of, template
-from nbest.tasks.rows import field, hub_rows, local_file, read_rows
+from nbest.tasks.instructions import TEMPLATES, filled, prompt_of, template_or
+from nbest.tasks.rows import Hub, field, rows_of
 
 
 @cache
@@ -49,12 +49,9 @@ class Wmt24pp:
         if locale not in locales():
             raise InputError(f"wmt24pp has no locale {locale!r}: there are {', '.join(sorted(locales()))}")
         name = f"en-{locale}"
-        rows = (
-            read_rows(local_file(self.path, name))
-            if self.path
-            else hub_rows("google/wmt24pp", name, split="train", revision=self.revision)
-        )
-        text = own_template(self.template) if self.template else template("translate", "en")
+        hub = Hub("google/wmt24pp", name, "train", self.revision)
+        rows = rows_of(self.path, [name], hub)
+        text = template_or(self.template, "translate", "en")
         items: list[Item] = []
         for number, row in enumerate(rows):
             if self.limit is not None and len(items) >= self.limit:
