@@ -83,7 +83,9 @@ class Fake:
     def _draw(self, request: Request, i: int) -> Completion | None:
         """One completion; None for a draw that hangs."""
         params = request.params
-        seed = None if params.temperature == 0 else (params.seed or 0) + i
+        seed = None
+        if params.temperature > 0:
+            seed = (params.seed or 0) + i
         rng = _rng(request.prompt, request.prefix, seed, params.temperature)
         fate = rng.random()
         if fate < self.error_rate:

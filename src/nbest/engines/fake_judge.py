@@ -92,8 +92,9 @@ def _comparison(shown: Mapping[str, str], _: Random | None) -> str:
     gap = merit(shown[better]) - merit(shown[worse])
     if gap == 0:
         return "A=B"
-    sign = ">>" if gap > _CLEAR_GAP else ">"
-    return f"{better}{sign}{worse}"
+    if gap > _CLEAR_GAP:
+        return f"{better}>>{worse}"
+    return f"{better}>{worse}"
 
 
 def _grade(shown: Mapping[str, str], _: Random | None) -> str:
@@ -103,7 +104,9 @@ def _grade(shown: Mapping[str, str], _: Random | None) -> str:
 
 def _first_wrong_step(shown: Mapping[str, str], rng: Random | None) -> str:
     """The number of the first step of little merit, 0 for none; sampled votes differ."""
-    shift = rng.uniform(-_VOTE_SPREAD, _VOTE_SPREAD) if rng else 0.0
+    shift = 0.0
+    if rng is not None:
+        shift = rng.uniform(-_VOTE_SPREAD, _VOTE_SPREAD)
     wrong = [label for label, step in shown.items() if merit(step) + shift < _WRONG_BELOW]
     return [*wrong, "0"][0]
 
@@ -137,7 +140,9 @@ def _fused(request: Request, shown: Mapping[str, str]) -> str:
 
 def _with_seed(request: Request, rng: Random) -> Random | None:
     """The randomness of a sampled verdict; None for a greedy one."""
-    return rng if request.params.temperature > 0 else None
+    if request.params.temperature > 0:
+        return rng
+    return None
 
 
 def _first_line(request: Request) -> str:
@@ -159,7 +164,9 @@ def _offered_words(request: Request) -> tuple[str, str] | None:
     name = request.prompt.id.rpartition("/")[2]
     if name == "token_prm":
         return ("+", "-")
-    return _yes_and_no(request.prompt.text) if name == "yes_no" else None
+    if name == "yes_no":
+        return _yes_and_no(request.prompt.text)
+    return None
 
 
 def _yes_and_no(question: str) -> tuple[str, str] | None:

@@ -41,8 +41,7 @@ class Replay:
         return Capabilities()
 
     async def generate(self, request: Request, on_delta: OnDelta | None = None) -> Sequence[Completion]:
-        seed = request.params.seed
-        drawn = [self._take(request, None if seed is None else seed + i) for i in range(request.n)]
+        drawn = [self._take(request, request.params_of(i).seed) for i in range(request.n)]
         if on_delta and request.n == 1:
             PrefixStripper(on_delta).emit_rest(drawn[0])
         return drawn

@@ -68,7 +68,9 @@ class Breaker(Layer):
 
     def _unavailable(self) -> UnavailableError:
         left_s = self._circuit.ready_in_s
-        when = f"in {left_s:.1f} s" if left_s else "now, by another call"
+        when = "now, by another call"
+        if left_s:
+            when = f"in {left_s:.1f} s"
         return UnavailableError(
             f"{self.name} failed {self.failures} times in a row and is not called: it is tried again {when}",
             retry_after_s=left_s,

@@ -104,10 +104,14 @@ class Cache(Layer):
 def _key(name: str, request: Request, i: int) -> bytes:
     """SHA-256 of what draw i depends on; the role and the prompt's id are not part of that."""
     params = request.params_of(i)
-    index = i if params.seed is None else 0
-    what = (_FORMAT, name, request.prompt.messages, request.prefix, params, index)
+    index = 0
+    if params.seed is None:
+        index = i
+    what: list[object] = [_FORMAT, name, request.prompt.messages, request.prefix, params, index]
     own = own_fields(request)
-    return hashlib.sha256(_encode((*what, own) if own else what)).digest()
+    if own:
+        what.append(own)
+    return hashlib.sha256(_encode(what)).digest()
 
 
 def _gaps(found: Sequence[Completion | None]) -> Iterator[tuple[int, int]]:
@@ -133,10 +137,13 @@ class _Live:
         return self._locks.setdefault(key, asyncio.Lock())
 
     def find(self, keys: Sequence[bytes]) -> list[Completion | None]:
-        rows = (
-            self._open().execute("SELECT completion FROM draws WHERE key = ?", (k,)).fetchone() for k in keys
-        )
-        return [_completion.decode(row[0]) if row else None for row in rows]
+        return [self._find_one(key) for key in keys]
+
+    def _find_one(self, key: bytes) -> Completion | None:
+        row = self._open().execute("SELECT completion FROM draws WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            return None
+        return _completion.decode(row[0])
 
     def store(self, draws: Sequence[tuple[bytes, Completion]]) -> None:
         rows = [(k, _encode(c)) for k, c in draws]
@@ -148,7 +155,9 @@ class _Live:
 
     def capabilities(self, name: str) -> Capabilities | None:
         row = self._open().execute("SELECT capabilities FROM engines WHERE name = ?", (name,)).fetchone()
-        return _capabilities.decode(row[0]) if row else None
+        if row is None:
+            return None
+        return _capabilities.decode(row[0])
 
     def store_capabilities(self, name: str, known: Capabilities) -> None:
         with self._open() as db:

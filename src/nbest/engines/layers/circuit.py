@@ -52,7 +52,9 @@ class Circuit:
     def state(self) -> State:
         if self._open_until is None:
             return "closed"
-        return "open" if time.monotonic() < self._open_until else "half_open"
+        if time.monotonic() < self._open_until:
+            return "open"
+        return "half_open"
 
     @property
     def is_ready(self) -> bool:
@@ -64,7 +66,9 @@ class Circuit:
     @property
     def ready_in_s(self) -> float:
         """Seconds until a probe may be made; 0 while closed."""
-        return 0.0 if self._open_until is None else max(0.0, self._open_until - time.monotonic())
+        if self._open_until is None:
+            return 0.0
+        return max(0.0, self._open_until - time.monotonic())
 
     async def call(self, make: Callable[[], Awaitable[_T]], *, proves: bool = True) -> _T:
         """Makes the call, ready or not, and learns from the outcome; a cancelled call teaches nothing.

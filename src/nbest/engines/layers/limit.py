@@ -90,12 +90,17 @@ class _Gate:
         try:
             await granted
         except asyncio.CancelledError:
-            came = granted.done() and not granted.cancelled()
-            self._give_back(places if came else (0,) * len(places))  # those behind may fit now
+            was_granted = granted.done() and not granted.cancelled()
+            if was_granted:
+                self._give_back(places)
+            self._grant()  # those behind may fit now
             raise
 
     def _give_back(self, places: tuple[float, ...]) -> None:
         self._free = tuple(free + p for p, free in zip(places, self._free, strict=True))
+        self._grant()
+
+    def _grant(self) -> None:
         while self._queue:
             wanted, granted = self._queue[0]
             if not (granted.cancelled() or self._fits(wanted)):

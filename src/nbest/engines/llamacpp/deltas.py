@@ -60,7 +60,10 @@ async def _held_back(server: LlamaServer, parts: list[Drawn]) -> str:
     """Text that was never streamed: an end that might have begun a stop string, and did not."""
     held: list[int] = []
     for part in parts:
-        held = [] if part.content else [*held, *part.tokens]
+        if part.content:
+            held = []
+        else:
+            held += part.tokens
     if parts[-1].stop_type == "eos":
         held = held[:-1]
     if not held or parts[-1].stop_type == "word":

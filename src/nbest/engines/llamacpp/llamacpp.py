@@ -67,7 +67,9 @@ class LlamaCpp:
 
     @property
     def name(self) -> str:
-        return f"llamacpp/{Path(self.model).stem if self.model else 'nbest-mini'}"
+        if self.model is None:
+            return "llamacpp/nbest-mini"
+        return f"llamacpp/{Path(self.model).stem}"
 
     async def capabilities(self) -> Capabilities:
         await self._server()
@@ -96,8 +98,12 @@ class LlamaCpp:
         A pool that begins may be drawn in two parts, so that half of its slots need not wait, empty, for the
         rest. One that continues a text is drawn at once: one slot holds its prefix.
         """
-        n = 1 if self.deterministic else request.n
-        least = n if is_continued else ceil(n / 2)
+        n = request.n
+        if self.deterministic:
+            n = 1
+        least = n
+        if not is_continued:
+            least = ceil(n / 2)
         num_slots = await server.slots.take(n, least=least, is_continued=is_continued)
         rest: asyncio.Future[list[Completion]] | None = None
         try:
@@ -113,7 +119,9 @@ class LlamaCpp:
             raise
         finally:
             server.slots.give_back(num_slots)
-        return [*drawn, *await rest] if rest else drawn
+        if rest is None:
+            return drawn
+        return [*drawn, *await rest]
 
     async def _draw_in_slots(
         self, server: LlamaServer, prompt_text: str, request: Request, on_delta: OnDelta | None
@@ -185,13 +193,16 @@ class LlamaCpp:
         path = Path(self.model or str(packaged))
         trained = read_context_length(path) or NUM_CONTEXT_DEFAULT
         context = self.context or min(trained, NUM_CONTEXT_DEFAULT)
-        spare = self.spare
-        if spare is None:
-            spare = self.slots if is_small(path) else 0
+        spare = self.spare or 0
+        if self.spare is None and is_small(path):
+            spare = self.slots
+        slots = self.slots
+        if self.deterministic:
+            slots, spare = 1, 0
         return ServerConfig(
             path=path,
-            slots=1 if self.deterministic else self.slots,
-            spare=0 if self.deterministic else spare,
+            slots=slots,
+            spare=spare,
             context=context,
             threads=self.threads,
             gpu_layers=self.gpu_layers,
@@ -227,6 +238,9 @@ _SAMPLERS = ["temperature", "min_p", "top_k", "top_p"]
 
 
 def _body(p: SamplingParams) -> dict[str, Any]:
+    num_probs = 0
+    if p.logprobs is not None:
+        num_probs = max(1, p.logprobs)
     return {
         "n_predict": p.max_tokens,
         "temperature": p.temperature,
@@ -236,7 +250,7 @@ def _body(p: SamplingParams) -> dict[str, Any]:
         "samplers": _SAMPLERS,
         "seed": _seed(p, 0),
         "stop": [well_formed(s) for s in p.stop if s],
-        "n_probs": 0 if p.logprobs is None else max(1, p.logprobs),
+        "n_probs": num_probs,
         "return_tokens": p.logprobs is not None,
         "response_fields": FIELDS,
     }
@@ -244,7 +258,9 @@ def _body(p: SamplingParams) -> dict[str, Any]:
 
 def _seed(p: SamplingParams, i: int) -> int:
     """Of draw i, in 32 bits; the largest number means a random one to llama.cpp."""
-    return -1 if p.seed is None else (p.seed + i) % (2**32 - 1)
+    if p.seed is None:
+        return -1
+    return (p.seed + i) % (2**32 - 1)
 
 
 def _turn(message: Message) -> Mapping[str, str]:

@@ -98,11 +98,11 @@ async def text_logprobs(server: LlamaServer, prompt_text: str, text: str) -> Log
 
 
 def _logprobs(places: Sequence[Place], k: int) -> Logprobs:
-    return Logprobs(
-        tokens=tuple(p.shown for p in places),
-        values=tuple(min(0.0, p.logprob) for p in places),
-        top=tuple(p.top(k) for p in places) if k else (),
-    )
+    tokens = tuple(p.shown for p in places)
+    values = tuple(min(0.0, p.logprob) for p in places)
+    if not k:
+        return Logprobs(tokens=tokens, values=values)
+    return Logprobs(tokens=tokens, values=values, top=tuple(p.top(k) for p in places))
 
 
 def _aligned(ids: Sequence[int], places: Sequence[Place]) -> dict[int, Place]:
@@ -127,10 +127,11 @@ async def _place(server: LlamaServer, prompt_text: str, before: Sequence[int], i
     neutral = (await server.post("/tokenize", {"content": "a"}, _Tokenized)).tokens[-1]
     for num_top in (max(k, 64), 4096, _WHOLE_VOCABULARY):
         drawn = await _next(server, prompt_text, before, forced=neutral, num_top=num_top)
-        likeliest = drawn.top_logprobs if drawn else []
-        for top in likeliest:
+        if drawn is None:
+            continue
+        for top in drawn.top_logprobs:
             if top.id == id_:
-                return msgspec.structs.replace(top, token="", top_logprobs=likeliest[:k])
+                return msgspec.structs.replace(top, token="", top_logprobs=drawn.top_logprobs[:k])
     raise EngineProtocolError(f"llama.cpp names no log-probability of token {id_}")
 
 
@@ -138,8 +139,11 @@ async def _next(
     server: LlamaServer, prompt_text: str, before: Sequence[int], *, forced: int, num_top: int
 ) -> Place | None:
     """The one token drawn; None where it is only the beginning of a character."""
+    prompt: str | list[str | int] = prompt_text
+    if before:
+        prompt = [prompt_text, *before]
     body = {
-        "prompt": [prompt_text, *before] if before else prompt_text,
+        "prompt": prompt,
         "n_predict": 1,
         "temperature": 0,
         "logit_bias": [[forced, _FORCED]],

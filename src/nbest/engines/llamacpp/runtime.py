@@ -141,7 +141,10 @@ class LlamaServer:
         raw = b""
         try:
             writer.write(data)
-            raw = await reader.read() if take is None else await _read_events(reader, take)
+            if take is None:
+                raw = await reader.read()
+            else:
+                raw = await _read_events(reader, take)
         finally:
             if not raw:
                 self._cut(socket)

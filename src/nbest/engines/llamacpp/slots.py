@@ -35,13 +35,18 @@ class SlotScheduler:
         """Waits for `n` slots, or for `least` if so many are free first; gives the number granted."""
         n = min(n, self._num_slots)
         waiting = _Waiting(n, min(n, least or n), asyncio.get_running_loop().create_future())
-        (self._continuing if is_continued else self._beginning).append(waiting)
+        if is_continued:
+            self._continuing.append(waiting)
+        else:
+            self._beginning.append(waiting)
         self._grant()
         try:
             return await waiting.granted
         except asyncio.CancelledError:
             was_granted = waiting.granted.done() and not waiting.granted.cancelled()
-            self.give_back(waiting.granted.result() if was_granted else 0)  # those behind may fit now
+            if was_granted:
+                self._free += waiting.granted.result()
+            self._grant()  # those behind may fit now
             raise
 
     def give_back(self, n: int) -> None:
@@ -70,4 +75,6 @@ class SlotScheduler:
 
     def _next(self) -> deque[_Waiting]:
         must_begin = self._beginning and self._num_overtaken >= PATIENCE
-        return self._continuing if self._continuing and not must_begin else self._beginning
+        if self._continuing and not must_begin:
+            return self._continuing
+        return self._beginning

@@ -99,13 +99,11 @@ class ChoiceBuilder:
         refusal = "".join(self._refusals)
         has_more = self._calls or self._functions or refusal or self._has_reasoning
         is_empty_text = not has_more and self.finish_reason is not None
-        content = text if text or is_empty_text else None
-        message = ServerMessage(
-            content=content,
-            refusal=refusal or None,
-            tool_calls=joined_calls(self._calls),
-            function_call=joined_function(self._functions) if self._functions else None,
-        )
+        message = ServerMessage(refusal=refusal or None, tool_calls=joined_calls(self._calls))
+        if text or is_empty_text:
+            message.content = text
+        if self._functions:
+            message.function_call = joined_function(self._functions)
         setattr(message, self._reasoning_field, reasoning or None)
         return ServerChoice(
             index=self._index,

@@ -20,33 +20,27 @@ def completion_logprobs(found: ServerLogprobs, *, num_top: int) -> Logprobs | No
     None where they are not there or damaged: a token without a finite value, or tokens and values that
     do not pair. An alternative without a finite value is left out by itself.
     """
-    if found.content is not None:
-        tokens = [t.token for t in found.content]
-        values = [t.logprob for t in found.content]
-        top = [{a.token: a.logprob for a in t.top_logprobs or ()} for t in found.content]
-    elif found.tokens is not None and found.token_logprobs is not None:
-        tokens, values = found.tokens, found.token_logprobs
-        top = [alternatives or {} for alternatives in found.top_logprobs or ()]
-    else:
+    tokens, values = _tokens(found), _values(found)
+    if tokens is None or values is None:
         return None
-
-    finite = [v for v in values if _is_finite(v)]
+    finite = [v for v in values if v is not None and isfinite(v)]
     if not len(tokens) == len(values) == len(finite):
         return None
-    return Logprobs(
-        tokens=tuple(well_formed(t) for t in tokens),
-        values=tuple(v for v in finite if v is not None),
-        top=tuple(_finite_alternatives(t) for t in top) if num_top else (),
-    )
+    well_formed_tokens = tuple(well_formed(t) for t in tokens)
+    if not num_top:
+        return Logprobs(tokens=well_formed_tokens, values=tuple(finite))
+    top = tuple(_finite_alternatives(alternatives) for alternatives in _alternatives(found))
+    return Logprobs(tokens=well_formed_tokens, values=tuple(finite), top=top)
 
 
 def num_tokens(found: ServerLogprobs | None) -> int | None:
     """How many tokens a choice has; None without log-probabilities."""
     if found is None:
         return None
-    if found.content is not None:
-        return len(found.content)
-    return None if found.tokens is None else len(found.tokens)
+    tokens = _tokens(found)
+    if tokens is None:
+        return None
+    return len(tokens)
 
 
 def joined_logprobs(parts: Sequence[ServerLogprobs]) -> ServerLogprobs | None:
@@ -78,7 +72,9 @@ def prompt_logprobs(reply: ServerReply, *, start: int) -> Logprobs | None:
 
 def echoed_logprobs(reply: ServerReply, start: int, stop: int) -> Logprobs | None:
     """Of the echoed tokens that begin at characters start ≤ c < stop; None where nothing was echoed."""
-    found = reply.choices[0].logprobs if reply.choices else None
+    if not reply.choices:
+        return None
+    found = reply.choices[0].logprobs
     if not (found and found.tokens and found.token_logprobs and found.text_offset):
         return None
     rows = zip(found.tokens, found.token_logprobs, found.text_offset, strict=False)
@@ -87,8 +83,23 @@ def echoed_logprobs(reply: ServerReply, start: int, stop: int) -> Logprobs | Non
     return Logprobs(tokens=tuple(t for t, _ in known), values=tuple(v for _, v in known))
 
 
-def _is_finite(value: float | None) -> bool:
-    return value is not None and isfinite(value)
+def _tokens(found: ServerLogprobs) -> list[str] | None:
+    if found.content is None:
+        return found.tokens
+    return [place.token for place in found.content]
+
+
+def _values(found: ServerLogprobs) -> list[float | None] | None:
+    if found.content is None:
+        return found.token_logprobs
+    return [place.logprob for place in found.content]
+
+
+def _alternatives(found: ServerLogprobs) -> list[dict[str, float | None]]:
+    """Of each place, by token."""
+    if found.content is None:
+        return [alternatives or {} for alternatives in found.top_logprobs or ()]
+    return [{a.token: a.logprob for a in place.top_logprobs or ()} for place in found.content]
 
 
 def _finite_alternatives(alternatives: Mapping[str, float | None]) -> dict[str, float]:

@@ -88,16 +88,26 @@ def _completion(choice: ServerChoice, params: SamplingParams, used_ids: Collecti
     logprobs = None
     if params.logprobs is not None and choice.logprobs is not None:
         logprobs = completion_logprobs(choice.logprobs, num_top=params.logprobs)
-    reasoning = reasoning_text(choice.message) if choice.message else None
+    if error is not None:
+        calls = ()
     return Completion(
         text=well_formed(text or ""),
         finish=finish,
         logprobs=logprobs,
         error=error,
         stopped_by=_stopped_by(choice),
-        tool_calls=() if error else calls,
-        reasoning=well_formed(reasoning) if reasoning else None,
+        tool_calls=calls,
+        reasoning=_reasoning(choice),
     )
+
+
+def _reasoning(choice: ServerChoice) -> str | None:
+    if choice.message is None:
+        return None
+    reasoning = reasoning_text(choice.message)
+    if not reasoning:
+        return None
+    return well_formed(reasoning)
 
 
 def _content(choice: ServerChoice, used_ids: Collection[str]) -> _Content:
@@ -111,7 +121,9 @@ def _content(choice: ServerChoice, used_ids: Collection[str]) -> _Content:
         if _FINISH.get(choice.finish_reason) == "length":
             return _Content(text, error="a tool call was truncated: raise max_tokens")
         return _Content(text, error=f"a malformed tool call: {e}")
-    return _Content(text, calls) if calls else _text_content(text, choice)
+    if calls:
+        return _Content(text, calls)
+    return _text_content(text, choice)
 
 
 def _text_content(text: str | None, choice: ServerChoice) -> _Content:
@@ -140,8 +152,10 @@ def _refusal(choice: ServerChoice) -> str | None:
 def _stopped_by(choice: ServerChoice) -> str | None:
     """The stop string, where the server names one; ids of tokens that end a text are none."""
     named: Sequence[Json] = (choice.stop_reason, choice.matched_stop)
-    strings = [name for name in named if isinstance(name, str) and name]
-    return well_formed(strings[0]) if strings else None
+    for name in named:
+        if isinstance(name, str) and name:
+            return well_formed(name)
+    return None
 
 
 def _why_no_text(choice: ServerChoice) -> str:

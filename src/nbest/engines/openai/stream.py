@@ -65,11 +65,10 @@ class CompletionStream:
 
     def reply(self) -> ServerReply:
         """What came, as a reply in one piece."""
-        is_counted_each = len(self._usages) == len(self._choices)
-        choices = [
-            self._choices[index].build(self._usages[index] if is_counted_each else None)
-            for index in sorted(self._choices)
-        ]
+        usage_by_index: dict[int, Json] = {}
+        if len(self._usages) == len(self._choices):
+            usage_by_index = self._usages
+        choices = [self._choices[index].build(usage_by_index.get(index)) for index in sorted(self._choices)]
         if not choices:
             choices = [ChoiceBuilder(0).build(None)]
         usages = [self._usages[index] for index in sorted(self._usages)]
@@ -100,7 +99,11 @@ class CompletionStream:
         self._latest = delta.index
         if delta.index not in self._choices:
             self._choices[delta.index] = ChoiceBuilder(delta.index, used_ids=self._used_ids)
-        self._choices[delta.index].add(delta, self._on_delta if delta.index == 0 else None)
+        choice = self._choices[delta.index]
+        if delta.index == 0:
+            choice.add(delta, self._on_delta)
+        else:
+            choice.add(delta)
 
 
 def _error(data: bytes) -> EngineError:

@@ -78,7 +78,9 @@ def joined_calls(deltas: Sequence[CallDelta]) -> list[dict[str, Json]]:
     calls: list[tuple[int, list[CallDelta]]] = []
     latest: dict[int, list[CallDelta]] = {}
     for delta in deltas:
-        index = len(calls) if delta.index is None else delta.index  # without an index, each is a whole call
+        index = delta.index
+        if index is None:  # each is a whole call
+            index = len(calls)
         if index not in latest or _begins_another(latest[index], delta):
             latest[index] = []
             calls.append((index, latest[index]))
@@ -92,21 +94,23 @@ def joined_function(parts: Sequence[FunctionDelta]) -> dict[str, Json]:
     text = "".join(p.arguments for p in parts if isinstance(p.arguments, str))
     names = [p.name for p in parts if p.name]
     is_repeated = len(set(names)) == 1
-    return {
-        "name": names[0] if is_repeated else "".join(names),
-        "arguments": objects[0] if objects and objects[0] else text,
-    }
+    name = "".join(names)
+    if is_repeated:
+        name = names[0]
+    if objects and objects[0]:
+        return {"name": name, "arguments": objects[0]}
+    return {"name": name, "arguments": text}
 
 
 def _joined_call(parts: Sequence[CallDelta]) -> dict[str, Json]:
-    ids = [d.id for d in parts if d.id]
+    id_ = next((d.id for d in parts if d.id), None)
     functions = [d.function for d in parts if d.function]
-    return {"id": ids[0] if ids else None, "function": joined_function(functions)}
+    return {"id": id_, "function": joined_function(functions)}
 
 
 def _begins_another(parts: Sequence[CallDelta], delta: CallDelta) -> bool:
     """Whether `delta`, which has a name and an id of its own, comes after a whole call."""
-    name = delta.function.name if delta.function else None
+    name = (delta.function or FunctionDelta()).name
     if not (delta.id and name) or delta.id in {d.id for d in parts}:
         return False
     begun = joined_function([d.function for d in parts if d.function])

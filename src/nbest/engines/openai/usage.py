@@ -89,23 +89,35 @@ def _shares(
     """Tokens of each completion: as counted; else from being truncated; else by length in bytes."""
     known = [num for num in by_choice if num is not None]
     is_known = len(known) == len(drawn)
-    if total is None:
-        return known if is_known else [estimated_tokens(d.text) for d in drawn]
-    if len(drawn) == 1:
+    if total is not None and len(drawn) == 1:
         return [max([total, *known])]
-    if is_known and total < sum(known):  # some servers count one choice alone
-        return known
     if is_known:
-        return split(total, known)
+        return _counted_shares(known, total)
+    if total is None:
+        return [estimated_tokens(d.text) for d in drawn]
+    return _shares_by_length(drawn, total, max_tokens)
 
-    num_bytes = [len(d.text.encode(errors="replace")) for d in drawn]
+
+def _counted_shares(known: list[int], total: int | None) -> list[int]:
+    """Where each completion was counted: `total` in their proportion, unless the server counts one choice alone."""
+    if total is None or total < sum(known):
+        return known
+    return split(total, known)
+
+
+def _shares_by_length(drawn: Sequence[Completion], total: int, max_tokens: int) -> list[int]:
+    """`max_tokens` for each truncated completion; the rest of `total` by length in bytes."""
+    weights = [1 + len(d.text.encode(errors="replace")) for d in drawn]
     is_truncated = [d.finish == "length" for d in drawn]
     rest = total - sum(is_truncated) * max_tokens
     if rest < 0 or (rest > 0 and all(is_truncated)):  # truncated by the context, not by max_tokens
-        return split(total, [num + 1 for num in num_bytes])
-    weights = [0 if cut else num + 1 for cut, num in zip(is_truncated, num_bytes, strict=True)]
-    parts = split(rest, weights)
-    return [max_tokens if cut else part for cut, part in zip(is_truncated, parts, strict=True)]
+        return split(total, weights)
+
+    whole = [i for i, is_cut in enumerate(is_truncated) if not is_cut]
+    shares = [max_tokens] * len(drawn)
+    for i, share in zip(whole, split(rest, [weights[i] for i in whole]), strict=True):
+        shares[i] = share
+    return shares
 
 
 def _count(of: Json, name: str) -> int | None:
@@ -115,15 +127,20 @@ def _count(of: Json, name: str) -> int | None:
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    is_count = isfinite(value) and 0 <= value <= _MAX_COUNT
-    return round(value) if is_count else None
+    if not isfinite(value) or not 0 <= value <= _MAX_COUNT:
+        return None
+    return round(value)
 
 
 def _field(of: Json, name: str) -> Any:
-    return cast("dict[str, Json]", of).get(name) if isinstance(of, dict) else None
+    if not isinstance(of, dict):
+        return None
+    return cast("dict[str, Json]", of).get(name)
 
 
 def _sum(counts: Iterable[int | None]) -> int | None:
     """None where nobody counted."""
     known = [num for num in counts if num is not None]
-    return sum(known) if known else None
+    if not known:
+        return None
+    return sum(known)
