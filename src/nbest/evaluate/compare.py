@@ -22,7 +22,7 @@ from nbest.evaluate.estimators import Estimate, mean_interval, pool_sizes
 from nbest.evaluate.ingestion import choice_score
 from nbest.evaluate.intervals import Floats
 from nbest.evaluate.recorded_draws import draws_of, is_evidence
-from nbest.evaluate.scores import ACCURACY, cluster_of, failed_score, scores_of
+from nbest.evaluate.scores import cluster_of, failed_score, is_accuracy, scores_of
 from nbest.evaluate.subsets import subsets, usage_of
 from nbest.evaluate.utility_cache import CachedUtility, with_cached_utilities
 from nbest.protocols import Scorer, Selector
@@ -215,7 +215,7 @@ def _cells(rows: Sequence[_Row], plan: _Plan, baseline: str) -> Iterator[Compari
     groups: list[str | None] = [None]
     if len(languages) > 1:
         groups += [language for language in languages if language]
-    is_share = registry.spec_of(plan.scorer) == ACCURACY
+    is_share = is_accuracy(registry.spec_of(plan.scorer))
     for language in groups:
         members = [row for row in rows if language is None or row.language == language]
         for spec in plan.selectors:

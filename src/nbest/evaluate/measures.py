@@ -21,7 +21,7 @@ from nbest.evaluate.gold_inside import says_gold
 from nbest.evaluate.ingestion import MeasuredPrompt, ingest
 from nbest.evaluate.intervals import Floats, Ints, codes
 from nbest.evaluate.method import method_of
-from nbest.evaluate.scores import ACCURACY
+from nbest.evaluate.scores import is_accuracy
 from nbest.text import answer_keys
 from nbest.text.grading import final_answer
 from nbest.text.language import passes_lines, passes_words
@@ -48,7 +48,7 @@ class Row(NamedTuple):
 def is_share(name: str, scorer: str | None) -> bool:
     """Whether a measure is a share of ones among zeros and ones, or the expectation of one."""
     of_right = name in {"score", "oracle", "greedy"} or "@" in name
-    return name in SHARES or (scorer == ACCURACY and of_right)
+    return name in SHARES or (is_accuracy(scorer) and of_right)
 
 
 def measure(rows: Sequence[Row], scorer: str | None, costs: Costs) -> Columns:
@@ -61,7 +61,7 @@ def measure(rows: Sequence[Row], scorer: str | None, costs: Costs) -> Columns:
     prompts = asyncio.run(_ingested(rows, scorer))
     pools: list[_Pool] = []
     for at, (row, prompt) in enumerate(zip(rows, prompts, strict=True)):
-        keys = _answer_classes(prompt) if scorer == ACCURACY else _texts(prompt)
+        keys = _answer_classes(prompt) if is_accuracy(scorer) else _texts(prompt)
         found = chain(
             _spent(row.outcome, costs),
             _language(row),
@@ -75,7 +75,7 @@ def measure(rows: Sequence[Row], scorer: str | None, costs: Costs) -> Columns:
             pools.append(_Pool(at, scores_N, keys, _verdicts(prompt)))
 
     for pools_of_size in _by_size(pools):
-        for name, values in _of_smaller_pools(pools_of_size, votes=scorer == ACCURACY):
+        for name, values in _of_smaller_pools(pools_of_size, votes=is_accuracy(scorer)):
             for pool, value in zip(pools_of_size, values, strict=True):
                 columns[name][pool.at] = value
         ranked = [pool for pool in pools_of_size if pool.verdicts_N is not None]
@@ -136,7 +136,7 @@ def _of_the_choice(prompt: MeasuredPrompt, scorer: str | None) -> Iterator[tuple
     chosen, scores_N, greedy = prompt.value, prompt.draw_scores, prompt.greedy
     if chosen is not None:
         yield "score", chosen
-    if chosen is not None and scorer == ACCURACY:
+    if chosen is not None and is_accuracy(scorer):
         yield "gold_inside", float(chosen == 0 and _says_gold(prompt.outcome))
     if scores_N is None:
         return

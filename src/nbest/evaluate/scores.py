@@ -13,12 +13,20 @@ from nbest.evaluate.recorded_draws import draws_of
 from nbest.protocols import Scorer
 from nbest.scoring.oracle import Oracle
 from nbest.scoring.reference_oracle import ReferenceOracle
+from nbest.text.grading import GRADERS
 from nbest.types import Candidate, Json, Outcome
 
 CLUSTER = "cluster"
 """The column of a row that says which prompts stand together, where none is named."""
 ACCURACY = "oracle"
 """The score that is right or wrong: shown in per cent."""
+
+
+def is_accuracy(spec: str | None) -> bool:
+    """Whether a score is right or wrong by the gold answer, with whatever grader."""
+    return spec is not None and (spec == ACCURACY or spec.startswith(f"{ACCURACY}("))
+
+
 REFERENCE = "reference_oracle"
 """The score that is a utility against the row's reference."""
 _FROM_ZERO: Final = frozenset({"bleu", "chrf", "edit", "token_f1"})
@@ -66,6 +74,8 @@ def score_spec(given: str | None, pool: Pool) -> str:
             f"prompt {pool.prompt.id!r} has no `answer` and no `reference`: name a recorded field or a scorer"
             f" as `score`{_fields_of(pool)}"
         )
+    if given in GRADERS:
+        return registry.spec_of(Oracle(grader=given))
     if registry.names_plugin("scorers", given):
         return registry.spec_of(registry.parse("scorers", given))
     if registry.names_plugin("utilities", given):

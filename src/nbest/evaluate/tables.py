@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nbest.evaluate.runs import MOST_LANGUAGE_CHECKS
-from nbest.evaluate.scores import ACCURACY
+from nbest.evaluate.scores import is_accuracy
 from nbest.evaluate.summary import Cell, Change, Evaluation, Group, RunFacts
 
 _MOSTLY: Final = 0.9
@@ -36,17 +36,17 @@ def show(evaluation: Evaluation, console: Console) -> None:
 
     Columns that do not fit side by side follow in a table below.
     """
-    is_accuracy = evaluation.runs[0].scorer == ACCURACY
+    in_percent = is_accuracy(evaluation.runs[0].scorer)
     for facts in evaluation.runs:
         groups = [g for g in evaluation.groups if g.run == facts.run]
-        for title, columns in _columns(groups, is_accuracy=is_accuracy).items():
+        for title, columns in _columns(groups, is_accuracy=in_percent).items():
             lead = max(len(evaluation.by), *(len(g.group) for g in groups)) + 12
             at_once = max(2, (console.width - lead) // _COLUMN_WIDTH)
             for start in range(0, len(columns), at_once):
                 shown = columns[start : start + at_once]
                 console.print(_table(f"{facts.run}: {title}", evaluation.by, groups, shown))
     if evaluation.changes:
-        console.print(_changes(evaluation, in_percent=is_accuracy))
+        console.print(_changes(evaluation, in_percent=in_percent))
     for warning in _warnings(evaluation):
         console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
     console.print("\n".join(_notes(evaluation)), style="dim", soft_wrap=True)

@@ -16,7 +16,7 @@ import msgspec
 from nbest import registry
 from nbest.errors import InputError
 from nbest.evaluate.ingestion import ingest
-from nbest.evaluate.scores import ACCURACY, gold_text, pool_of, score_spec
+from nbest.evaluate.scores import gold_text, is_accuracy, pool_of, score_spec
 from nbest.records import read_manifest, read_outcomes
 from nbest.types import Candidate, Json, Outcome, replace
 
@@ -79,7 +79,7 @@ def grade(outcome: Outcome) -> Grade | None:
     measured = asyncio.run(ingest(known, registry.parse("scorers", spec)))
     if measured.value is None:
         return None
-    metric = "accuracy" if spec == ACCURACY else "chrf"
+    metric = "accuracy" if is_accuracy(spec) else "chrf"
     scores = measured.draw_scores
     return Grade(metric, measured.value, None if scores is None else float(scores.max()))
 

@@ -9,12 +9,12 @@ import re
 import sys
 import sysconfig
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nbest.errors import SpecError
 from nbest.suggestions import did_you_mean
@@ -69,6 +69,19 @@ def class_in_code(where: CodeName) -> type:
     classes = [name for name, value in vars(module).items() if isinstance(value, type)]
     own = [name for name in classes if vars(module)[name].__module__ == module.__name__]
     raise SpecError(f"{where.place} has no class {where.class_name!r}{did_you_mean(where.class_name, own)}")
+
+
+def function_in_code(where: CodeName) -> Callable[..., Any]:
+    """The function that stands there. Raises `SpecError`, as `class_in_code` does."""
+    load = _file_module if where.is_file else _module
+    module = load(where.place)
+    found = getattr(module, where.class_name, None)
+    if callable(found) and not isinstance(found, type):
+        return found
+    own = [name for name, value in vars(module).items() if callable(value) and not isinstance(value, type)]
+    raise SpecError(
+        f"{where.place} has no function {where.class_name!r}{did_you_mean(where.class_name, own)}"
+    )
 
 
 @cache

@@ -13,7 +13,9 @@ from nbest.errors import SpecError
 
 _WORDS = {"true": True, "false": False, "none": None}
 
-_QUOTED = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
+_QUOTED = r"""(?:\b[rR])?(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\")"""
+_NO_ESCAPE = re.compile(r"""\\(?![\\'"abfnrtvxuUN0-7\n])""")
+"""The backslash of `\\d`, `\\w`, `\\s`: Python knows no such escape, and regular expressions are full of them."""
 _IN_CODE = r"""(?:(?<=[(,=\[])|\A)\s*[^\s'"(),=\[\]{}:][^'"(),=\[\]{}:]*:[^\W\d]\w*(?=\s*(?:[(),\]]|\Z))"""
 _TOKEN = re.compile(f"(?P<quoted>{_QUOTED})|(?P<in_code>{_IN_CODE})", re.DOTALL)
 """A text in quotes, or the place of a class in code where a value may stand."""
@@ -94,7 +96,8 @@ def item_type(hint: Any) -> Any:
 
 def _in_quotes(token: re.Match[str]) -> str:
     if token["quoted"] is not None:
-        return token["quoted"]
+        is_raw = token["quoted"][0] in "rR"
+        return token["quoted"] if is_raw else _NO_ESCAPE.sub(r"\\\\", token["quoted"])
     return repr(token["in_code"].strip())
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nbest.evaluate.estimators import Estimate, mean_interval
-from nbest.evaluate.scores import ACCURACY
+from nbest.evaluate.scores import is_accuracy
 from nbest.report.findings import Findings, Run
 from nbest.report.svg import Svg
 from nbest.report.table import Scale, Table
@@ -62,7 +62,7 @@ def score_scale(found: Findings) -> Scale:
 def mean_of(found: Findings, run: Run, numbers: Sequence[int]) -> Mean | None:
     """A run's score, over those of the prompts `numbers` that have one; None where none has."""
     values = {i: run.values[i] for i in numbers if i in run.values}
-    return _mean(found, values, is_share=found.score == ACCURACY)
+    return _mean(found, values, is_share=is_accuracy(found.score))
 
 
 def gain_of(found: Findings, run: Run, against: Run, numbers: Sequence[int]) -> Mean | None:

@@ -10,7 +10,7 @@ import rich.table
 from rich.text import Text
 
 from nbest.evaluate.estimators import Estimate
-from nbest.evaluate.scores import ACCURACY
+from nbest.evaluate.scores import is_accuracy
 from nbest.types import Value
 
 _LATEX = str.maketrans(
@@ -112,7 +112,7 @@ class Scale(Value, frozen=True, kw_only=True):
     @classmethod
     def of(cls, score: str | None, values: Sequence[float]) -> Scale:
         """One decimal for per cent and for scores of ten and more, else three."""
-        if score == ACCURACY:
+        if is_accuracy(score):
             return cls(factor=100.0, decimals=1, unit="%")
         is_large = max(map(abs, values), default=0.0) >= 10  # noqa: PLR2004
         return cls(decimals=1 if is_large else 3)
@@ -146,7 +146,7 @@ def paragraph(cls: str, text: str) -> str:
 
 def score_name(score: str | None) -> str:
     """For axes and headings."""
-    return "right answers (%)" if score == ACCURACY else score or "score"
+    return "right answers (%)" if is_accuracy(score) else score or "score"
 
 
 def count(number: float) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from nbest.context import Context
-from nbest.scoring.gold_answer import gold_of, truth
+from nbest.scoring.gold_answer import gold_of, grader_of, truth
 from nbest.scoring.rollouts import is_partial
 from nbest.types import Candidate, Prompt, Score
 
@@ -22,6 +22,13 @@ class Oracle:
 
     is_open_to_clients: ClassVar[bool] = False
 
+    grader: str | None = None
+    """How answers are compared with gold, instead of the row's `grader`: answer (equivalence of final answers,
+    the default), exact, contains, regex, or a function of your own as `module:function` or `file.py:function`."""
+
+    def __post_init__(self) -> None:
+        grader_of(self.grader)
+
     async def __call__(
         self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
     ) -> Sequence[Score]:
@@ -31,4 +38,5 @@ class Oracle:
                 "oracle: steps of a search are read as final answers, and are mostly 0: search with"
                 "  oracle_rollouts  or  noisy_oracle(auc=1.0)"
             )
-        return [Score(value=truth(c, prompt, gold)) for c in candidates]
+        grader = grader_of(self.grader)
+        return [Score(value=truth(c, prompt, gold, grader=grader)) for c in candidates]

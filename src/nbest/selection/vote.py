@@ -11,7 +11,7 @@ from nbest.context import Context
 from nbest.protocols import Scorer
 from nbest.selection.pool import argmax, chosen, usable
 from nbest.text import answer_keys
-from nbest.text.grading import final_answer
+from nbest.text.grading import check_pattern, final_answer
 from nbest.types import Candidate, Prompt, Selection
 
 _MAX_SHOWN = 4
@@ -38,8 +38,14 @@ class Vote:
 
     weight: Scorer | None = None
     power: float | None = None
+    extract: str | Mapping[str, str] | None = None
+    """A regular expression whose last match (its first group, if it has one) is the final answer; or one by task."""
 
     def __post_init__(self) -> None:
+        patterns = self.extract.values() if isinstance(self.extract, Mapping) else [self.extract]
+        for pattern in patterns:
+            if pattern is not None:
+                check_pattern(pattern)
         if self.power is not None and (self.weight is None or self.power < 0):
             raise ValueError("power needs a weight to rank by, and is 0 or more")
 
@@ -47,7 +53,8 @@ class Vote:
         pool = usable(candidates)
         scores = await self._scores(prompt, pool, ctx)
         votes = self._votes(scores, ctx)
-        keys = answer_keys(pool, lambda c: final_answer(c, prompt))
+        pattern = self._pattern_for(prompt)
+        keys = answer_keys(pool, lambda c: final_answer(c, prompt, pattern=pattern))
         members: dict[str | int, list[Candidate]] = {}
         for candidate, key in zip(pool, keys, strict=True):
             members.setdefault(candidate.id if key is None else key, []).append(candidate)
@@ -60,6 +67,11 @@ class Vote:
             scores={c.id: totals[key] for key, group in members.items() for c in group},
             rationale=self._rationale(best, totals, members),
         )
+
+    def _pattern_for(self, prompt: Prompt) -> str | None:
+        if isinstance(self.extract, Mapping):
+            return self.extract.get(prompt.task or "")
+        return self.extract
 
     async def _scores(self, prompt: Prompt, pool: Sequence[Candidate], ctx: Context) -> Mapping[int, float]:
         """By id; unscored candidates get the least score."""

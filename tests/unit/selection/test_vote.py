@@ -154,3 +154,19 @@ async def test_a_whole_answer_stands_for_its_class_before_one_that_was_cut():
     selection = await registry.parse("selectors", "vote")(PROMPT, pool, Context({"policy": Fake()}))
     assert selection.winner.id == 1
     assert selection.weights == {0: 0.5, 1: 0.5, 2: 0.0}
+
+
+async def test_a_pattern_says_where_the_answer_is():
+    texts = ("R=41\n42", "R=43\n42", "R=४३\n42")
+    selection = await vote(*texts, spec=r"vote(extract='R=(\w+)')")
+    assert (selection.winner.id, selection.rationale) == (1, "43: 2 · 41: 1")
+
+
+async def test_a_pattern_may_hold_for_a_task_only():
+    spec = r"vote(extract={other: 'R=(\w+)'})"
+    assert (await vote("R=41\n42", "R=43\n42", spec=spec)).rationale == "42: 2"
+
+
+async def test_a_pattern_that_is_none_is_refused():
+    with pytest.raises(SpecError, match="no regular expression"):
+        registry.parse("selectors", "vote(extract='(')")

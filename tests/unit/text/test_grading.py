@@ -1,6 +1,6 @@
 import pytest
 
-from nbest.text.grading import final_answer, is_right
+from nbest.text.grading import check_pattern, final_answer, is_right
 from nbest.types import Candidate, Message, Prompt
 
 
@@ -48,3 +48,61 @@ def test_a_failed_candidate_is_never_right():
 def test_a_row_without_an_answer_cannot_be_graded(gold):
     with pytest.raises(KeyError):
         is_right(Candidate(id=0, text="42"), prompt(), gold)
+
+
+@pytest.mark.parametrize(
+    ("grader", "text", "answer", "right"),
+    [
+        ("exact", " 東京\n", "東京", True),
+        ("exact", "東京です", "東京", False),
+        ("exact", "Cafe\u0301", "Café", True),
+        ("contains", "Die Hauptstadt ist PARIS, glaube ich.", "Paris", True),
+        ("contains", "Parisian food", "Paris", False),
+        ("contains", "答案可能是北京吧", "北京", True),
+        ("contains", "정답은 서울입니다", "서울", True),
+        ("contains", "هي القَاهِرَة بالطبع", "القاهرة", True),
+        ("contains", "нет 420", "42", False),
+        ("contains", "<think>Paris?</think>Rome", "Paris", False),
+        ("regex", "कुल ४२ सेब", r"[४4][२2]\b", True),
+        ("regex", "ไม่มี", r"\d", False),
+        ("regex", "a" * 5000 + "b", r"(a+)+$", False),  # would take for ever
+        ("answer", "कुल ४२ सेब", "42", True),
+    ],
+)
+def test_a_grader_is_chosen_by_the_row_or_by_the_caller(grader, text, answer, right):
+    candidate = Candidate(id=0, text=text)
+    assert is_right(candidate, prompt(), {"answer": answer, "grader": grader}) is right
+    assert is_right(candidate, prompt(), {"answer": ["∅", answer], "grader": "exact"}, grader=grader) is right
+
+
+def test_a_function_grades():
+    candidate = Candidate(id=0, text="<think>no</think>abc")
+    assert is_right(
+        candidate, prompt(), {"answer": "3"}, grader=lambda text, answer: len(text) == int(answer)
+    )
+
+
+def test_a_grader_that_there_is_not_is_named():
+    with pytest.raises(ValueError, match="must be one of answer, exact, contains, regex, got 'fuzzy'"):
+        is_right(Candidate(id=0, text="42"), prompt(), {"answer": "42", "grader": "fuzzy"})
+
+
+@pytest.mark.parametrize(
+    ("text", "pattern", "key"),
+    [
+        ("RESULT<41> RESULT<42>", r"RESULT<(\d+)>", "42"),
+        ("결과값=42개 (41개 아님)", r"결과값=(\d+)", "42"),
+        ("最終：四十二", r"最終：(.+)", "42"),
+        ("<think>=7</think>x=8", r"=\d", "8"),
+        ("nothing", r"\d+", None),
+    ],
+)
+def test_a_pattern_of_ones_own_finds_the_answer(text, pattern, key):
+    answer = final_answer(Candidate(id=0, text=text), prompt("ja"), pattern=pattern)
+    assert (answer and answer.key) == key
+
+
+@pytest.mark.parametrize("pattern", ["(", "x" * 1001])
+def test_a_pattern_that_cannot_be_used_is_refused(pattern):
+    with pytest.raises(ValueError, match=r"no regular expression|at most 1000"):
+        check_pattern(pattern)
