@@ -35,6 +35,15 @@ class OnServer:
     """
 
     what: str
+    is_secret: bool = True
+    """Whether clients may not read its value either, in errors and notes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Marks the type of a text that a client of the gateway may set, and says what the text is."""
+
+    what: str
 
 
 ServerPath = Annotated[str, OnServer("a file")]
@@ -43,6 +52,18 @@ ServerUrl = Annotated[str, OnServer("an address")]
 ServerCommand = Annotated[str, OnServer("a program")]
 """A command line, or the path of an interpreter."""
 ServerEnv = Annotated[str, OnServer("an environment variable")]
+ServerModel = Annotated[str, OnServer("a model", is_secret=False)]
+"""The name of a model or data set on a server or hub, or of a part of one, such as a revision."""
+ServerFields = Annotated[Mapping[str, Any], OnServer("fields of requests", is_secret=False)]
+EngineName = Annotated[str, OnServer("an engine", is_secret=False)]
+"""The name of an engine of the configuration."""
+PluginSpec = Annotated[str, OnServer("a plug-in", is_secret=False)]
+
+FreeText = Annotated[str, Open("text")]
+"""Text that is put into prompts or looked for in answers. It never becomes a path, an address, a command or a name
+of something that is loaded."""
+LanguageCode = Annotated[str, Open("a language code")]
+"""Checked by `nbest.text.language.check_language` where the plug-in is made."""
 
 
 def on_server(hint: Any) -> OnServer | None:
@@ -51,6 +72,13 @@ def on_server(hint: Any) -> OnServer | None:
         return hint
     marks = (on_server(part) for part in (*getattr(hint, "__metadata__", ()), *get_args(hint)))
     return next((mark for mark in marks if mark is not None), None)
+
+
+def is_open_text(hint: Any) -> bool:
+    """Whether a type such as `FreeText | None` or `tuple[LanguageCode, ...]` is text that clients may set."""
+    if isinstance(hint, Open):
+        return True
+    return any(is_open_text(part) for part in (*getattr(hint, "__metadata__", ()), *get_args(hint)))
 
 
 def is_open_to_clients(plugin: type) -> bool:

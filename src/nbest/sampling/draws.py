@@ -8,7 +8,7 @@ from random import Random
 from typing import Self
 
 from nbest.errors import InputError
-from nbest.protocols import ServerPath
+from nbest.protocols import FreeText, ServerPath
 from nbest.sampling.sampler_table import parameters_for
 from nbest.types import Prompt, Request, SamplingParams, replace
 
@@ -25,7 +25,7 @@ class Draws:
     """Keep the likeliest tokens whose probabilities sum to top_p."""
     max_tokens: int = 1024
     """Of each draw, at most."""
-    stop: tuple[str, ...] = ()
+    stop: tuple[FreeText, ...] = ()
     """Strings that end a draw; they are no part of its text."""
     table: ServerPath | None = None
     """TOML file of parameters by language and task: rows `[[params]]` with `language`, `task` (both

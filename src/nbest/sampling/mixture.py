@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import ClassVar
 
-from nbest.protocols import Sampler
+from nbest.protocols import EngineName, Sampler
 from nbest.sampling.hedged import Hedged
 from nbest.sampling.spread import draws, merged, resized, size
 from nbest.types import Prompt, Request, replace
@@ -26,7 +26,7 @@ class Mixture:
     is_open_to_clients: ClassVar[bool] = False
 
     sampler: Sampler = field(default_factory=Hedged)
-    engines: tuple[str, ...]
+    engines: tuple[EngineName, ...]
     n: int | None = None
     """Size of the pool; the sampler's own without it."""
 

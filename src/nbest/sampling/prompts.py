@@ -13,7 +13,7 @@ from typing import ClassVar
 import msgspec
 
 from nbest.errors import InputError
-from nbest.protocols import Sampler, ServerPath
+from nbest.protocols import FreeText, Sampler, ServerPath
 from nbest.sampling.hedged import Hedged
 from nbest.sampling.spread import draws, merged, resized, size
 from nbest.sampling.turn_templates import PLACE, checked, wrapped
@@ -41,7 +41,7 @@ class Prompts:
     is_open_to_clients: ClassVar[bool] = True
 
     sampler: Sampler = field(default_factory=Hedged)
-    variants: tuple[str, ...] = ()
+    variants: tuple[FreeText, ...] = ()
     file: ServerPath | None = None
     """TOML file instead: rows `[[variants]]` with `text`, and `language` and `task` where a row is for
     prompts of that kind only; rows for `pt` hold for `pt-BR` where there are none for that. A prompt that no

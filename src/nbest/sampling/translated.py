@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import ClassVar
 
-from nbest.protocols import Sampler, ServerPath
+from nbest.protocols import LanguageCode, Sampler, ServerPath
 from nbest.sampling.hedged import Hedged
 from nbest.sampling.spread import draws, merged, resized, size
 from nbest.sampling.turn_templates import template, wrapped
@@ -32,7 +32,7 @@ class Translated:
     is_open_to_clients: ClassVar[bool] = True
 
     sampler: Sampler = field(default_factory=Hedged)
-    languages: tuple[str, ...] = ("en",)
+    languages: tuple[LanguageCode, ...] = ("en",)
     """Pivots, ISO 639-1; evidence is dealt to them in turn."""
     n: int | None = None
     """All draws, the pool and the evidence; twice the sampler's n without it. A smaller n leaves out

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from nbest.errors import InputError
+from nbest.text.language import check_language
 from nbest.text.language_tags import closest_tag
 from nbest.types import Prompt, replace
 
@@ -41,12 +42,14 @@ def checked(template: str, where: str) -> str:
     return template
 
 
-@cache
+@lru_cache(maxsize=4096)
 def template(purpose: str, language: str, directory: str | None = None) -> str:
     """The text for `language`: from `directory`, else the one that ships for `purpose`.
 
-    `pt-BR` falls back on `pt`, `zh_TW` on `zh-Hant` and `zh`. Raises `InputError` where there is none, or where it has no `{prompt}`.
+    `pt-BR` falls back on `pt`, `zh_TW` on `zh-Hant` and `zh`. Raises `InputError` where there is none, or where it has no `{prompt}`,
+    and `ValueError` for what is no language code: files are named by it.
     """
+    check_language(language)
     for place in _places(purpose, directory):
         name_by_language = {f.name.removesuffix(".txt"): f.name for f in _text_files(place)}
         closest = closest_tag(language, name_by_language)

@@ -12,7 +12,7 @@ import msgspec
 
 from nbest.context import Context
 from nbest.errors import EngineProtocolError
-from nbest.protocols import ServerCommand, ServerPath, ServerUrl
+from nbest.protocols import FreeText, ServerCommand, ServerPath, ServerUrl
 from nbest.scoring.endpoint import Endpoint, before_deadline, count_call, in_time
 from nbest.scoring.per_loop import per_loop
 from nbest.types import Candidate, Prompt, Score
@@ -31,7 +31,7 @@ class CometAt:
     """A worker that serves HTTP (`comet_worker.py --port …`)."""
     model: ServerPath = ""
     """python: hub name or checkpoint; the licence of some must be accepted on the hub first."""
-    source_after: str | None = None
+    source_after: FreeText | None = None
     """The source is what stands behind the last such text in the last user turn; all of it without."""
     timeout_s: float = 600.0
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from nbest.context import Context
 from nbest.errors import EngineError, InputError
-from nbest.protocols import ServerPath
+from nbest.protocols import FreeText, ServerModel, ServerPath
 from nbest.scoring.aggregate import Reduce, aggregate
 from nbest.scoring.endpoint import in_time
 from nbest.scoring.hf_model import Encoded, HfModel, classify, load
@@ -42,17 +42,17 @@ class HfPrm:
 
     model: ServerPath
     """Directory or hub name of a token classifier."""
-    step_mark: str
+    step_mark: FreeText
     """What stands behind each step: `<extra_0>` for Qwen2.5-Math-PRM, a line break ('\\n') for TRL's default."""
     form: Literal["auto", "chat", "text"] = "auto"
     """chat: the tokenizer's chat template. text: prompt and steps in `template`. auto: chat where the
     tokenizer has a template."""
-    template: str = "{prompt}\n\n{answer}"
+    template: FreeText = "{prompt}\n\n{answer}"
     label: int | None = None
     """The class of right steps, from 0; the second of two without it."""
     split: Split = "line"
     reduce: Reduce = "last"
-    device: str | None = None
+    device: ServerModel | None = None
     """As torch names it; a GPU where there is one without it."""
     batch: int = 8
     max_tokens: int | None = None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from nbest.context import Context
-from nbest.protocols import ServerPath
+from nbest.protocols import FreeText, ServerModel, ServerPath
 from nbest.scoring.endpoint import in_time
 from nbest.scoring.hf_model import Encoded, HfModel, classify, load
 from nbest.scoring.reward_api import class_of, filled
@@ -32,10 +32,10 @@ class HfReward:
     form: Literal["auto", "chat", "pair", "text"] = "auto"
     """chat: the tokenizer's chat template. pair: prompt and candidate as the two texts of a cross-encoder.
     text: both in `template`. auto: chat where the tokenizer has a template, else pair."""
-    template: str = "{prompt}\n\n{answer}"
+    template: FreeText = "{prompt}\n\n{answer}"
     label: int | None = None
     """Which class's logit is the score, from 0, where the model has several."""
-    device: str | None = None
+    device: ServerModel | None = None
     """As torch names it; a GPU where there is one without it."""
     batch: int = 8
     max_tokens: int | None = None

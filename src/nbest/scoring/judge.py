@@ -18,7 +18,7 @@ from nbest.judging.templates import (
     template_for,
 )
 from nbest.judging.verdict_forms import numbers
-from nbest.protocols import ServerPath
+from nbest.protocols import EngineName, ServerPath
 from nbest.scoring.next_token import has_alternatives, num_logprobs, share
 from nbest.text.reasoning import answer_text
 from nbest.types import Candidate, Completion, Prompt, SamplingParams, Score
@@ -41,7 +41,7 @@ class Judge:
 
     is_open_to_clients: ClassVar[bool] = True
 
-    engine: str | None = None
+    engine: EngineName | None = None
     """Name of the engine that judges; without one the engine called "judge", else the policy itself."""
     mode: Literal["score", "yes_no"] = "score"
     temperature: float = 0.0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from nbest.context import Context
+from nbest.protocols import EngineName
 from nbest.scoring.gold_answer import gold_of, truth
 from nbest.scoring.recorded_logprobs import mean
 from nbest.scoring.rollouts import Rollouts, is_partial
@@ -26,7 +27,7 @@ class OracleRollouts:
     is_open_to_clients: ClassVar[bool] = False
 
     k: int = 8
-    engine: str | None = None
+    engine: EngineName | None = None
     """Name of the engine that completes; without one the engine called "verifier", else the policy."""
     temperature: float = 0.7
     max_tokens: int = 1024

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from nbest.context import Context
 from nbest.errors import InputError
+from nbest.protocols import FreeText
 from nbest.types import Candidate, Prompt, Score
 
 
@@ -20,7 +21,7 @@ class Recorded:
 
     is_open_to_clients: ClassVar[bool] = False
 
-    field: str
+    field: FreeText
 
     async def __call__(
         self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context

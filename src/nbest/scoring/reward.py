@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from nbest.context import Context
 from nbest.errors import REFUSED, EngineError, EngineHttpError, EngineTimeoutError, InputError
-from nbest.protocols import ServerEnv, ServerUrl
+from nbest.protocols import FreeText, ServerEnv, ServerModel, ServerUrl
 from nbest.scoring.aggregate import Reduce, aggregate
 from nbest.scoring.endpoint import Endpoint, before_deadline, count_call
 from nbest.scoring.merge import Merger
@@ -56,16 +56,16 @@ class Reward:
 
     url: ServerUrl
     """The server (`http://localhost:8000`), or the full address of one API (`…/v1/rerank`)."""
-    model: str | None = None
+    model: ServerModel | None = None
     """Left out of the call without it: servers of one model do not need it."""
     api: Literal["auto", "classify", "pooling", "score", "rerank"] = "auto"
     """auto: by the end of `url`, else the first that the server has, in this order; asked once."""
     form: Literal["chat", "text"] = "chat"
-    template: str = "{prompt}\n\n{answer}"
+    template: FreeText = "{prompt}\n\n{answer}"
     label: int | None = None
     """Which class's number is the score, from 0, where the model has several."""
     reduce: Reduce = "last"
-    step_mark: str | None = None
+    step_mark: FreeText | None = None
     """What a process reward model reads its values at: put behind each step of a candidate, as `<extra_0>`
     for Qwen2.5-Math-PRM. The server has to give one place for each mark (vLLM: pooling type STEP)."""
     split: Split = "line"

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 
 from nbest.context import Context
 from nbest.errors import CapabilityError
+from nbest.protocols import EngineName
 from nbest.scoring.aggregate import Reduce, aggregate
 from nbest.scoring.recorded_logprobs import mean
 from nbest.scoring.score_cache import score_cache
@@ -45,7 +46,7 @@ class Rollouts:
 
     k: int = 8
     value: Literal["majority", "share"] = "majority"
-    engine: str | None = None
+    engine: EngineName | None = None
     """Name of the engine that completes; without one the engine called "verifier", else the policy."""
     temperature: float = 0.7
     max_tokens: int = 1024

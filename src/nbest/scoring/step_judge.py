@@ -12,7 +12,7 @@ from nbest.judging.judge_calls import ask
 from nbest.judging.judge_questions import Question, Read, Reply, question
 from nbest.judging.templates import TemplateLanguage
 from nbest.judging.verdict_forms import numbers
-from nbest.protocols import ServerPath
+from nbest.protocols import EngineName, ServerPath
 from nbest.scoring.aggregate import Reduce, aggregate
 from nbest.scoring.step_texts import Split, note_half_steps, steps_of
 from nbest.types import Candidate, Prompt, SamplingParams, Score, replace
@@ -32,7 +32,7 @@ class StepJudge:
 
     is_open_to_clients: ClassVar[bool] = True
 
-    engine: str | None = None
+    engine: EngineName | None = None
     """Name of the engine that verifies; without one the engine called "verifier", else the policy."""
     votes: int = 1
     temperature: float = 0.7

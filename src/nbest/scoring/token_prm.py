@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 
 from nbest.context import Context
 from nbest.errors import CapabilityError
+from nbest.protocols import EngineName, FreeText
 from nbest.scoring.aggregate import Reduce, aggregate
 from nbest.scoring.next_token import has_alternatives, num_logprobs, share
 from nbest.scoring.score_cache import score_cache
@@ -37,12 +38,12 @@ class TokenPrm:
 
     is_open_to_clients: ClassVar[bool] = True
 
-    engine: str | None = None
+    engine: EngineName | None = None
     """Name of the engine that verifies; without one the engine called "verifier", else the policy."""
     form: Literal["rlhflow", "math_shepherd"] = "rlhflow"
-    good: str = "+"
-    bad: str = "-"
-    tag: str = "ки"
+    good: FreeText = "+"
+    bad: FreeText = "-"
+    tag: FreeText = "ки"
     split: Split = "line"
     reduce: Reduce = "last"
     every: bool = True

@@ -14,7 +14,7 @@ from nbest.judging.pools import distinct, labelled, shuffled, with_text_of
 from nbest.judging.sections import MARK_TOKENS, most_tokens
 from nbest.judging.templates import TemplateLanguage
 from nbest.judging.verdict_forms import numbers
-from nbest.protocols import Selector, ServerPath
+from nbest.protocols import EngineName, Selector, ServerPath
 from nbest.selection.mbr import Mbr
 from nbest.selection.pool import chosen, usable
 from nbest.types import Candidate, Json, Prompt, SamplingParams, Selection, replace
@@ -34,7 +34,7 @@ class Chops:
 
     is_open_to_clients: ClassVar[bool] = True
 
-    judge: str | None = None
+    judge: EngineName | None = None
     """Name of the engine that judges; without one the engine called "judge", else the policy itself."""
     fallback: Selector = field(default_factory=Mbr)
     """Chooses where there is no verdict. MBR, because it suits answers of any kind and language."""

@@ -12,7 +12,7 @@ from nbest.judging.fusion import fusion_request
 from nbest.judging.pools import distinct, shuffled
 from nbest.judging.sections import MARK_TOKENS, most_tokens, texts_of
 from nbest.judging.templates import TemplateLanguage
-from nbest.protocols import Selector, ServerPath
+from nbest.protocols import EngineName, Selector, ServerPath
 from nbest.selection.mbr import Mbr
 from nbest.selection.pool import chosen, is_blank, usable
 from nbest.text.language import is_in_language
@@ -34,7 +34,7 @@ class Fuse:
 
     is_open_to_clients: ClassVar[bool] = True
 
-    fusor: str | None = None
+    fusor: EngineName | None = None
     """Name of the engine that fuses; without one the engine called "fusor", else the policy itself."""
     fallback: Selector = field(default_factory=Mbr)
     temperature: float = 0.0

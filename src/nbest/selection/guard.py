@@ -12,7 +12,7 @@ from typing import ClassVar, Final, NamedTuple
 import regex
 
 from nbest.context import Context
-from nbest.protocols import Selector
+from nbest.protocols import LanguageCode, Selector
 from nbest.selection.pool import usable
 from nbest.text.language import check_language, is_in_language, primary_subtag
 from nbest.text.normalise import folded
@@ -35,7 +35,7 @@ class Guard:
     is_open_to_clients: ClassVar[bool] = True
 
     selector: Selector
-    language: str | None = "prompt"
+    language: LanguageCode | None = "prompt"
     """"prompt": the language each candidate was asked for in, else the prompt's; a code; None: any."""
     truncated: bool = True
     """Set aside what `max_tokens` cut."""

@@ -17,7 +17,7 @@ from nbest.judging.games import Game, play
 from nbest.judging.judge_questions import Read
 from nbest.judging.pools import distinct
 from nbest.judging.templates import TemplateLanguage
-from nbest.protocols import Selector, ServerPath
+from nbest.protocols import EngineName, Selector, ServerPath
 from nbest.selection.mbr import Mbr
 from nbest.selection.pool import argmax, chosen, usable
 from nbest.types import Candidate, Prompt, SamplingParams, Selection, replace
@@ -37,7 +37,7 @@ class JudgePairwise:
 
     is_open_to_clients: ClassVar[bool] = True
 
-    judge: str | None = None
+    judge: EngineName | None = None
     """Name of the engine that judges; without one the engine called "judge", else the policy itself."""
     ranking: Literal["bradley_terry", "points"] = "bradley_terry"
     fallback: Selector = field(default_factory=Mbr)

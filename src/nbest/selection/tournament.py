@@ -13,7 +13,7 @@ from nbest.judging.games import Game, play
 from nbest.judging.judge_questions import Read
 from nbest.judging.pools import distinct, shuffled
 from nbest.judging.templates import TemplateLanguage
-from nbest.protocols import Selector, ServerPath
+from nbest.protocols import EngineName, Selector, ServerPath
 from nbest.selection.mbr import Mbr
 from nbest.selection.pool import chosen, usable
 from nbest.types import Candidate, Prompt, SamplingParams, Selection, replace
@@ -31,7 +31,7 @@ class Tournament:
 
     is_open_to_clients: ClassVar[bool] = True
 
-    judge: str | None = None
+    judge: EngineName | None = None
     """Name of the engine that judges; without one the engine called "judge", else the policy itself."""
     fallback: Selector = field(default_factory=Mbr)
     temperature: float = 0.0

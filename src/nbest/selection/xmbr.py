@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from nbest.context import Context
 from nbest.errors import SelectionError
-from nbest.protocols import Utility
+from nbest.protocols import LanguageCode, Utility
 from nbest.registry import spec_of
 from nbest.selection.mbr import NeedsPrompt, or_first, row_means, utilities
 from nbest.selection.pool import answer_texts, argmax, chosen, usable
@@ -38,7 +38,7 @@ class Xmbr:
     is_open_to_clients: ClassVar[bool] = True
 
     utility: Utility
-    evidence: float | dict[str, float] = 1.0
+    evidence: float | dict[LanguageCode, float] = 1.0
     """Weight of a sample in another language, for all or by language (`pt` holds for `pt-BR`); what is not named weighs 1."""
 
     def __post_init__(self) -> None:

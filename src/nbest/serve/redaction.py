@@ -83,7 +83,7 @@ def _server_values(plugin: Any) -> Iterator[tuple[str, str]]:
         for value in _parts(getattr(plugin, field.name)):
             if dataclasses.is_dataclass(value):
                 yield from _server_values(value)
-            elif isinstance(value, str) and mark is not None:
+            elif isinstance(value, str) and mark is not None and mark.is_secret:
                 yield mark.what, value
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from nbest.context import Context
+from nbest.protocols import FreeText
 from nbest.selection.pool import chosen, usable
 from nbest.strategies.phrases import words_for
 from nbest.types import Candidate, Prompt, Request, SamplingParams, Selection
@@ -30,10 +31,10 @@ class BudgetForcing:
     is_open_to_clients: ClassVar[bool] = True
 
     waits: int = 2
-    word: str | None = None
+    word: FreeText | None = None
     """In place of the shipped one for the prompt's language."""
-    start_of_thinking: str = "<think>"
-    end_of_thinking: str = "</think>"
+    start_of_thinking: FreeText = "<think>"
+    end_of_thinking: FreeText = "</think>"
     temperature: float = 0.7
     max_tokens: int = 1024
     """Of each stage."""

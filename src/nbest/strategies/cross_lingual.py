@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from nbest.context import Context
-from nbest.protocols import Sampler, Selector, ServerPath
+from nbest.protocols import EngineName, LanguageCode, Sampler, Selector, ServerPath
 from nbest.sampling.hedged import Hedged
 from nbest.sampling.spread import resized
 from nbest.sampling.spread import size as size_of
@@ -39,11 +39,11 @@ class CrossLingual:
     selector: Selector
     sampler: Sampler = field(default_factory=Hedged)
     """Plans the pool, and the evidence."""
-    languages: tuple[str, ...] = ("en",)
+    languages: tuple[LanguageCode, ...] = ("en",)
     """Pivots, ISO 639-1; evidence is dealt to them in turn."""
     evidence: int | None = None
     """Draws in all pivots together; as many as the sampler's n without it."""
-    translator: str = "policy"
+    translator: EngineName = "policy"
     """Name of the engine that translates."""
     max_tokens: int = 1024
     """Of a translation."""

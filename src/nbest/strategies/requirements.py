@@ -9,33 +9,37 @@ from pathlib import Path
 from typing import Any, cast
 
 from nbest.errors import InputError, MissingEngineError
-from nbest.protocols import Strategy
+from nbest.protocols import EngineName, OnServer, ServerEnv, Strategy, on_server
+from nbest.registry.plugins import types_of
 
-_ENGINE_FIELDS = frozenset({"engine", "engines", "judge", "fusor", "critic", "translator"})
-"""Parameters of plug-ins that are names of engines."""
+_ENGINE, _VARIABLE = on_server(EngineName), on_server(ServerEnv)
 _FILE_FIELDS = frozenset({"templates", "table", "file"})
 """Parameters that are files or directories which must be there; a `model` may be a name on a hub."""
 
 
 def check_requirements(strategy: Strategy, engines: Mapping[str, object]) -> None:
     """Raises `MissingEngineError` or `InputError` for the first thing that `strategy`, or a plug-in in it, lacks."""
-    for field, value in _texts(strategy):
-        if field in _ENGINE_FIELDS and value not in engines:
+    for field, mark, value in _texts(strategy):
+        if mark == _ENGINE and value not in engines:
             known = ", ".join(sorted(engines))
             raise MissingEngineError(f"no engine is called {value!r}; engines: {known}", name=value)
         if field in _FILE_FIELDS and not Path(value).exists():
             raise InputError(f"{field}: {value}: no such file")
-        if field == "key_env" and not os.environ.get(value, "").strip():
-            raise InputError(f"the environment variable {value} (key_env) holds no key")
+        if mark == _VARIABLE and not os.environ.get(value, "").strip():
+            raise InputError(f"the environment variable {value} ({field}) holds no key")
 
 
-def _texts(plugin: Any) -> Iterator[tuple[str, str]]:
-    """Names and values of all parameters that are texts, of a plug-in and those within it."""
+def _texts(plugin: Any) -> Iterator[tuple[str, OnServer | None, str]]:
+    """Names, marks and values of all parameters that are texts, of a plug-in and those within it."""
+    hints = types_of(cast("type[Any]", type(plugin)))
     for field in dataclasses.fields(plugin):
+        if not field.init:
+            continue
+        mark = on_server(hints[field.name])
         value = getattr(plugin, field.name)
         parts = cast("tuple[Any, ...]", value) if isinstance(value, tuple) else (value,)
         for part in parts:
             if dataclasses.is_dataclass(part):
                 yield from _texts(part)
             elif isinstance(part, str):
-                yield field.name, part
+                yield field.name, mark, part

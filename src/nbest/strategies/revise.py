@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from nbest.context import Context
 from nbest.drawing import together
 from nbest.errors import EngineError
-from nbest.protocols import Scorer, logprobs_needed
+from nbest.protocols import FreeText, Scorer, logprobs_needed
 from nbest.selection.vote import Vote
 from nbest.strategies.attempts import Attempt, ids, with_attempts
 from nbest.strategies.known_scores import KnownScores
@@ -51,7 +51,7 @@ class Revise:
     sees_attempts: bool = False
     """The verifier reads the attempts before an answer as well, as the paper's does (§6.1)."""
     shown: int = _MOST_SHOWN
-    turn: str | None = None
+    turn: FreeText | None = None
     """The user's turn after an attempt, in place of the shipped one for the prompt's language."""
     temperature: float = 0.7
     min_p: float = 0.0

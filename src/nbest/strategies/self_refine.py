@@ -12,7 +12,7 @@ from nbest.judging.judge_calls import ask
 from nbest.judging.judge_questions import Reply, question
 from nbest.judging.templates import TemplateLanguage
 from nbest.judging.verdict_forms import numbers
-from nbest.protocols import Selector, ServerPath, logprobs_needed
+from nbest.protocols import EngineName, Selector, ServerPath, logprobs_needed
 from nbest.selection.pool import chosen, select, usable
 from nbest.strategies.attempts import Attempt, ids, with_attempts
 from nbest.strategies.phrases import words_for
@@ -43,7 +43,7 @@ class SelfRefine:
 
     rounds: int = 3
     """Rewrites at most."""
-    critic: str | None = None
+    critic: EngineName | None = None
     """Name of the engine that criticises."""
     selector: Selector | None = None
     shown: int = 4

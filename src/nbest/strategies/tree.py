@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from nbest.context import Context
-from nbest.protocols import Scorer, Search, Selector, logprobs_needed
+from nbest.protocols import FreeText, Scorer, Search, Selector, logprobs_needed
 from nbest.sampling.step_draws import Boundary, Steps
 from nbest.scoring.aggregate import Reduce
 from nbest.search.beam import Beam
@@ -53,7 +53,7 @@ class Tree:
     which are the scorer's `Score.steps`, or else the values that the steps had when they were drawn."""
     boundary: Boundary = "newline"
     """Where steps end."""
-    tags: tuple[str, ...] = ()
+    tags: tuple[FreeText, ...] = ()
     """Further strings that end a step, such as a model's own `</step>`."""
     step_tokens: int = 256
     max_tokens: int = 2048

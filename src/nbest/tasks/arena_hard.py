@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from nbest.datasets import Item
-from nbest.protocols import ServerPath
+from nbest.protocols import LanguageCode, PluginSpec, ServerModel, ServerPath
 from nbest.tasks.instructions import prompt_of
 from nbest.tasks.rows import Hub, field, rows_of
 
@@ -28,12 +28,12 @@ class MArenahardV2:
     is_open_to_clients: ClassVar[bool] = False
 
     path: ServerPath | None = None
-    languages: tuple[str, ...] = LANGUAGES
+    languages: tuple[LanguageCode, ...] = LANGUAGES
     limit: int | None = None
     """Prompts of each language."""
-    revision: str = "24c65eff42cec85e30dd5db99d1a702c7ebaa8ab"
+    revision: ServerModel = "24c65eff42cec85e30dd5db99d1a702c7ebaa8ab"
     """Commit on the hub."""
-    score: str | None = None
+    score: PluginSpec | None = None
 
     def items(self) -> list[Item]:
         return [item for language in self.languages for item in self._items_in(language)]

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from nbest.datasets import Item
 from nbest.errors import InputError
-from nbest.protocols import ServerPath
+from nbest.protocols import PluginSpec, ServerModel, ServerPath
 from nbest.tasks.instructions import filled, prompt_of, template_or
 from nbest.tasks.rows import Hub, field, rows_of
 
@@ -22,13 +22,13 @@ class Gsm8k:
     is_open_to_clients: ClassVar[bool] = False
 
     path: ServerPath | None = None
-    split: str = "test"
+    split: ServerModel = "test"
     limit: int | None = None
-    template: str | None = None
+    template: ServerPath | None = None
     """File with {{question}}, in place of ours."""
-    revision: str = "740312add88f781978c0658806c59bc2815b9866"
+    revision: ServerModel = "740312add88f781978c0658806c59bc2815b9866"
     """Commit on the hub."""
-    score: str = "oracle"
+    score: PluginSpec = "oracle"
 
     def items(self) -> list[Item]:
         hub = Hub("openai/gsm8k", "main", self.split, self.revision)

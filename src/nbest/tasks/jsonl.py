@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from nbest.datasets import Item, item_of
 from nbest.errors import InputError
-from nbest.protocols import ServerPath
+from nbest.protocols import FreeText, LanguageCode, PluginSpec, ServerPath
 from nbest.tasks.instructions import filled, own_template
 from nbest.tasks.rows import read_rows
 
@@ -26,16 +26,16 @@ class Jsonl:
     is_open_to_clients: ClassVar[bool] = False
 
     path: ServerPath
-    columns: Mapping[str, str] = field(default_factory=dict[str, str])
+    columns: Mapping[str, FreeText] = field(default_factory=dict[str, str])
     """Our name → the column's."""
-    language: str | None = None
+    language: LanguageCode | None = None
     """Of all rows that have none."""
-    task: str | None = None
+    task: FreeText | None = None
     """Name of the task in records; the file's name without it."""
-    template: str | None = None
+    template: ServerPath | None = None
     """File with {{question}} that each `prompt` is put into."""
     limit: int | None = None
-    score: str | None = None
+    score: PluginSpec | None = None
     """Scorer or utility that measures answers; by `answer`, else by `reference` without it."""
 
     def items(self) -> list[Item]:

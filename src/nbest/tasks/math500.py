@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from nbest.datasets import Item
-from nbest.protocols import ServerPath
+from nbest.protocols import PluginSpec, ServerModel, ServerPath
 from nbest.tasks.instructions import filled, prompt_of, template_or
 from nbest.tasks.rows import Hub, field, rows_of
 
@@ -23,11 +23,11 @@ class Math500:
 
     path: ServerPath | None = None
     limit: int | None = None
-    template: str | None = None
+    template: ServerPath | None = None
     """File with {{question}}, in place of ours."""
-    revision: str = "6e4ed1a2a79af7d8630a6b768ec859cb5af4d3be"
+    revision: ServerModel = "6e4ed1a2a79af7d8630a6b768ec859cb5af4d3be"
     """Commit on the hub."""
-    score: str = "oracle"
+    score: PluginSpec = "oracle"
 
     def items(self) -> list[Item]:
         hub = Hub("HuggingFaceH4/MATH-500", None, "test", self.revision)

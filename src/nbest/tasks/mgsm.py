@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from nbest.datasets import Item
-from nbest.protocols import ServerPath
+from nbest.protocols import LanguageCode, PluginSpec, ServerModel, ServerPath
 from nbest.tasks.instructions import filled, prompt_of, template_or
 from nbest.tasks.rows import Hub, field, rows_of
 
@@ -27,14 +27,14 @@ class Mgsm:
     is_open_to_clients: ClassVar[bool] = False
 
     path: ServerPath | None = None
-    languages: tuple[str, ...] = LANGUAGES
+    languages: tuple[LanguageCode, ...] = LANGUAGES
     limit: int | None = None
     """Problems of each language."""
-    template: str | None = None
+    template: ServerPath | None = None
     """File with {{question}}, in place of ours in each language."""
-    revision: str = "b2f13d426afe3be8d69a7e739b36724db8b66bbc"
+    revision: ServerModel = "b2f13d426afe3be8d69a7e739b36724db8b66bbc"
     """Commit on the hub."""
-    score: str = "oracle"
+    score: PluginSpec = "oracle"
 
     def items(self) -> list[Item]:
         return [item for language in self.languages for item in self._items_in(language)]

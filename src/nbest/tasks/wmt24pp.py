@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from nbest.datasets import Item
 from nbest.errors import InputError
-from nbest.protocols import ServerPath
+from nbest.protocols import LanguageCode, PluginSpec, ServerModel, ServerPath
 from nbest.tasks.instructions import TEMPLATES, filled, prompt_of, template_or
 from nbest.tasks.rows import Hub, field, rows_of
 
@@ -33,14 +33,14 @@ class Wmt24pp:
     is_open_to_clients: ClassVar[bool] = False
 
     path: ServerPath | None = None
-    locales: tuple[str, ...] = ("de_DE", "ja_JP", "zh_CN")
+    locales: tuple[LanguageCode, ...] = ("de_DE", "ja_JP", "zh_CN")
     limit: int | None = None
     """Segments of each locale."""
-    template: str | None = None
+    template: ServerPath | None = None
     """File with {{question}}, and {{source}}, {{target}} for the languages' names, in place of ours."""
-    revision: str = "fd7405c06494bc66a57b25f55d217a72f96e60dc"
+    revision: ServerModel = "fd7405c06494bc66a57b25f55d217a72f96e60dc"
     """Commit on the hub."""
-    score: str = "reference_oracle(utility=chrf)"
+    score: PluginSpec = "reference_oracle(utility=chrf)"
 
     def items(self) -> list[Item]:
         return [item for locale in self.locales for item in self._items_in(locale)]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbest.context import Context
-from nbest.protocols import ServerPath
+from nbest.protocols import FreeText, ServerPath
 from nbest.scoring.comet_quality import CometAt
 from nbest.types import Prompt
 
@@ -26,7 +26,7 @@ class Comet(CometAt):
     is_open_to_clients: ClassVar[bool] = False
 
     model: ServerPath = "Unbabel/wmt22-comet-da"
-    source: str = ""
+    source: FreeText = ""
 
     is_multilingual: ClassVar[bool] = True
 

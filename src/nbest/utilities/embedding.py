@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nbest.context import Context
 from nbest.errors import EngineProtocolError
-from nbest.protocols import ServerEnv, ServerPath, ServerUrl
+from nbest.protocols import FreeText, ServerEnv, ServerPath, ServerUrl
 from nbest.utilities import encoders
 
 Floats = NDArray[np.float64]
@@ -43,7 +43,7 @@ class Embedding:
     """Directory or hub name."""
     pooling: Literal["mean", "cls", "last"] | None = None
     """onnx: which token states become the embedding; as the model's own files say without it, else mean."""
-    prefix: str = ""
+    prefix: FreeText = ""
     """Put before every text, where the model was trained so (E5: `"query: "`)."""
     batch: int = 64
     timeout_s: float = 120.0

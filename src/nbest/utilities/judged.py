@@ -15,7 +15,7 @@ from nbest.judging.judge_calls import ask
 from nbest.judging.judge_questions import Question, Read, Reply, question
 from nbest.judging.templates import TemplateLanguage
 from nbest.judging.verdict_forms import numbers
-from nbest.protocols import ServerPath
+from nbest.protocols import EngineName, ServerPath
 from nbest.types import Prompt, SamplingParams
 
 _BEST = 10
@@ -33,7 +33,7 @@ class Judged:
 
     is_open_to_clients: ClassVar[bool] = True
 
-    engine: str | None = None
+    engine: EngineName | None = None
     """Name of the engine that judges; without one the engine called "judge", else the policy itself."""
     temperature: float = 0.0
     """Of the judge's replies."""

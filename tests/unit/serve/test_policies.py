@@ -1,27 +1,19 @@
 """Which strategies clients may write, and what those may cost."""
 
 import dataclasses
-from typing import get_type_hints
+from collections.abc import Mapping
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
 from nbest import registry
-from nbest.errors import InputError
-from nbest.protocols import is_open_to_clients, on_server
+from nbest.errors import InputError, SpecError
+from nbest.protocols import ServerPath, is_open_text, is_open_to_clients, on_server
+from nbest.registry.plugins import kind_of as registry_kind
 from nbest.selection.first import First
 from nbest.serve.policies import open_strategy
 
-REVIEWED = {
-    # Text that goes into prompts, or is looked for in answers.
-    "word", "start_of_thinking", "end_of_thinking", "turn", "good", "bad", "tag", "tags", "stop", "language",
-    "languages", "text", "task", "variants", "split",
-    # Names of engines of the configuration, languages of templates, choices from a list.
-    "judge", "fusor", "critic", "translator", "engine", "template_language", "selection", "boundary",
-    "aggregate", "style", "normalise", "mode", "resample", "kind", "by", "step_mark", "format", "level", "evidence",
-}  # fmt: skip
-OUTWARD = {"command", "file", "key_env", "onnx", "path", "python", "sbert", "table", "templates", "url"}
-"""Names that parameters for files, addresses, programs and environment variables have."""
-
+PARTS = ("strategies", "samplers", "selectors", "scorers", "utilities", "searches")
 PLUGINS = [(kind, name) for kind, names in registry.TABLES.items() for name in names]
 
 
@@ -39,16 +31,41 @@ def test_every_plugin_says_itself_whether_clients_may_name_it(kind, name):
     )
 
 
+def takes_text(hint):
+    """Whether a value of this type may be, or hold, any text: one that no list of choices bounds."""
+    if hint in {str, Any}:
+        return True
+    return get_origin(hint) is not Literal and any(map(takes_text, get_args(hint)))
+
+
 @pytest.mark.parametrize(("kind", "name"), PLUGINS)
-def test_parameters_that_reach_for_the_server_say_so_by_their_type(kind, name):
-    cls, hints = fields_of(kind, name)
+def test_every_text_says_by_its_type_what_it_is(kind, name):
+    _, hints = fields_of(kind, name)
     for field, hint in hints.items():
-        if field in OUTWARD:
-            assert on_server(hint), (
-                f"{name}({field}=…): use ServerPath, ServerUrl, ServerCommand or ServerEnv"
+        if takes_text(hint) and registry_kind(hint) is None:
+            assert bool(on_server(hint)) != is_open_text(hint), (
+                f"{name}({field}=…): use FreeText or LanguageCode for what clients may say, a Literal for a choice,"
+                " and ServerPath, ServerUrl, EngineName, … of nbest.protocols for what they may not"
             )
-        elif is_open_to_clients(cls) and "str" in repr(hint) and not on_server(hint):
-            assert field in REVIEWED, f"{name}({field}=…): may a client say this?"
+
+
+def test_text_is_found_in_whatever_holds_it():
+    for hint in (str, str | None, tuple[str, ...], dict[str, float], Mapping[str, Any], ServerPath | None):
+        assert takes_text(hint)
+    for hint in (int | None, Literal["a", "b"], Literal["a"] | None, tuple[float, ...]):
+        assert not takes_text(hint)
+
+
+@pytest.mark.parametrize(("kind", "name"), PLUGINS)
+def test_a_client_sets_nothing_that_is_on_the_server(kind, name):
+    cls, hints = fields_of(kind, name)
+    if kind not in PARTS or not is_open_to_clients(cls):
+        return
+    for field, hint in hints.items():
+        if on_server(hint):
+            for value in ("'/etc/passwd'", "['policy', 'b']", "none", "Path", "judge"):
+                with pytest.raises(SpecError, match="for presets only"):
+                    registry.parse(kind, f"{name}({field}={value})", is_from_client=True)
 
 
 @pytest.mark.parametrize(("kind", "name"), PLUGINS)
@@ -95,6 +112,18 @@ def test_a_subclass_of_an_open_plugin_is_closed():
         "revise(sequential=1000)",
         "parallel(sampler=mixture(parts=[hedged]))",
         "open('/etc/passwd')",
+        "chops(judge=verifier)",
+        "best(scorer=judge(engine='b'))",
+        "self_refine(critic=b)",
+        "parallel(sampler=translated(languages=['/etc']))",
+        "parallel(sampler=translated(languages=['../../../etc/passwd']))",
+        "cross_lingual(selector=vote, languages=['/etc/passwd'])",
+        "cross_lingual(selector=vote, translator=b)",
+        "guard(selector=vote, language='/etc')",
+        "xmbr(utility=chrf, evidence={'/etc': 1})",
+        "os:system",
+        "parallel(selector=/etc/x.py:Class)",
+        "parallel(selector=best(scorer='./x.py:Class'))",
         "__import__('os').system('id')",
         "parallel(" * 400,
         "x" * 5000,

@@ -1,12 +1,12 @@
 """What strategies lack where they run, found before anything is drawn."""
 
-import dataclasses
-
 import pytest
 
 from nbest import registry
 from nbest.errors import InputError, MissingEngineError
-from nbest.strategies.requirements import _ENGINE_FIELDS, check_requirements
+from nbest.protocols import EngineName, on_server
+from nbest.registry.plugins import fields_of, types_of
+from nbest.strategies.requirements import check_requirements
 
 ENGINES = {"policy": 1, "法官": 2}
 
@@ -33,16 +33,14 @@ def test_roles_without_an_engine_of_their_own_need_none():
     check_requirements(registry.parse("strategies", "parallel(selector=chops)"), ENGINES)
 
 
-def test_every_parameter_that_names_an_engine_is_known():
+def test_parameters_that_name_engines_have_their_type():
     kinds = ("strategies", "samplers", "selectors", "scorers", "utilities", "searches")
-    names = {
-        f.name
-        for kind in kinds
-        for name in registry.names(kind)
-        for f in dataclasses.fields(registry.load(kind, name))
-        if "engine" in f.name
-    }
-    assert names <= _ENGINE_FIELDS
+    for kind in kinds:
+        for name in registry.names(kind):
+            cls = registry.load(kind, name)
+            for field in fields_of(cls):
+                if field in {"engine", "engines", "judge", "fusor", "critic", "translator"}:
+                    assert on_server(types_of(cls)[field]) == on_server(EngineName), (name, field)
 
 
 @pytest.mark.parametrize(

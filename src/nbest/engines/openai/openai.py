@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import ClassVar
@@ -22,7 +22,7 @@ from nbest.engines.openai.usage import token_counts
 from nbest.engines.prefix import PrefixStripper
 from nbest.errors import CapabilityError, EngineError
 from nbest.http_client import HttpClient
-from nbest.protocols import Capabilities, OnDelta, ServerEnv, ServerUrl
+from nbest.protocols import Capabilities, OnDelta, ServerEnv, ServerFields, ServerModel, ServerUrl
 from nbest.text.raw_prompt import raw_text
 from nbest.types import Completion, Json, Logprobs, Prompt, Request, SamplingParams, replace
 
@@ -41,7 +41,7 @@ class OpenAI:
 
     url: ServerUrl
     """Base of the API, such as http://localhost:8000/v1; a bare host gets /v1."""
-    model: str | None = None
+    model: ServerModel | None = None
     """None: the one model that the server serves."""
     key_env: ServerEnv | None = None
     """Environment variable with the API key. None: OPENAI_API_KEY, for OpenAI's own host and the one in
@@ -50,7 +50,7 @@ class OpenAI:
     """Of one call, from connecting to the last byte."""
     mode: Mode = "chat"
     """completions: raw text to /completions, for base models."""
-    extra: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    extra: ServerFields = field(default_factory=dict[str, Json])
     """More body fields, such as {"chat_template_kwargs": {"enable_thinking": false}}."""
     _server: OpenAIServer = field(init=False, repr=False, compare=False)
 
