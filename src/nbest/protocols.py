@@ -57,6 +57,8 @@ ServerModel = Annotated[str, OnServer("a model", is_secret=False)]
 ServerFields = Annotated[Mapping[str, Any], OnServer("fields of requests", is_secret=False)]
 EngineName = Annotated[str, OnServer("an engine", is_secret=False)]
 """The name of an engine of the configuration."""
+Pattern = Annotated[str, OnServer("a regular expression", is_secret=False)]
+"""Closed to clients, since matching one may take for ever."""
 PluginSpec = Annotated[str, OnServer("a plug-in", is_secret=False)]
 
 FreeText = Annotated[str, Open("text")]

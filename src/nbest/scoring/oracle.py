@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from nbest.context import Context
+from nbest.protocols import PluginSpec
 from nbest.scoring.gold_answer import gold_of, grader_of, truth
 from nbest.scoring.rollouts import is_partial
 from nbest.types import Candidate, Prompt, Score
@@ -22,7 +23,7 @@ class Oracle:
 
     is_open_to_clients: ClassVar[bool] = False
 
-    grader: str | None = None
+    grader: PluginSpec | None = None
     """How answers are compared with gold, instead of the row's `grader`: answer (equivalence of final answers,
     the default), exact, contains, regex, or a function of your own as `module:function` or `file.py:function`."""
 

@@ -8,7 +8,7 @@ from math import exp, fsum
 from typing import ClassVar
 
 from nbest.context import Context
-from nbest.protocols import Scorer
+from nbest.protocols import Pattern, Scorer
 from nbest.selection.pool import argmax, chosen, usable
 from nbest.text import answer_keys
 from nbest.text.grading import check_pattern, final_answer
@@ -38,7 +38,7 @@ class Vote:
 
     weight: Scorer | None = None
     power: float | None = None
-    extract: str | Mapping[str, str] | None = None
+    extract: Pattern | Mapping[str, Pattern] | None = None
     """A regular expression whose last match (its first group, if it has one) is the final answer; or one by task."""
 
     def __post_init__(self) -> None:
