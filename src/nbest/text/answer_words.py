@@ -41,6 +41,8 @@ class Convention:
     """Words that stand before the letter of a choice."""
     checking: regex.Pattern[str]
     """How a paragraph begins that checks an answer; folded."""
+    check_words: tuple[str, ...]
+    """The words for that; folded."""
     checks_inside: regex.Pattern[str]
     """The same words anywhere."""
     correcting: regex.Pattern[str]
@@ -104,6 +106,7 @@ def _convention(known: str | None) -> Convention:
         weak_markers=_longest_first(_words(tables, "weak")),
         choosing=_longest_first(_words(tables, "choose")),
         checking=regex.compile(rf"[\W\d]{{0,12}}(?:{_any_of(_words(tables, 'check'))})"),
+        check_words=tuple(_words(tables, "check")),
         checks_inside=regex.compile(_any_of(_words(tables, "check"))),
         correcting=regex.compile(
             rf"(?:[.!?…\n:)\]]\s*|[。！？।؟*])[\s*_\"']*(?:{_any_of(_words(tables, 'correction'))})"

@@ -291,6 +291,8 @@ def _corrected(norm: str, mark: _Mark, conv: Convention, checks: Sequence[tuple[
 def _checks(norm: str, conv: Convention) -> list[tuple[int, int]]:
     """The paragraphs that check an answer."""
     lower = same_length_casefold(norm)
+    if not any(word in lower for word in conv.check_words):
+        return []
     spans: list[tuple[int, int]] = []
     start = 0
     for paragraph in lower.split("\n\n"):
