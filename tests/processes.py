@@ -3,6 +3,7 @@
 import importlib
 import multiprocessing
 import os
+import resource
 import sys
 import time
 from pathlib import Path
@@ -39,18 +40,25 @@ _CONTEXT.set_forkserver_preload(
 class Nbest:
     """A command under way; its standard output and error go to files in `folder`.
 
-    `constants` are set in modules of the new process, as {"nbest.serve.start": {"_RETRY_S": 0.1}}.
+    `constants` are set in modules of the new process, as {"nbest.serve.start": {"_RETRY_S": 0.1}}. `max_files`
+    is its limit on open files, soft and hard.
     """
 
-    def __init__(self, folder, *arguments, err="process.err", env=None, cwd=None, constants=None):
+    def __init__(
+        self, folder, *arguments, err="process.err", env=None, cwd=None, constants=None, max_files=None
+    ):
         self.out, self.err = Path(folder) / "process.out", Path(folder) / err
-        given = (list(map(str, arguments)), self.out, self.err, env or {}, cwd, constants or {})
+        given = (list(map(str, arguments)), self.out, self.err, env or {}, cwd, constants or {}, max_files)
         self._process = _CONTEXT.Process(target=_main, args=given)
         self._process.start()
 
     @property
     def is_running(self):
         return self._process.is_alive()
+
+    @property
+    def pid(self):
+        return self._process.pid
 
     def kill(self):
         """As `kill -9` does. Gives the exit code: another one where it had ended before."""
@@ -75,13 +83,15 @@ def until(is_so, process, *, within_s=20):
         time.sleep(0.002)
 
 
-def _main(arguments, out, err, env, cwd, constants):
+def _main(arguments, out, err, env, cwd, constants, max_files):
     for descriptor, log in ((1, out), (2, err)):
         with log.open("w") as file:
             os.dup2(file.fileno(), descriptor)
     sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
     sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
     os.environ.update(env)
+    if max_files is not None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max_files, max_files))
     if cwd is not None:
         os.chdir(cwd)
     for module, values in constants.items():

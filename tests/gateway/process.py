@@ -12,21 +12,30 @@ _STARTS_WITHIN_S = 60
 
 
 @contextlib.contextmanager
-def serving(folder, *flags, cwd=None, constants=None):
-    """The address of a gateway that is ready; its log is `folder`/gateway.log."""
+def serving(folder, *flags, **how):
+    """The address of a gateway that is ready; its log is `folder`/gateway.log. `how` is that of `Nbest`."""
+    with running(folder, *flags, **how) as (base, _):
+        yield base
+
+
+@contextlib.contextmanager
+def running(folder, *flags, env=None, **how):
+    """The address of a gateway that is ready, and its process."""
     flags = ("serve", "--port", "0", *flags)
-    process = Nbest(folder, *flags, err="gateway.log", env=NO_KEY, cwd=cwd, constants=constants)
+    process = Nbest(folder, *flags, err="gateway.log", env={**NO_KEY, **(env or {})}, **how)
     try:
-        base = _announced(process)
+        base = announced(process)
         with urlopen(f"{base.removesuffix('/v1')}/ready", timeout=5) as reply:
             assert reply.status == 200
-        yield base
+        yield base, process
     finally:
-        process.terminate()
+        if process.is_running:
+            process.terminate()
         process.wait()
 
 
-def _announced(process):
+def announced(process):
+    """The address that a gateway says when it is ready."""
     ends = time.monotonic() + _STARTS_WITHIN_S
     log = ""
     while time.monotonic() < ends and process.is_running:

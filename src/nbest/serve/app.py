@@ -51,6 +51,8 @@ class _App:
 
     async def _guarded(self, http_request: web.Request, handler: _Handler) -> web.StreamResponse:
         """Every error, whoever raised it, as OpenAI's clients read it."""
+        connection = http_request.protocol
+        self._service.connections_at_work.add(connection)
         try:
             self._check_host(http_request)
             return await handler(http_request)
@@ -65,6 +67,8 @@ class _App:
             response = error_response(ApiError(405, message))
             response.headers["Allow"] = e.headers["Allow"]
             return response
+        finally:
+            self._service.connections_at_work.discard(connection)
 
     def _check_host(self, http_request: web.Request) -> None:
         """Without keys, allows this machine's own names alone: a web page's host name may be made to point here."""

@@ -13,6 +13,8 @@ from nbest.serve.observability.tracing import Tracing
 from nbest.serve.request_context import RequestContext
 from nbest.settings.gateway import Serve
 
+_SPARE_CONNECTIONS = 16
+"""For health checks, metrics, and clients that are told that there is no room."""
 Sink = Callable[[RequestContext], object]
 """Gets every request when it is over."""
 
@@ -20,9 +22,22 @@ Sink = Callable[[RequestContext], object]
 class Service:
     """A gateway that can be replaced while it runs: a configuration that is read again is a new `Gateway`."""
 
-    def __init__(self, gateway: Gateway, *, is_public: bool = False, tracing: Tracing | None = None) -> None:
-        """`is_public`: whether clients may use any host name though there are no keys."""
+    def __init__(
+        self,
+        gateway: Gateway,
+        *,
+        is_public: bool = False,
+        tracing: Tracing | None = None,
+        max_connections: int | None = None,
+    ) -> None:
+        """`is_public`: whether clients may use any host name though there are no keys.
+
+        `max_connections` bounds the requests that are at work or wait, each of which has a connection.
+        """
         serve = gateway.settings.serve
+        self._max_requests: int | None = None
+        if max_connections is not None:
+            self._max_requests = max(1, max_connections - _SPARE_CONNECTIONS)
         self.is_public = is_public
         self.tracing = tracing
         self.is_ready = False
@@ -30,6 +45,8 @@ class Service:
         self.admission = Admission(concurrency=serve.concurrency, queue=serve.queue)
         self.metrics_text: Callable[[], bytes] = bytes
         """What GET /metrics gives."""
+        self.connections_at_work: set[object] = set()
+        """Connections of clients, a request of which is being answered."""
         self._sinks: list[Sink] = []
         self.use(gateway)
 
@@ -41,7 +58,11 @@ class Service:
     def apply_limits(self, serve: Serve) -> None:
         """Takes these keys and limits from now on."""
         self.keys = Keys(serve.keys)
-        self.admission.resize(concurrency=serve.concurrency, queue=serve.queue)
+        concurrency, queue = serve.concurrency, serve.queue
+        if self._max_requests is not None:
+            concurrency = min(concurrency, self._max_requests)
+            queue = min(queue, self._max_requests - concurrency)
+        self.admission.resize(concurrency=concurrency, queue=queue)
 
     def add_sink(self, sink: Sink) -> None:
         """`sink` gets every request from now on when it is over."""

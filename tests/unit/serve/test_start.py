@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 
 import pytest
 
@@ -84,7 +85,8 @@ async def test_a_withdrawn_key_is_out_at_once_though_no_engine_answers(tmp_path,
     kept, other = new_key("ключ")
     running = Running(tmp_path, config)
     old = running.service.gateway
-    running.file.write_text(f'engine = "openai:http://127.0.0.1:1/v1"\n{other}', encoding="utf-8")
+    text = f'engine = "openai:http://127.0.0.1:1/v1"\n{other}# end\n'
+    running.file.write_text(text, encoding="utf-8")
     await running.reload()
     assert running.service.gateway is old
     assert running.service.keys.who({"api-key": kept}).name == "ключ"
@@ -158,3 +160,56 @@ async def test_a_file_that_is_still_being_written_is_read_when_it_is_whole(tmp_p
     await reloading
     assert [k.name for k in running.service.gateway.settings.serve.keys] == ["鍵", "مفتاح"]
     assert "सरल" in running.service.gateway.strategies.presets
+
+
+@pytest.mark.parametrize("end", ["", "\n[presets]\n", "# end\n[presets]\n", "# the end\n"])
+async def test_a_file_that_is_cut_between_two_keys_withdraws_none(tmp_path, caplog, end):
+    kept, first = new_key("ключ")
+    other, second = new_key("مفتاح")
+    running = Running(tmp_path, first + second)
+    running.write(first + end)
+    await running.reload()
+    assert "lacks the keys 'مفتاح', and may be cut" in caplog.text
+    assert running.service.keys.who({"api-key": kept}).name == "ключ"
+    assert running.service.keys.who({"api-key": other}).name == "مفتاح"
+
+
+@pytest.mark.parametrize("end", ["# end", "# end\n\n", "  # end  \n"])
+async def test_a_file_that_says_that_it_is_whole_withdraws_keys(tmp_path, end):
+    kept, first = new_key("ключ")
+    other, second = new_key("مفتاح")
+    running = Running(tmp_path, first + second)
+    running.write(first + end)
+    await running.reload()
+    assert running.service.keys.who({"api-key": kept}).name == "ключ"
+    with pytest.raises(ApiError):
+        running.service.keys.who({"api-key": other})
+
+
+async def test_a_new_key_under_an_old_name_withdraws_the_old_one_which_needs_the_mark(tmp_path, caplog):
+    _, first = new_key("ключ")
+    rotated, second = new_key("ключ")
+    running = Running(tmp_path, first)
+    running.write(second)
+    await running.reload()
+    assert "lacks the keys 'ключ'" in caplog.text
+    running.write(second + "# end")
+    await running.reload()
+    assert running.service.keys.who({"api-key": rotated}).name == "ключ"
+
+
+async def test_a_file_that_is_slow_to_read_does_not_stop_the_event_loop(tmp_path, monkeypatch):
+    running = Running(tmp_path, 'sample = "iid(n=2)"')
+    read_file = serve_start.read
+
+    def slow_read(*arguments, **options):
+        time.sleep(0.3)
+        return read_file(*arguments, **options)
+
+    monkeypatch.setattr(serve_start, "read", slow_read)
+    reloading = asyncio.ensure_future(running.reload())
+    num_turns = 0
+    while not reloading.done():
+        await asyncio.sleep(0.001)
+        num_turns += 1
+    assert num_turns > 30

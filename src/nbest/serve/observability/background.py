@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from nbest.serve.observability.minutely_log import MinutelyLog
+
 T = TypeVar("T")
 _LOOK_S = 0.005
 _REST_S = 0.05
@@ -31,6 +33,7 @@ class Background(Generic[T]):
         """Not taken, because `size` items were waiting or `close` was called."""
         self.num_failed = 0
         """Taken, but `work` raised."""
+        self._failures = MinutelyLog(log)
         self._work = work
         self._at_end = at_end
         self._size = size
@@ -80,8 +83,7 @@ class Background(Generic[T]):
                     self._work(item)
                 except Exception as e:  # noqa: BLE001 (the next item may do better)
                     self.num_failed += 1
-                    if self.num_failed == 1:
-                        log.warning("%s fails: %s", self._thread.name, e)
+                    self._failures.warning("%s fails: %s", self._thread.name, e)
                 self._is_stuck = False
                 if self._waiting.empty():
                     self._closed.wait(_REST_S)

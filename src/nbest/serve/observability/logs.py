@@ -14,9 +14,13 @@ import msgspec
 
 from nbest.errors import EngineHttpError
 from nbest.serve.observability.background import Background
+from nbest.serve.observability.minutely_log import PERIOD_S
 from nbest.types import Json, Outcome, Usage
 
 _QUEUE = 10_000
+_FLOOD = 100
+"""Lines a minute of one message of a module; further ones are left out and counted."""
+_MAX_MESSAGES = 1000
 _QUOTING_HEADERS = frozenset({"aiohttp.server"})
 """Loggers whose errors quote the head of a malformed request, where keys stand."""
 _encode = msgspec.json.Encoder().encode
@@ -96,8 +100,13 @@ class _Handler(logging.Handler):
         super().__init__()
         self._background = background
         self._prompts = prompts
+        self._num_by_message: Counter[tuple[str, int, str]] = Counter()
+        self._counted_since = 0.0
 
     def emit(self, record: logging.LogRecord) -> None:
+        num_before = self._num_this_minute(record)
+        if num_before > _FLOOD:
+            return
         line: dict[str, Any] = {
             "time": _timestamp(record.created),
             "level": record.levelname.lower(),
@@ -105,6 +114,8 @@ class _Handler(logging.Handler):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if num_before == _FLOOD:
+            line["message"] += " (left out from here on, for a minute)"
         error = record.exc_info[1] if record.exc_info else None
         if error is not None:
             # An exception's message may quote a prompt; the place where it was raised never does.
@@ -115,6 +126,16 @@ class _Handler(logging.Handler):
             if self._prompts and record.name not in _QUOTING_HEADERS:
                 line["error_message"] = str(error)
         self._background.offer(line)
+
+    def _num_this_minute(self, record: logging.LogRecord) -> int:
+        """How many lines of the same message there were before this one, within this minute."""
+        is_over = record.created - self._counted_since >= PERIOD_S
+        if is_over or len(self._num_by_message) > _MAX_MESSAGES:
+            self._num_by_message.clear()
+            self._counted_since = record.created
+        message = (record.name, record.levelno, str(record.msg))
+        self._num_by_message[message] += 1
+        return self._num_by_message[message] - 1
 
 
 def _counts(outcome: Outcome) -> dict[str, Any]:

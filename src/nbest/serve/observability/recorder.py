@@ -65,6 +65,8 @@ class Recorder:
         self._num_in_run = 0
         self._opened = 0.0
         self._paused_until = 0.0
+        self._refusal = ""
+        """The disk's last error."""
         self._background = Background(self._append, size=_QUEUE, name="nbest-recorder", at_end=self._finish)
         self.num_recorded = 0
 
@@ -90,9 +92,9 @@ class Recorder:
         writer = self._current()
         try:
             writer.append(outcome)
-        except OSError:
+        except OSError as e:
             # Part of a line may have been written: nothing may follow it.
-            self._paused_until = self._clock() + _PAUSE_S
+            self._pause(e)
             self._finish()
             raise
         self._num_in_run += 1
@@ -102,7 +104,7 @@ class Recorder:
         """Raises `OSError` while the disk is left alone."""
         now = self._clock()
         if now < self._paused_until:
-            raise OSError("the disk refused a moment ago")
+            raise OSError(f"the disk refused a moment ago: {self._refusal}")
         config = self._config
         is_full = self._num_in_run >= self._rotate_outcomes or now - self._opened >= _ROTATE_S
         if is_full or config != self._written_under:
@@ -111,12 +113,17 @@ class Recorder:
             path = self._directory / run_name()
             try:
                 self._writer = RunWriter(path, config)
-            except OSError:
-                self._paused_until = now + _PAUSE_S
+            except OSError as e:
+                self._pause(e)
                 shutil.rmtree(path, ignore_errors=True)  # half of a run, which no command reads
                 raise
             self._num_in_run, self._opened, self._written_under = 0, now, config
         return self._writer
+
+    def _pause(self, error: OSError) -> None:
+        """Leaves the disk alone for a while."""
+        self._paused_until = self._clock() + _PAUSE_S
+        self._refusal = str(error)
 
     def _finish(self) -> None:
         writer, self._writer = self._writer, None

@@ -57,6 +57,25 @@ def test_one_failure_costs_one_item():
     assert background.num_failed == 1
 
 
+def test_failures_are_said_again_after_a_minute(caplog, monkeypatch):
+    now = [0.0]
+
+    def work(item):
+        now[0] = item
+        raise OSError("no space")
+
+    background = Background(work, size=300, name="記録")
+    monkeypatch.setattr(background._failures, "_clock", lambda: now[0])
+    for second in range(130):
+        background.offer(float(second))
+    background.close(60)
+    assert [r.message for r in caplog.records] == [
+        "記録 fails: no space",
+        "記録 fails: no space (59 more times since the last such line)",
+        "記録 fails: no space (59 more times since the last such line)",
+    ]
+
+
 def test_a_burst_that_is_patient_is_all_taken():
     done = []
     background = Background(lambda i: (time.sleep(0.001), done.append(i)), size=5, name="t")

@@ -122,6 +122,20 @@ def test_what_other_parts_say_has_the_same_form(prompts):
     assert (SECRET in text) == prompts
 
 
+def test_a_flood_of_one_message_is_cut_and_others_are_not():
+    def work(logs):
+        log = logging.Logger("nbest.test")  # noqa: LOG001 (of this test alone)
+        log.addHandler(logs.handler())
+        for i in range(5000):
+            log.error("socket %d: غير متاح", i)
+        log.error("別の話")
+
+    written, _ = lines(False, work)
+    assert len(written) == 102
+    assert written[100]["message"] == "socket 100: غير متاح (left out from here on, for a minute)"
+    assert written[101]["message"] == "別の話"
+
+
 def test_a_reader_that_is_gone_costs_no_request():
     class Gone(io.StringIO):
         def write(self, _):
