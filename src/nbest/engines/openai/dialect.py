@@ -1,7 +1,8 @@
 """What one OpenAI-compatible server understands: known by its name for itself, else learnt by asking.
 
 Servers disagree: `n` is ignored, capped or refused; extra fields are a 422; a trailing assistant
-message is continued with or without flags, echoed, or answered anew. Nothing learnt is forgotten.
+message is continued with or without flags, echoed, or answered anew. What requests have shown is
+forgotten after an hour (`facts`); what our own probes have shown stays.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
+from nbest.engines.openai.facts import ScopedFacts, is_plain
 from nbest.engines.openai.reasoning import REASONING_FIELDS
 from nbest.engines.openai.refusals import OPTIONAL
 from nbest.engines.openai.request import chat_body, own_fields, text_body
@@ -36,10 +38,7 @@ class Dialect:
 
     server: str | None = None
     """A key of `RULES`, or None for any other server."""
-    max_n: int | None = None
-    max_logprobs: int | None = None
-    has_logprobs: bool = True
-    refused: set[str] = field(default_factory=set[str])
+    facts: ScopedFacts = field(default_factory=ScopedFacts)
     continues: bool | None = None
     """Whether an assistant prefix is continued; None: not tried yet."""
     echoes: bool | None = None
@@ -47,6 +46,8 @@ class Dialect:
     reasoning_field: str | None = None
     """The one of `REASONING_FIELDS` that the server sends, and takes in earlier turns; "": it takes none;
     None: it has sent none yet."""
+    _warned: set[str] = field(default_factory=set[str])
+    """What was logged, which is not logged again when it is learnt again."""
 
     @classmethod
     def of_server(cls, server: str | None) -> Dialect:
@@ -65,13 +66,14 @@ class Dialect:
 
     def capabilities(self) -> Capabilities:
         """As far as known; what was not tried yet counts as there."""
+        known = self.facts.general
         return Capabilities(
-            max_n=self.max_n,
-            logprobs=self.has_logprobs,
-            max_logprobs=self.max_logprobs,
+            max_n=known.max_n,
+            logprobs=known.has_logprobs,
+            max_logprobs=known.max_logprobs,
             prefix=self.continues is not False,
-            min_p="min_p" not in self.refused,
-            seed="seed" not in self.refused,
+            min_p="min_p" not in known.refused,
+            seed="seed" not in known.refused,
             scores_text=self.rules.scores_text,
             names_stop=self.rules.names_stop,
         )
@@ -81,65 +83,75 @@ class Dialect:
     ) -> dict[str, Json]:
         """What to send for `request`, without what this server refuses; a client's own fields stay."""
         own = set(own_fields(request))
-        body = chat_body(request, model) if is_chat else text_body(request, model)
-        body = {**self.rules.neutral, **body}
+        refused = {name for facts in self.facts.all_for(request) for name in facts.refused}
+        make = chat_body if is_chat else text_body
+        body = {**self.rules.neutral, **make(request, model)}
         if self.rules.names_penalties and own & _PENALTIES and "samplers" not in own:
             body["samplers"] = ["penalties", *body["samplers"]]
         if is_chat and request.prefix:
             body |= self.rules.continue_flags
-        body = self._with_logprobs(body, request.params.logprobs, is_chat=is_chat)
-        if is_chat:
-            body = self.with_reasoning_field(body)
-        if is_streamed and "stream" not in self.refused:
+        body = self._with_logprobs(body, request, is_chat=is_chat)
+        if is_chat and self.reasoning_field is not None:
+            body = with_reasoning_field(body, self.reasoning_field)
+        if is_streamed and "stream" not in refused:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
-        return without(body, self.refused - own)
+        return without(body, refused - own)
 
-    def _with_logprobs(self, body: dict[str, Json], wanted: int | None, *, is_chat: bool) -> dict[str, Json]:
+    def max_n(self, request: Request) -> int | None:
+        """How many draws one call gives of requests such as `request`; None where no limit is known."""
+        limits = [facts.max_n for facts in self.facts.all_for(request) if facts.max_n is not None]
+        return min(limits, default=None)
+
+    def _with_logprobs(self, body: dict[str, Json], request: Request, *, is_chat: bool) -> dict[str, Json]:
         """`body` with at least as many alternatives as the server needs, and no more than it takes."""
+        wanted = request.params.logprobs
         if wanted is not None and wanted < self.rules.min_logprobs:
             name = "top_logprobs" if is_chat else "logprobs"
             body = {**body, name: self.rules.min_logprobs}
-        if self.max_logprobs is not None and num_alternatives(body) > self.max_logprobs:
-            body = capped(body, self.max_logprobs)
+        for facts in self.facts.all_for(request):
+            if facts.max_logprobs is not None and num_alternatives(body) > facts.max_logprobs:
+                body = capped(body, facts.max_logprobs)
         return body
 
-    def with_reasoning_field(self, body: Mapping[str, Json]) -> dict[str, Json]:
-        """`body` with the reasoning of earlier turns under the server's own name for it, if it takes any."""
-        if self.reasoning_field is None:
-            return dict(body)
-        turns: list[dict[str, Json]] = []
-        for turn in body["messages"]:
-            reasoning = [turn[name] for name in REASONING_FIELDS if name in turn]
-            renamed = {name: value for name, value in turn.items() if name not in REASONING_FIELDS}
-            if reasoning and self.reasoning_field:
-                renamed[self.reasoning_field] = reasoning[0]
-            turns.append(renamed)
-        return {**body, "messages": turns}
-
-    def learn_reasoning_refused(self, names: AbstractSet[str]) -> None:
-        """Remembers refused names of reasoning in earlier turns: the other one is tried, and then none."""
-        is_first = self.reasoning_field is None and names == {REASONING_FIELDS[0]}
-        self.reasoning_field = REASONING_FIELDS[1] if is_first else ""
-
-    def learn_refused(self, fields: AbstractSet[str], host: str) -> None:
-        """Remembers fields that the server works without, with one warning for each."""
-        for name in sorted(fields - self.refused):
-            self.refused.add(name)
+    def learn_refused(self, request: Request, fields: AbstractSet[str], host: str) -> None:
+        """Remembers fields that requests such as `request` go through without."""
+        facts = self.facts.of(request)
+        for name in sorted(fields):
+            facts.refused.add(name)
             if name == "logprobs":
-                self.has_logprobs = False
-            log.warning("%s refuses %s: %s", host, name, OPTIONAL[name])
+                facts.has_logprobs = False
+            self._log(
+                f"{name} {is_plain(request)}", logging.WARNING, f"{host} refuses {name}: {OPTIONAL[name]}"
+            )
 
-    def learn_max_n(self, max_n: int, host: str) -> None:
-        """Remembers how many draws one call gives."""
-        if self.max_n is None or max_n < self.max_n:
-            self.max_n = max_n
-            log.info("%s gives %d of several draws in a call: more calls are made", host, max_n)
+    def learn_max_n(self, request: Request, max_n: int, host: str) -> None:
+        """Remembers that a call gave `max_n` draws and not the `n` of `request`."""
+        if self.facts.of(request).learn_max_n(max_n, refused_n=request.n):
+            message = f"{host} gives {max_n} of several draws in a call: more calls are made"
+            self._log(message, logging.INFO, message)
 
-    def learn_no_logprobs(self, host: str) -> None:
-        """Remembers that a reply came without the log-probabilities asked for."""
-        if self.has_logprobs:
-            self.has_logprobs = False
-            log.warning("%s ignores logprobs: there are no log-probabilities", host)
+    def learn_no_logprobs(self, request: Request, host: str) -> None:
+        """Remembers that a text came without the log-probabilities asked for."""
+        self.facts.of(request).has_logprobs = False
+        self._log("no logprobs", logging.WARNING, f"{host} ignores logprobs: there are no log-probabilities")
+
+    def _log(self, key: str, level: int, message: str) -> None:
+        """Once for each key."""
+        if key not in self._warned:
+            self._warned.add(key)
+            log.log(level, "%s", message)
+
+
+def with_reasoning_field(body: Mapping[str, Json], field_name: str) -> dict[str, Json]:
+    """`body` with the reasoning of earlier turns under one name; without it where the name is empty."""
+    turns: list[dict[str, Json]] = []
+    for turn in body.get("messages", ()):
+        reasoning = [turn[name] for name in REASONING_FIELDS if name in turn]
+        renamed = {name: value for name, value in turn.items() if name not in REASONING_FIELDS}
+        if reasoning and field_name:
+            renamed[field_name] = reasoning[0]
+        turns.append(renamed)
+    return {**body, "messages": turns}
 
 
 def without(body: Mapping[str, Json], refused: AbstractSet[str]) -> dict[str, Json]:

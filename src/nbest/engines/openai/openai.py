@@ -11,16 +11,17 @@ from typing import ClassVar
 
 import msgspec
 
+from nbest.engines.openai.adaptation import PoolRefused
 from nbest.engines.openai.dialect import Dialect
 from nbest.engines.openai.reply_logprobs import echoed_logprobs, prompt_logprobs
-from nbest.engines.openai.response import completions, field_of_reasoning, has_logprobs
+from nbest.engines.openai.response import completions, field_of_reasoning, has_logprobs, has_text
 from nbest.engines.openai.server import Mode, OpenAIServer
 from nbest.engines.openai.server_reply import ServerReply, parse_reply
 from nbest.engines.openai.stream import CompletionStream
 from nbest.engines.openai.tool_calls import call_ids
 from nbest.engines.openai.usage import token_counts
 from nbest.engines.prefix import PrefixStripper
-from nbest.errors import CapabilityError, EngineError
+from nbest.errors import CapabilityError, EngineError, EngineHttpError
 from nbest.http_client import HttpClient
 from nbest.protocols import Capabilities, OnDelta, ServerEnv, ServerFields, ServerModel, ServerUrl
 from nbest.text.raw_prompt import raw_text
@@ -132,11 +133,12 @@ class OpenAI:
         self, request: Request, dialect: Dialect, on_delta: OnDelta | None = None
     ) -> list[Completion]:
         """One call, or several where a call gives fewer draws than `request.n`."""
-        if dialect.max_n is not None and request.n > dialect.max_n:
-            return await self._draw_parts(request, dialect.max_n, dialect)
+        max_n = dialect.max_n(request)
+        if max_n is not None and request.n > max_n:
+            return await self._draw_parts(request, max_n, dialect)
         reply = await self._reply(request, dialect, on_delta)
-        if reply is None:
-            return await self._draw(request, dialect)
+        if isinstance(reply, PoolRefused):
+            return await self._draw_refused(request, reply.size, dialect)
 
         drawn = completions(reply, request.params, used_ids=call_ids(request.prompt))[: request.n]
         self._learn(request, dialect, reply, num_drawn=len(drawn))
@@ -146,24 +148,46 @@ class OpenAI:
 
     async def _reply(
         self, request: Request, dialect: Dialect, on_delta: OnDelta | None
-    ) -> ServerReply | None:
-        """The reply to one call, streamed or whole; None where `n` was refused (and `max_n` is known now)."""
+    ) -> ServerReply | PoolRefused:
+        """The reply to one call, streamed or whole; `PoolRefused` where it is for too many draws."""
         stream: CompletionStream | None = None
         if on_delta is not None or (request.n > 1 and dialect.streams_pools):
             stream = CompletionStream(on_delta, n=request.n, used_ids=call_ids(request.prompt))
         raw = await self._server.send(request, stream)
-        if raw is None:
-            return None
-        return stream.reply() if stream and not raw else parse_reply(raw)
+        if isinstance(raw, PoolRefused):
+            return raw
+        if stream is not None and not raw:
+            return stream.reply()
+        return parse_reply(raw)
 
     def _learn(self, request: Request, dialect: Dialect, reply: ServerReply, *, num_drawn: int) -> None:
         """What a good reply shows of the server."""
         if dialect.reasoning_field is None:
             dialect.reasoning_field = field_of_reasoning(reply)
+        facts = dialect.facts.of(request)
         if num_drawn < request.n:
-            dialect.learn_max_n(num_drawn, self._server.host)
-        if request.params.logprobs is not None and not has_logprobs(reply):
-            dialect.learn_no_logprobs(self._server.host)
+            dialect.learn_max_n(request, num_drawn, self._server.host)
+        else:
+            facts.learn_num_drawn(num_drawn)
+        if request.params.logprobs is None:
+            return
+        if has_logprobs(reply):
+            facts.num_alternatives = max(facts.num_alternatives, request.params.logprobs)
+        elif has_text(reply):
+            dialect.learn_no_logprobs(request, self._server.host)
+
+    async def _draw_refused(self, request: Request, size: int, dialect: Dialect) -> list[Completion]:
+        """In calls of `size` draws, which is remembered once the first of them has gone through."""
+        rest = request.part(size, request.n - size)
+        try:
+            drawn = await self._draw_all(request.part(0, size), dialect)
+        except EngineError as e:
+            if isinstance(e, EngineHttpError) and not e.is_transient:
+                raise  # it was not about the number of draws
+            drawn = [Completion.failed(str(e))] * size
+        else:
+            dialect.learn_max_n(request, size, self._server.host)
+        return drawn + await self._draw_parts(rest, size, dialect)
 
     async def _draw_parts(self, request: Request, size: int, dialect: Dialect) -> list[Completion]:
         """Calls of `size` draws each, at once. Raises only where every one fails."""

@@ -65,6 +65,11 @@ def has_logprobs(reply: ServerReply) -> bool:
     return any(c.logprobs is not None for c in reply.choices or ())
 
 
+def has_text(reply: ServerReply) -> bool:
+    """Whether a reply holds a text that would have log-probabilities: calls, refusals and empty texts may have none."""
+    return any(c.text or (c.message and plain_text(c.message.content)) for c in reply.choices or ())
+
+
 class _Content(NamedTuple):
     """What a choice says, or why it says nothing."""
 

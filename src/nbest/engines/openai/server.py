@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from nbest.engines.openai.dialect import Dialect, capped, num_alternatives, without
-from nbest.engines.openai.refusals import Refusal, refusal
+from nbest.engines.openai.adaptation import Adaptation, PoolRefused
+from nbest.engines.openai.dialect import Dialect
 from nbest.engines.openai.request import own_fields
 from nbest.engines.openai.response import completions
 from nbest.engines.openai.server_reply import ServerReply, models, parse_reply
@@ -82,51 +82,31 @@ class OpenAIServer:
             await self._trying(self._try_continuation)
         return dialect.continues is True
 
-    async def send(self, request: Request, stream: CompletionStream | None = None) -> bytes | None:
-        """The reply, with refused fields left out; None where n was refused (and `max_n` is known now).
+    async def send(self, request: Request, stream: CompletionStream | None = None) -> bytes | PoolRefused:
+        """The reply, with refused fields left out; `PoolRefused` where the server refuses as many draws at once.
 
         With `stream` a streamed reply is requested, which it takes; then the result is b"".
         """
-        dialect = await self.dialect()
-        body = await self.body(request, is_streamed=stream is not None)
-        own = {*self.extra, *own_fields(request)}
-        left_out: set[str] = set()
+        adaptation = Adaptation(
+            dialect=await self.dialect(),
+            request=request,
+            body=await self.body(request, is_streamed=stream is not None),
+            own={*self.extra, *own_fields(request)},
+        )
         while True:
             try:
-                raw = await self.post(body, request.prompt, stream)
+                raw = await self.post(adaptation.body, request.prompt, stream)
             except UpstreamStatusError as e:
                 if e.status not in _CLIENT_FAULTS:
                     raise
-                refused = refusal(e.body, body)
-                refused = refused._replace(fields=refused.fields - own)
-                if "n" in refused.fields:
-                    self._learn_max_n(dialect, refused, request.n)
-                    return None
-                changed = self._adapted(body, refused, dialect)
-                if changed is None:
+                changed = adaptation.change(e)
+                if isinstance(changed, PoolRefused):
+                    return changed
+                if not changed:
                     raise
-                left_out |= refused.fields & (body.keys() - changed.keys())
-                body = changed
             else:
-                dialect.learn_refused(left_out, self.host)
+                adaptation.learn(self.host)
                 return raw
-
-    def _learn_max_n(self, dialect: Dialect, refused: Refusal, n: int) -> None:
-        is_useful = refused.limit is not None and 0 < refused.limit < n
-        dialect.learn_max_n(refused.limit if is_useful and refused.limit else 1, self.host)
-
-    def _adapted(
-        self, body: Mapping[str, Json], refused: Refusal, dialect: Dialect
-    ) -> dict[str, Json] | None:
-        """`body` as the server may take it; None where it objects to something that cannot be left out."""
-        if refused.reasoning:
-            dialect.learn_reasoning_refused(refused.reasoning)
-            return dialect.with_reasoning_field(body)
-        has_limit = refused.limit is not None and 0 < refused.limit < num_alternatives(body)
-        if has_limit and refused.fields & {"logprobs", "top_logprobs"}:
-            dialect.max_logprobs = refused.limit
-            return capped(body, refused.limit or 0)
-        return without(body, refused.fields) if refused.fields else None
 
     async def body(self, request: Request, *, is_streamed: bool = False) -> dict[str, Json]:
         """What to send for `request`, in the server's dialect, with the user's own fields on top."""
@@ -183,7 +163,8 @@ class OpenAIServer:
 
         async def reply_to(prefix: str) -> ServerReply:
             raw = await self.send(Request(prompt=prompt, prefix=prefix, params=params))
-            return parse_reply(raw or b"")  # n is 1, which is never refused
+            assert not isinstance(raw, PoolRefused)  # n is 1
+            return parse_reply(raw)
 
         one = await reply_to(_PROBE)
         dialect.echoes = completions(one, params)[0].text.startswith(_PROBE)
