@@ -1,6 +1,7 @@
 """One client never changes what others get: what is learnt of a server, from what, for whom and for how long."""
 
 import dataclasses
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from nbest.engines.openai import facts
 from nbest.engines.openai.facts import ScopedFacts
 from nbest.engines.openai.openai import OpenAI
+from nbest.engines.openai.refusals import refusal
 from nbest.errors import EngineError
 from nbest.types import Message, Overrides, Request, SamplingParams, replace
 from scripted import prompt_of
@@ -39,20 +41,20 @@ class Case:
     server: dict[str, Any] = field(default_factory=dict)
 
 
-def effort(style):
-    """A server that names the value it does not know, in one of the ways in which servers do."""
+def refusing(name, style):
+    """A server that repeats the value of a field that it does not take, in one of the ways in which servers do."""
 
     def refuse(body):
-        value = body.get("reasoning_effort", "low")
+        value = body.get(name, "low")
         if value in EFFORTS:
             return None
         match style:
             case "param":
-                return f"Invalid value: '{value}'. Supported values are: {EFFORTS}.", "reasoning_effort"
+                return f"Invalid value: {value}. Supported values are: {EFFORTS}.", name
             case "quoted":
-                return f'reasoning_effort: got "{value}", wanted one of low, medium, high', None
+                return f'{name}: got "{value}", wanted one of low, medium, high', None
             case "bare":
-                return f"Input should be low, medium or high; {value} was given for reasoning_effort", None
+                return f"Input should be low, medium or high; {value} was given for {name}", None
         return None
 
     return refuse
@@ -78,8 +80,9 @@ WORDS = [
     "max_tokens is not supported, use max_completion_tokens",
 ]
 CASES = {
-    f"{style}: {words}": Case(request(own={"reasoning_effort": words}, turns=(REASONED,)), effort(style))
-    for words in WORDS
+    f"{name}, {style}: {words}": Case(request(own={name: words}, turns=(REASONED,)), refusing(name, style))
+    for words in (*WORDS, *(w.replace(" ", "  ") for w in WORDS))  # messages have one blank for two
+    for name in ("reasoning_effort", "user")
     for style in ("param", "quoted", "bare")
 } | {
     "tools forbid pools": Case(
@@ -96,6 +99,9 @@ CASES = {
         request(n=1, own={"tools": TOOLS}),
         when(lambda _: False, ""),
         {"calls": ({"name": "weather", "arguments": "{}"},), "logprobs": "absent"},
+    ),
+    "empty texts have no log-probabilities": Case(
+        request(n=1), when(lambda _: False, ""), {"texts": ("",), "logprobs": "absent"}
     ),
     "a temperature that no server takes": Case(
         request(temperature=1.9), when(lambda b: b.get("temperature", 1) > 1.5, "temperature 1.9 is invalid")
@@ -209,7 +215,7 @@ async def test_what_a_clients_fields_forbid_is_learnt_for_requests_with_the_same
 
 async def test_a_request_that_is_refused_in_parts_too_costs_one_call_more():
     async with Server() as server:
-        server.refuse = effort("bare")
+        server.refuse = refusing("reasoning_effort", "bare")
         engine = OpenAI(url=server.url)
         with pytest.raises(EngineError, match="reasoning_effort"):
             await engine.generate(request(own={"reasoning_effort": "n must be low"}))
@@ -273,3 +279,24 @@ def test_names_of_users_make_no_scope_of_their_own(field_name):
     known = ScopedFacts()
     assert known.of(request(own={field_name: "अनीता"})) is known.general
     assert known.of(request(own={"logit_bias": {"1": 1}})) is not known.general
+
+
+@pytest.mark.parametrize(
+    ("reply", "fields"),
+    [
+        ({"error": {"param": "reasoning_effort", "message": "min_p and n must be low"}}, set()),
+        ({"error": {"param": "messages[0].content", "message": "too long for seed"}}, set()),
+        ({"error": {"param": None, "message": "min_p is not supported"}}, {"min_p"}),
+        ({"error": {"param": "", "message": "min_p is not supported"}}, {"min_p"}),
+        ({"detail": [{"loc": ["body", "seed", "int"], "msg": "not an int"}]}, {"seed"}),
+        ({"detail": [{"loc": ["body", "tools", 0, "function", "n"], "msg": "extra"}]}, set()),
+        ({"detail": [{"loc": ["body", "ChatRequest", "min_p"], "msg": "extra"}]}, {"min_p"}),
+        ({"error": {"message": "the model doesn't take min_p, so it isn't used"}}, {"min_p"}),
+        ({"error": {"message": "«seed» は使えません"}}, {"seed"}),
+        ({"error": {"message": "“温度 seed 无效”"}}, set()),
+    ],
+)
+def test_structured_fields_of_an_error_decide_where_they_are(reply, fields):
+    body = {"n": 4, "min_p": 0.1, "seed": 1, "tools": [], "messages": [], "reasoning_effort": "x"}
+    found = refusal(json.dumps(reply).encode(), body, own={"tools", "reasoning_effort"})
+    assert found.fields == fields
