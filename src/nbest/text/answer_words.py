@@ -26,7 +26,6 @@ class Convention:
     """ISO 639-1, or None where the language is not known."""
     decimals: str
     """The decimal marks in use, likeliest first; empty where the language is not known."""
-    groups_with_spaces: bool
     has_slash_decimals: bool
     """Whether `3/14` may be 3.14, as in Persian."""
     is_right_to_left: bool
@@ -98,7 +97,6 @@ def _convention(known: str | None) -> Convention:
     return Convention(
         code=known,
         decimals=tables[0]["decimal"] if known else "",
-        groups_with_spaces=True,
         has_slash_decimals=known == "fa",
         is_right_to_left=known in {None, "ar", "fa", "he"},
         markers=_longest_first(_words([*tables, *([] if known else [_data()["elsewhere"]])], "answer")),

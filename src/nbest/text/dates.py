@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import date
 from typing import Final
 
@@ -13,7 +14,6 @@ from nbest.text.quantity_words import (
     at_start,
     month_by_name,
     persian_month_by_name,
-    words,
     year_before_era,
 )
 from nbest.text.spelling import respelled
@@ -88,6 +88,7 @@ _FILLERS: Final = frozenset(
     ]
 )
 _MAX_TOKENS: Final = 8
+_YEAR_LENGTH: Final = 4
 
 
 def date_readings(span: str) -> tuple[str, ...]:
@@ -102,19 +103,26 @@ def date_readings(span: str) -> tuple[str, ...]:
 
 
 def _numeric(span: str) -> tuple[str, ...]:
-    orders: list[tuple[str | None, str | None, str | None]] = []
-    in_eras = _ERA_YEAR.sub(_gregorian, span)
-    if m := YMD.fullmatch(span):
-        orders = [(m[1], m[3], m[4])]
-    elif m := DMY.fullmatch(span):
-        orders = [(m[4], m[3], m[1]), (m[4], m[1], m[3])]
-    elif m := HAN.fullmatch(in_eras):
-        orders = [(m[1], m[2], m[3])]
-    elif m := _MONTH_DAY.fullmatch(span):
-        orders = [(None, m[1], m[2])]
-    elif m := _VIETNAMESE.fullmatch(span.lower()):
-        orders = [(m[3], m[2], m[1])]
-    return tuple(dict.fromkeys(r for order in orders if (r := _iso(*order))))
+    found = (_iso(*order) for order in _orders(span))
+    return tuple(dict.fromkeys(reading for reading in found if reading))
+
+
+def _orders(span: str) -> list[tuple[str | None, str | None, str | None]]:
+    """Year, month and day of a date in digits, in each order that it may be written in."""
+    match = YMD.fullmatch(span)
+    if match:
+        return [(match[1], match[3], match[4])]
+    match = DMY.fullmatch(span)
+    if match:
+        return [(match[4], match[3], match[1]), (match[4], match[1], match[3])]
+    match = HAN.fullmatch(_ERA_YEAR.sub(_gregorian, span))
+    if match:
+        return [(match[1], match[2], match[3])]
+    match = _MONTH_DAY.fullmatch(span)
+    if match:
+        return [(None, match[1], match[2])]
+    match = _VIETNAMESE.fullmatch(span.lower())
+    return [(match[3], match[2], match[1])] if match else []
 
 
 def _gregorian(match: regex.Match[str]) -> str:
@@ -127,25 +135,35 @@ def _gregorian(match: regex.Match[str]) -> str:
 
 def _with_month_name(key: str) -> tuple[str, ...]:
     tokens = _TOKEN.findall(key)
-    numbers = [t for t in tokens if t.isdigit()]
     named = [t for t in tokens if not t.isdigit() and t not in _FILLERS]
-    if len(tokens) > _MAX_TOKENS or len(named) != 1 or not 1 <= len(numbers) <= 2:  # noqa: PLR2004
+    numbers = [t for t in tokens if t.isdigit()]
+    if len(tokens) > _MAX_TOKENS or len(named) != 1:
         return ()
-    years = [n for n in numbers if len(n) == 4]  # noqa: PLR2004
-    days = [n for n in numbers if len(n) <= 2]  # noqa: PLR2004
-    if len(years) > 1 or len(days) > 1 or len(years) + len(days) < len(numbers):
+    found = _year_and_day(numbers)
+    if found is None:
         return ()
 
-    year, day = (years or [None])[0], (days or [None])[0]
-    if month := persian_month_by_name().get(named[0]):
-        return (f"{year}-{month:02}-{int(day):02}",) if year and day else ()
+    year, day = found
+    persian = persian_month_by_name().get(named[0])
+    if persian:
+        return (f"{year}-{persian:02}-{int(day):02}",) if year and day else ()
     month = month_by_name().get(named[0])
-    if month is None:
-        return ()
+    reading = _iso(_common_era(year), str(month), day) if month else None
+    return (reading,) if reading else ()
+
+
+def _year_and_day(numbers: Sequence[str]) -> tuple[str | None, str | None] | None:
+    """The year and the day among at most two numbers, either of which may be missing; None for anything else."""
+    years = [n for n in numbers if len(n) == _YEAR_LENGTH]
+    days = [n for n in numbers if len(n) < _YEAR_LENGTH - 1]
+    is_date = len(years) <= 1 and len(days) <= 1 and len(years) + len(days) == len(numbers) > 0
+    return (next(iter(years), None), next(iter(days), None)) if is_date else None
+
+
+def _common_era(year: str | None) -> str | None:
     if year and int(year) in _BUDDHIST_YEARS:
-        year = str(int(year) - _BUDDHIST_OFFSET)
-    found = _iso(year, str(month), day)
-    return (found,) if found else ()
+        return str(int(year) - _BUDDHIST_OFFSET)
+    return year
 
 
 def _iso(year: str | None, month: str | None, day: str | None) -> str | None:
@@ -164,56 +182,63 @@ _LETTERED = re.compile(r"([0-9]{1,2})\s?(?:h|uhr|giờ|u|ч|t)\s?([0-9]{2})")
 _EAST_ASIAN = re.compile(r"([0-9]{1,2})\s?([時时点點시])(?:\s?([0-9]{1,2})\s?[分분]|\s?(半|반))?")
 _HOUR = re.compile(r"([0-9]{1,2})")
 _NOON: Final = 12
+_HOURS: Final = 24
+_MINUTES: Final = 60
 
 
 def time_reading(span: str) -> str | None:
     """`17:30` for a time of day that is the whole span, such as `5:30 PM`, `17h30`, `오후 5시 30분`; else None."""
-    if len(span) > MAX_CHARS or not span[:60].strip() or not any(c.isdigit() for c in span):
+    if len(span) > MAX_CHARS or not any(c.isdigit() for c in span):
         return None
     key, half = _without_half_day(respelled(span))
     bare_key = at_end("half_day", "clock").sub("", key)
-    has_clock = bare_key != key
+    found = _written_time(key, bare_key, half)
+    return None if found is None else _clock(*found, half)
 
-    seconds = None
-    if m := _CLOCK.fullmatch(bare_key):
-        hour, minute, seconds = m[1], m[2], m[3]
-    elif ((half or has_clock) and (m := _DOTTED.fullmatch(bare_key))) or (m := _LETTERED.fullmatch(key)):
-        hour, minute = m[1], m[2]
-    elif (m := _EAST_ASIAN.fullmatch(key)) and (half or m[2] in "時时시" or m[3] or m[4]):
-        hour, minute = m[1], m[3] or ("30" if m[4] else "0")
-    elif half and (m := _HOUR.fullmatch(bare_key)):
-        hour, minute = m[1], "0"
-    else:
-        return None
-    return _clock(int(hour), int(minute), seconds, half)
+
+def _written_time(key: str, bare_key: str, half: str | None) -> tuple[str, str, str | None] | None:
+    """Hour, minute and seconds as written; `bare_key` is without a word for the clock."""
+    match = _CLOCK.fullmatch(bare_key)
+    if match:
+        return match[1], match[2], match[3]
+    match = _DOTTED.fullmatch(bare_key)
+    if match and (half or bare_key != key):
+        return match[1], match[2], None
+    match = _LETTERED.fullmatch(key)
+    if match:
+        return match[1], match[2], None
+    match = _EAST_ASIAN.fullmatch(key)
+    if match and (half or match[2] in "時时시" or match[3] or match[4]):
+        return match[1], match[3] or _MINUTES_OF_HALF[bool(match[4])], None
+    match = _HOUR.fullmatch(bare_key)
+    return (match[1], "0", None) if match and half else None
+
+
+_MINUTES_OF_HALF: Final = {False: "0", True: "30"}
 
 
 def _without_half_day(key: str) -> tuple[str, str | None]:
     for half in ("am", "pm"):
-        for pattern in (at_start("half_day", half), at_end("half_day", half)):
-            if pattern is at_end("half_day", half) and (m := pattern.search(key)):
-                return key[: m.start()].strip(), half
-            if pattern is not at_end("half_day", half) and (m := pattern.match(key)):
-                return key[m.end() :].strip(), half
-    if (m := re.search(r"(?<=[0-9])\s?([ap])\.?m\.?$", key)) is not None:
-        return key[: m.start()].strip(), m[1] + "m"
-    return key, None
+        match = at_start("half_day", half).match(key)
+        if match:
+            return key[match.end() :].strip(), half
+        match = at_end("half_day", half).search(key)
+        if match:
+            return key[: match.start()].strip(), half
+    match = _GLUED_HALF.search(key)
+    return (key, None) if match is None else (key[: match.start()].strip(), match[1] + "m")
 
 
-def _clock(hour: int, minute: int, seconds: str | None, half: str | None) -> str | None:
-    if hour > 24 or minute > 59:  # noqa: PLR2004
+_GLUED_HALF = re.compile(r"(?<=[0-9])\s?([ap])\.?m\.?$")
+
+
+def _clock(hour_written: str, minute: str, seconds: str | None, half: str | None) -> str | None:
+    hour = int(hour_written)
+    if hour > _HOURS or int(minute) >= _MINUTES:
         return None
     if half == "pm" and hour < _NOON:
         hour += _NOON
-    if half == "am" and hour == _NOON:
+    elif half == "am" and hour == _NOON:
         hour = 0
-    end = f":{seconds}" if seconds else ""
-    return f"{hour}:{minute:02}{end}"
-
-
-def is_month(word: str) -> bool:
-    """Whether a word is the name of a month."""
-    return respelled(word) in month_by_name()
-
-
-__all__ = ["DMY", "HAN", "WORDED", "YMD", "date_readings", "is_month", "time_reading", "words"]
+    written = f"{hour}:{int(minute):02}"
+    return f"{written}:{seconds}" if seconds else written

@@ -1,28 +1,31 @@
-"""Numbers as people write them, to exact fractions. Pure, linear, total.
+"""Numbers as people write them in digits, to exact fractions. Pure, linear, total.
 
-The text must be `normalised`. Where a numeral may mean two numbers (`1.234`), both are kept.
+The text must be `normalised`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from itertools import product
-from typing import Final
+from typing import Final, NamedTuple
 
 import regex
 
 from nbest.text import cjk
 from nbest.text.answer_words import Convention
+from nbest.text.digits import MAX_DIGITS, readings
 from nbest.text.normalise import folded
 from nbest.text.number import Number, as_share, distinct
 
-MAX_DIGITS: Final = 1000
-"""A longer numeral is no number."""
 MAX_EXPONENT: Final = 400
 _LIMIT: Final = 10**MAX_DIGITS
-
+_SMALL: Final = 100
+"""A larger number is not raised to a power."""
+_MAX_JOINED_DIGITS: Final = 9
+_MAX_BEFORE: Final = 9
+"""How many characters of a number stand before its first digit at most: `-US$ %-.5`."""
 
 _SEPARATORS = r"(?:[.,'’_٬٫][0-9]+)*"
 _NUMBER = (
@@ -31,7 +34,8 @@ _NUMBER = (
     r"(?P<numeral>\.[0-9]+|DIGITS" + _SEPARATORS + ")"
 )
 _PLAIN = regex.compile(_NUMBER.replace("DIGITS", "[0-9]+"))
-_SPACED = regex.compile(_NUMBER.replace("DIGITS", r"(?:[0-9]{1,3}(?:\ [0-9]{3})+(?![0-9])|[0-9]+)"))
+"""Without spaces that group thousands."""
+_WITH_SPACES = regex.compile(_NUMBER.replace("DIGITS", r"(?:[0-9]{1,3}(?:\ [0-9]{3})+(?![0-9])|[0-9]+)"))
 
 _FRACTION = regex.compile(r"\s?/\s?([0-9]{1,50})(?![0-9])(?![.,][0-9])")
 _MIXED = regex.compile(r"\s([0-9]{1,4})/([0-9]{1,4})(?![0-9])")
@@ -40,165 +44,153 @@ _SCIENTIFIC = regex.compile(r"\s?[x×*·⋅]\s?10\s?\^\s?[{(]?([+-]?[0-9]{1,4})[
 _POWER = regex.compile(r"\s?\^\s?[{(]?([+-]?[0-9]{1,4})[)}]?(?![0-9])")
 _SIGN_AFTER = regex.compile(r"\s?([%‰])|\s?(\p{Sc})")
 _BROKEN = regex.compile(r"[/:][0-9]|[.,][0-9]")
-_NO_MARK = regex.compile(r"[^0-9]")
 _DIGIT = re.compile(r"[0-9]")
 _MAY_PRECEDE = regex.compile(r"[-–+.%\p{Sc}]")
 _GOES_ON = re.compile(r"\s?[0-9eE/x×*·⋅^]")
 """How a fraction, an exponent or a power begins."""
 
 
+class _Read(NamedTuple):
+    """What was read of a number so far, and where that ends."""
+
+    values: tuple[Fraction, ...]
+    end: int
+
+
 def numbers_in(text: str, convention: Convention, *, start: int = 0) -> Iterator[Number]:
     """Every number of `text` from left to right; dates, times, versions and lists are none."""
-    pattern = _SPACED if convention.groups_with_spaces else _PLAIN
-    while (digit := _DIGIT.search(text, start)) and (
-        match := pattern.search(text, max(start, digit.start() - _most_before(text, digit.start())))
-    ):
+    while True:
+        digit = _DIGIT.search(text, start)
+        begin = max(start, digit.start() - _num_before(text, digit.start())) if digit else len(text)
+        match = _WITH_SPACES.search(text, begin)
+        if digit is None or match is None:
+            return
         number = cjk.followed_by_unit(match) or _number(match, convention)
-        start = max(match.end(), number.end if number else 0)
+        start = match.end()
         if number:
+            start = max(start, number.end)
             yield number
 
 
-def _most_before(text: str, digit: int) -> int:
-    """How many characters of a number may stand before its first digit: `-US$ %-.5` has the most."""
+def _num_before(text: str, digit: int) -> int:
+    """How many characters of a number may stand before its first digit."""
     last = text[digit - 1 : digit]
     if last.isspace():
         last = text[digit - 2 : digit - 1]
-    return 9 if _MAY_PRECEDE.match(last) else 0
+    return _MAX_BEFORE if _MAY_PRECEDE.match(last) else 0
 
 
 def number_at_start(text: str, convention: Convention) -> Number | None:
     """The number that `text` begins with."""
-    pattern = _SPACED if convention.groups_with_spaces else _PLAIN
-    match = pattern.match(text)
+    match = _WITH_SPACES.match(text)
     if match:
         return cjk.followed_by_unit(match) or _number(match, convention)
     return cjk.number_at_start(text)
 
 
 def _number(match: regex.Match[str], convention: Convention) -> Number | None:
-    text, end = match.string, match.end()
-    values = readings(match["numeral"], convention)
-    if not values:
+    text = match.string
+    read = _Read(readings(match["numeral"], convention), match.end())
+    if not read.values:
         return None
-    values, end = _extended(text, end, values)
-    values, end = _scaled(text, end, values, convention)
+    values, end = _scaled(text, _extended(text, read), convention)
     if any(abs(v.numerator) > _LIMIT for v in values) or _BROKEN.match(text, end):
         return None
-    if "-" in (match["sign"] or "").replace("–", "-") or match["sign2"]:
+
+    sign = (match["sign"] or "").replace("–", "-")
+    if sign == "-" or match["sign2"]:
         values = tuple(-v for v in values)
-    unit = match["currency"].strip() if match["currency"] else None
-    if (after := _SIGN_AFTER.match(text, end)) and not (unit and after[2]):
-        unit, end = after[1] or after[2], after.end()
-    elif match["percent"]:
-        unit = "%"
+    unit, end = _unit(match, end)
     return Number(as_share(values, unit), match.start(), end, unit)
 
 
-def readings(numeral: str, convention: Convention) -> tuple[Fraction, ...]:
-    """What digits with separators may mean, likeliest first; nothing where they mean no number.
-
-    A lone mark before three digits (`1.234`) is a decimal mark or groups thousands, as the language
-    has it; both where the language is not known or has both, and where a decimal reading would end in 000.
-    """
-    if len(numeral) > MAX_DIGITS:
-        return ()
-    if numeral.isdigit():
-        return (Fraction(int(numeral)),)
-    if convention.code in _GROUP_BY_FOUR and _BY_FOUR.fullmatch(numeral):
-        return (
-            (Fraction(int(numeral.replace(",", ""))), Fraction(numeral.replace(",", ".", 1)))
-            if numeral.count(",") == 1
-            else (Fraction(int(numeral.replace(",", ""))),)
-        )
-    marks = set(_NO_MARK.findall(numeral))
-    whole = _grouped(numeral) if len(marks) <= 1 and "٫" not in marks else None
-    decimal, mark = _decimal(numeral)
-    if whole is None or decimal is None:
-        return tuple(v for v in (whole, decimal) if v is not None)
-    if mark not in {".", ","}:  # no decimal mark, whatever the language
-        return (whole,)
-    first = [decimal, whole] if mark == (convention.decimals or ".")[0] else [whole, decimal]
-    settled = len(convention.decimals) == 1 and not (first[0] == decimal and numeral.endswith("000"))
-    return distinct(first[:1] if settled else first)
+def _unit(match: regex.Match[str], end: int) -> tuple[str | None, int]:
+    """The sign of a currency or a share, before or behind a number, and where that ends."""
+    unit = (match["currency"] or "").strip() or None
+    after = _SIGN_AFTER.match(match.string, end)
+    if after and not (unit and after[2]):
+        return after[1] or after[2], after.end()
+    return ("%" if match["percent"] else unit), end
 
 
-_GROUP_BY_FOUR: Final = frozenset({"zh", "ja", "ko"})
-_BY_FOUR = regex.compile(r"[1-9][0-9]{0,3}(?:,[0-9]{4})+")
-
-
-def _grouped(numeral: str) -> Fraction | None:
-    """All marks as groups of three, or as lakh and crore (1,23,456)."""
-    head, *groups = _NO_MARK.split(numeral)
-    if not groups:
-        return Fraction(int(head)) if head else None
-    by_three = len(head) <= 3 and all(len(g) == 3 for g in groups)  # noqa: PLR2004
-    by_two = len(head) <= 2 and len(groups[-1]) == 3 and all(len(g) == 2 for g in groups[:-1])  # noqa: PLR2004
-    if not head or head.startswith("0") or not (by_three or by_two):
-        return None
-    return Fraction(int("".join([head, *groups])))
-
-
-def _decimal(numeral: str) -> tuple[Fraction | None, str]:
-    """The last mark as the decimal mark, the others as groups of one kind."""
-    mark = next((c for c in reversed(numeral) if not c.isdigit()), "")
-    if mark not in {".", ",", "٫"}:
-        return None, mark
-    head, tail = numeral.rsplit(mark, 1)
-    other = set(_NO_MARK.findall(head))
-    whole = _grouped(head or "0") if mark not in other and len(other) <= 1 else None
-    if whole is None and head.strip("0") == "" and head:
-        whole = Fraction(0)
-    return (None, mark) if whole is None else (whole + Fraction(int(tail), 10 ** len(tail)), mark)
-
-
-def _extended(text: str, end: int, values: tuple[Fraction, ...]) -> tuple[tuple[Fraction, ...], int]:
+def _extended(text: str, read: _Read) -> _Read:
     """`3/4`, `1 1/2`, `1.5e3`, `1.5×10^3`, `2^10`."""
-    if not _GOES_ON.match(text, end):
-        return values, end
-    if (m := _FRACTION.match(text, end)) and int(m[1]):
-        return tuple(v / int(m[1]) for v in values), m.end()
-    if (m := _MIXED.match(text, end)) and int(m[2]) and values[0].denominator == 1:
-        return tuple(v + Fraction(int(m[1]), int(m[2])) for v in values), m.end()
-    if (m := _EXPONENT.match(text, end) or _SCIENTIFIC.match(text, end)) and abs(int(m[1])) <= MAX_EXPONENT:
-        return tuple(v * Fraction(10) ** int(m[1]) for v in values), m.end()
-    if (m := _POWER.match(text, end)) and abs(int(m[1])) <= MAX_EXPONENT and _is_small(values[0]):
-        return tuple(v ** int(m[1]) for v in values), m.end()
-    return values, end
+    if not _GOES_ON.match(text, read.end):
+        return read
+    for extend in _EXTENSIONS:
+        extended = extend(text, read)
+        if extended:
+            return extended
+    return read
 
 
-def _is_small(value: Fraction) -> bool:
-    return 0 < value.numerator <= 100 and value.denominator <= 100  # noqa: PLR2004
+def _divided(text: str, read: _Read) -> _Read | None:
+    match = _FRACTION.match(text, read.end)
+    if match is None or not int(match[1]):
+        return None
+    return _Read(tuple(v / int(match[1]) for v in read.values), match.end())
 
+
+def _mixed(text: str, read: _Read) -> _Read | None:
+    match = _MIXED.match(text, read.end)
+    if match is None or not int(match[2]) or read.values[0].denominator != 1:
+        return None
+    part = Fraction(int(match[1]), int(match[2]))
+    return _Read(tuple(v + part for v in read.values), match.end())
+
+
+def _scientific(text: str, read: _Read) -> _Read | None:
+    match = _EXPONENT.match(text, read.end) or _SCIENTIFIC.match(text, read.end)
+    if match is None or abs(int(match[1])) > MAX_EXPONENT:
+        return None
+    factor = Fraction(10) ** int(match[1])
+    return _Read(tuple(v * factor for v in read.values), match.end())
+
+
+def _power(text: str, read: _Read) -> _Read | None:
+    match = _POWER.match(text, read.end)
+    base = read.values[0]
+    is_small = 0 < base.numerator <= _SMALL and base.denominator <= _SMALL
+    if match is None or abs(int(match[1])) > MAX_EXPONENT or not is_small:
+        return None
+    return _Read(tuple(v ** int(match[1]) for v in read.values), match.end())
+
+
+_EXTENSIONS: Final[tuple[Callable[[str, _Read], _Read | None], ...]] = (_divided, _mixed, _scientific, _power)
 
 _SCALE_BY_LETTER: Final = {
-    "k": 10**3,
-    "K": 10**3,
-    "M": 10**6,
-    "B": 10**9,
-    "bn": 10**9,
-    "mn": 10**6,
-    "mln": 10**6,
+    "k": 10**3, "K": 10**3, "M": 10**6, "B": 10**9, "bn": 10**9, "mn": 10**6, "mln": 10**6,
 }
-_SCALE_LETTER = regex.compile(r"(k|K|M|B|bn|mn|mln)(?![\p{L}\p{M}/])")
+_SCALE_LETTER = regex.compile(rf"({'|'.join(_SCALE_BY_LETTER)})(?![\p{{L}}\p{{M}}/])")
+_ENDS_IN_HANGUL = regex.compile(r"\p{Hangul}\s*$")
 
 
-def _scaled(
-    text: str, end: int, values: tuple[Fraction, ...], convention: Convention, *, parts: int = 4
-) -> tuple[tuple[Fraction, ...], int]:
+def _scaled(text: str, read: _Read, convention: Convention, *, parts: int = 4) -> _Read:
     """`3 million`, `5k`, `3만 5천`, `2 lakh 50 thousand`: at most `parts` numbers with their words."""
-    if letter := _SCALE_LETTER.match(text, end):
-        return tuple(v * _SCALE_BY_LETTER[letter[1]] for v in values), letter.end()
-    match = convention.scale.match(text, end)
-    if not match:
-        return values, end
+    letter = _SCALE_LETTER.match(text, read.end)
+    if letter:
+        factor = _SCALE_BY_LETTER[letter[1]]
+        return _Read(tuple(v * factor for v in read.values), letter.end())
+    match = convention.scale.match(text, read.end)
+    if match is None:
+        return read
+
     scales = convention.scales.get(folded(match[0]), (1,))
-    values = distinct(v * s for s, v in product(scales, values))
-    more = _PLAIN.match(text, match.end() + text[match.end() : match.end() + 1].count(" "))
-    if parts > 1 and more and not more["sign"] and len(values) == 1 and len(more["numeral"]) <= 9:  # noqa: PLR2004
-        few = readings(more["numeral"], convention)
-        rest, rest_end = _scaled(text, more.end(), few, convention, parts=parts - 1)
-        is_joined = rest_end > more.end() or regex.search(r"\p{Hangul}\s*$", match[0])
-        if is_joined and len(rest) == 1 and rest[0] < scales[0]:
-            return (values[0] + rest[0],), rest_end
-    return values, match.end()
+    values = distinct(v * s for s, v in product(scales, read.values))
+    rest = _rest(match, convention, parts) if parts > 1 and len(values) == 1 else None
+    if rest and len(rest.values) == 1 and rest.values[0] < scales[0]:
+        return _Read((values[0] + rest.values[0],), rest.end)
+    return _Read(values, match.end())
+
+
+def _rest(scale: regex.Match[str], convention: Convention, parts: int) -> _Read | None:
+    """The smaller number behind a scale, where the two are one: `5천` in `3만 5천`."""
+    text, end = scale.string, scale.end()
+    space = text[end : end + 1].count(" ")
+    more = _PLAIN.match(text, end + space)
+    if more is None or more["sign"] or len(more["numeral"]) > _MAX_JOINED_DIGITS:
+        return None
+    few = _Read(readings(more["numeral"], convention), more.end())
+    rest = _scaled(text, few, convention, parts=parts - 1)
+    is_joined = rest.end > few.end or _ENDS_IN_HANGUL.search(scale[0]) is not None
+    return rest if is_joined else None

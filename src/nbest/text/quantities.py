@@ -16,8 +16,9 @@ import regex
 
 from nbest.text import cjk
 from nbest.text.answer_words import Convention
+from nbest.text.digits import readings
 from nbest.text.number import Number, number_key
-from nbest.text.numerals import numbers_in, readings
+from nbest.text.numerals import numbers_in
 from nbest.text.quantity_words import at_start, places_by_unit, ratios, unit_at_start, words
 from nbest.text.spelling import respelled
 

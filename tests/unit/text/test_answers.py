@@ -209,12 +209,12 @@ def test_every_word_of_the_table_is_understood(language):
     )
 )
 def test_a_long_line_ends_in_the_same_number_wherever_reading_begins(parts):
-    from nbest.text import sentences
+    from nbest.text import sentence_numbers
     from nbest.text.answer_words import convention
     from nbest.text.normalise import normalised
 
     line = normalised(" ".join(parts))
-    tail = sentences.last_number(line, convention(None))
+    tail = sentence_numbers.last_number(line, convention(None))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sentences, "_TAIL_CHARS", 10**9)
-        assert sentences.last_number(line, convention(None)) == tail
+        patch.setattr(sentence_numbers, "_TAIL_CHARS", 10**9)
+        assert sentence_numbers.last_number(line, convention(None)) == tail
