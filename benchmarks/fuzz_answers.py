@@ -16,7 +16,8 @@ from pathlib import Path
 
 from nbest.text import classes, equivalent, extract
 from nbest.text.answer_words import languages
-from nbest.text.language import is_in_language, pass_rates
+from nbest.text.language import is_in_language
+from nbest.text.language_rates import pass_rates
 from nbest.text.reasoning import answer_text
 
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden"

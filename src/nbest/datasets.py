@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 import msgspec
 
 from nbest.errors import InputError
-from nbest.text.language import check_language
+from nbest.text.language_codes import check_language
 from nbest.types import (
     Candidate,
     Finish,

@@ -24,7 +24,7 @@ from nbest.evaluate.method import method_of
 from nbest.evaluate.scores import is_accuracy
 from nbest.text import answer_keys
 from nbest.text.grading import final_answer
-from nbest.text.language import passes_lines, passes_words
+from nbest.text.language_rates import passes_lines, passes_words
 from nbest.text.reasoning import answer_text
 from nbest.types import Outcome, Usage
 

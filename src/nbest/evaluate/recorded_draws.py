@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nbest.text.language import primary_subtag
+from nbest.text.language_codes import primary_subtag
 from nbest.types import Candidate, Prompt
 
 

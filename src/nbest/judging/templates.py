@@ -18,7 +18,7 @@ import msgspec
 
 from nbest.context import Context
 from nbest.errors import InputError
-from nbest.text.language import primary_subtag
+from nbest.text.language_codes import primary_subtag
 from nbest.text.language_tags import closest_tag
 from nbest.types import Prompt
 

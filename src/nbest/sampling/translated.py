@@ -11,7 +11,7 @@ from nbest.protocols import LanguageCode, Sampler, ServerPath
 from nbest.sampling.hedged import Hedged
 from nbest.sampling.spread import draws, merged, resized, size
 from nbest.sampling.turn_templates import template, wrapped
-from nbest.text.language import primary_subtag
+from nbest.text.language_codes import primary_subtag
 from nbest.types import Prompt, Request, replace
 
 

@@ -8,7 +8,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from nbest.errors import InputError
-from nbest.text.language import check_language
+from nbest.text.language_codes import check_language
 from nbest.text.language_tags import closest_tag
 from nbest.types import Prompt, replace
 

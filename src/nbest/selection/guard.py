@@ -14,7 +14,8 @@ import regex
 from nbest.context import Context
 from nbest.protocols import LanguageCode, Selector
 from nbest.selection.pool import usable
-from nbest.text.language import check_language, is_in_language, primary_subtag
+from nbest.text.language import is_in_language
+from nbest.text.language_codes import check_language, primary_subtag
 from nbest.text.normalise import folded
 from nbest.text.reasoning import answer_text
 from nbest.types import Candidate, Prompt, Selection

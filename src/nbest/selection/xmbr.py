@@ -14,7 +14,7 @@ from nbest.protocols import LanguageCode, Utility
 from nbest.registry import spec_of
 from nbest.selection.mbr import NeedsPrompt, or_first, row_means, utilities
 from nbest.selection.pool import answer_texts, argmax, chosen, usable
-from nbest.text.language import check_language, primary_subtag
+from nbest.text.language_codes import check_language, primary_subtag
 from nbest.text.language_tags import closest_tag
 from nbest.types import Candidate, Prompt, Selection
 

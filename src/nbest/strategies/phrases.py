@@ -10,7 +10,7 @@ from importlib.resources import files
 import msgspec
 
 from nbest.context import Context
-from nbest.text.language import primary_subtag
+from nbest.text.language_codes import primary_subtag
 from nbest.types import Prompt
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import regex
 
-from nbest.text.language import primary_subtag
+from nbest.text.language_codes import primary_subtag
 from nbest.text.normalise import folded, normalised
 from nbest.text.spelling import text_key
 

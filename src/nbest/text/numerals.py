@@ -159,7 +159,13 @@ def _power(text: str, read: _Read) -> _Read | None:
 _EXTENSIONS: Final[tuple[Callable[[str, _Read], _Read | None], ...]] = (_divided, _mixed, _scientific, _power)
 
 _SCALE_BY_LETTER: Final = {
-    "k": 10**3, "K": 10**3, "M": 10**6, "B": 10**9, "bn": 10**9, "mn": 10**6, "mln": 10**6,
+    "k": 10**3,
+    "K": 10**3,
+    "M": 10**6,
+    "B": 10**9,
+    "bn": 10**9,
+    "mn": 10**6,
+    "mln": 10**6,
 }
 _SCALE_LETTER = regex.compile(rf"({'|'.join(_SCALE_BY_LETTER)})(?![\p{{L}}\p{{M}}/])")
 _ENDS_IN_HANGUL = regex.compile(r"\p{Hangul}\s*$")

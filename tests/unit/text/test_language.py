@@ -7,20 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbest.text.language import (
-    LANGUAGES,
-    SCRIPTS_BY_LANGUAGE,
-    check_language,
-    identify,
-    is_in_language,
-    likely_language,
-    num_words,
-    pass_rates,
-    passes_lines,
-    passes_words,
-    primary_subtag,
-    scripts,
-)
+from nbest.text.language import LANGUAGES, SCRIPTS_BY_LANGUAGE, identify, is_in_language, likely_language
+from nbest.text.language_codes import check_language, primary_subtag
+from nbest.text.language_rates import pass_rates, passes_lines, passes_words
+from nbest.text.scripts import num_words, scripts
 from shared_data import MGSM_LANGUAGES, mgsm
 
 SENTENCES = {

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from math import inf
 from typing import Literal
 
-from nbest.text.language import check_language
+from nbest.text.language_codes import check_language
 from nbest.types import Budget, Json, Message, Overrides, Value
 
 Progress = Literal["comments", "events", "reasoning", "none"]
