@@ -52,6 +52,8 @@ class Upstream:
     has_done: bool = True
     key: str | None = None
     has_models: bool = True
+    models_status: int | None = None
+    """The error that GET /models is answered with."""
     redirect_to: str | None = None
     faults: deque = field(default_factory=deque)
     """One for each call to come; None is no fault. Names of methods `_fault_*`."""
@@ -92,6 +94,8 @@ class Upstream:
         self.keys.append(request.headers.get("Authorization"))
         if refused := self._unauthorised(request):
             return refused
+        if self.models_status:
+            return error_reply(self.models_status, "starting")
         if not self.has_models:
             return web.json_response({"detail": "Not Found"}, status=404)
         await asyncio.sleep(0.01)

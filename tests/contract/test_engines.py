@@ -25,6 +25,16 @@ class TestFake(StreamContract):
         return registry.load("engines", "fake")()
 
 
+class TestBalance(StreamContract):
+    def make(self):
+        return registry.parse("engines", "balance([fake, fake, fake], sticky=true)")
+
+
+class TestFailover(StreamContract):
+    def make(self):
+        return registry.parse("engines", "failover([fake(error_rate=1.0), fake])")
+
+
 class TestLlamaCpp(EngineContract):
     def make(self):
         return llamacpp()

@@ -328,7 +328,7 @@ def test_a_failover_is_given_up_while_all_that_it_asks_are():
     a, b = (f"openai(url='http://{host}/v1', model='m')" for host in "ab")
     gateway = Gateway(ServeSettings(engine=f"failover(engines=[{a}, {b}])"))
     [failover] = [e for e in within(gateway.upstreams.engines["policy"]) if isinstance(e, Failover)]
-    for circuit in failover._circuits:
+    for circuit in failover.circuits:
         assert not gateway.upstreams.is_given_up
         circuit._learn_failure()
     assert gateway.upstreams.is_given_up

@@ -90,6 +90,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "wmt24pp": "nbest.tasks.wmt24pp:Wmt24pp",
     },
     "engines": {
+        "balance": "nbest.engines.layers.balance:Balance",
         "breaker": "nbest.engines.layers.breaker:Breaker",
         "cache": "nbest.engines.layers.cache:Cache",
         "failover": "nbest.engines.layers.failover:Failover",

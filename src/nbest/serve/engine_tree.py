@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from nbest.engines.layers import Breaker, Failover, Hedge, Limit, Retry
+from nbest.engines.layers import Breaker, EngineGroup, Hedge, Limit, Retry
 from nbest.engines.openai.openai import OpenAI
 from nbest.protocols import Engine
 
 
 def guarded(engine: Engine) -> Engine:
-    """An engine over the network in a circuit breaker, where it has none; `failover` has its own."""
+    """An engine over the network in a circuit breaker, where it has none; `failover` and `balance` have their own."""
     inner: Any = engine
     while isinstance(inner, Retry | Limit | Hedge):
         inner = inner.engine
@@ -46,10 +46,10 @@ def model_name(engine: Any) -> str:
 
 
 def is_given_up(engine: Any) -> bool:
-    """Whether every way to an answer is behind an open circuit breaker; `failover` has one for each engine."""
+    """Whether every way to an answer is behind an open circuit breaker; `failover` and `balance` have one for each engine."""
     if isinstance(engine, Breaker) and engine.state == "open":
         return True
-    if isinstance(engine, Failover) and set(engine.states.values()) == {"open"}:
+    if isinstance(engine, EngineGroup) and set(engine.states.values()) == {"open"}:
         return True
     inner = _inner(engine)
     return bool(inner) and all(map(is_given_up, inner))

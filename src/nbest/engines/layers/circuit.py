@@ -96,6 +96,11 @@ class Circuit:
         finally:
             self._num_probes -= is_probe
 
+    def end_cool_down(self) -> None:
+        """Lets the next call through, to decide, if the circuit is open."""
+        if self._open_until is not None:
+            self._open_until = min(self._open_until, time.monotonic())
+
     def _learn_success(self, *, proves: bool) -> None:
         if proves:
             self._num_failures, self._open_until, self._cool_down_s = 0, None, self._first_s

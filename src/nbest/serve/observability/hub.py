@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 
 from nbest.engines.layers.breaker import Breaker
-from nbest.engines.layers.failover import Failover
+from nbest.engines.layers.group import EngineGroup
 from nbest.serve.api.routes import APIS
 from nbest.serve.engine_tree import within
 from nbest.serve.gateway import Gateway
@@ -131,7 +131,7 @@ def breaker_states(service: Service) -> dict[str, float]:
 def _states_of(engine: object) -> Mapping[str, str]:
     """States of an engine's own circuit breakers, by the name of what is behind them."""
     match engine:
-        case Failover():
+        case EngineGroup():
             return engine.states
         case Breaker():
             return {engine.name: engine.state}

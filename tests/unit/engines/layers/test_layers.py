@@ -14,7 +14,7 @@ from nbest import registry
 from nbest.budget import deadline, seconds_left
 from nbest.context import Context
 from nbest.engines.fake import Fake
-from nbest.engines.layers import Cache, Failover, Limit, Retry
+from nbest.engines.layers import Balance, Cache, Failover, Limit, Retry
 from nbest.engines.openai.openai import OpenAI
 from nbest.errors import (
     EngineError,
@@ -113,7 +113,7 @@ def texts(completions):
 # ── every layer ─────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.fixture(params=["retry", "limit", "cache", "failover"])
+@pytest.fixture(params=["retry", "limit", "cache", "failover", "balance"])
 def layered(request, tmp_path):
     inner = Faulty()
     made = {
@@ -121,6 +121,7 @@ def layered(request, tmp_path):
         "limit": lambda: Limit(engine=inner),
         "cache": lambda: Cache(engine=inner, path=str(tmp_path / "c.db")),
         "failover": lambda: Failover(engines=(inner,)),
+        "balance": lambda: Balance(engines=(inner,), sticky=True),
     }
     return inner, made[request.param]()
 
