@@ -12,9 +12,9 @@ from gateway.upstream import running
 from nbest.engines.layers import Breaker, Failover
 from nbest.scoring import endpoint
 from nbest.serve import streaming
+from nbest.serve.breaker_states import breaker_states
 from nbest.serve.engine_tree import within
 from nbest.serve.gateway import Gateway
-from nbest.serve.observability.hub import breaker_states
 from nbest.serve.service import Service
 from nbest.settings.gateway import Serve, ServeSettings
 from nbest.text.language import identify
@@ -158,7 +158,10 @@ async def test_the_second_upstream_stands_in_for_the_first(fault, stream):
             assert second.bodies
             assert got.seconds < TIMEOUT_S * (fault == "hang") + 3
             is_well = fault in {"busy_long", "unauthorised"}  # it answers
-            assert list(breaker_states(client.service).values()) == [0.0 if is_well else 1.0, 0.0]
+            assert list(breaker_states(client.service.gateway.upstreams.all_engines).values()) == [
+                0.0 if is_well else 1.0,
+                0.0,
+            ]
             assert await client.healthy() < 4 * before_s + 1  # passed over, or asked in vain
             first.fault = None
             await asyncio.sleep(0.35)
@@ -317,10 +320,10 @@ def test_a_breaker_is_seen_wherever_it_stands(spec):
     breakers = [e for e in within(gateway.upstreams.engines["policy"]) if isinstance(e, Breaker)]
     for i, breaker in enumerate(breakers):
         assert not gateway.upstreams.is_given_up
-        assert breaker_states(service)[breaker.name] == 0.0
+        assert breaker_states(service.gateway.upstreams.all_engines)[breaker.name] == 0.0
         for _ in range(breaker.failures):
             breaker._circuit._learn_failure()
-        assert breaker_states(service)[breaker.name] == 1.0
+        assert breaker_states(service.gateway.upstreams.all_engines)[breaker.name] == 1.0
         assert gateway.upstreams.is_given_up == (i == len(breakers) - 1)
 
 

@@ -20,8 +20,23 @@ from nbest.cli.report_command import report
 from nbest.cli.run_command import run
 from nbest.cli.select_command import select
 from nbest.cli.serve_command import serve
+from nbest.cli.top_command import top as watch
 
-COMMANDS = (ask, run, select, compare, evaluate, judge, report, draw, export, list_plugins, demo, serve)
+COMMANDS = (
+    ask,
+    run,
+    select,
+    compare,
+    evaluate,
+    judge,
+    report,
+    draw,
+    export,
+    list_plugins,
+    demo,
+    serve,
+    watch,
+)
 """In the order of  nbest --help."""
 
 # Without rich: help starts in half the time, and square brackets stay text, where rich takes them for markup.

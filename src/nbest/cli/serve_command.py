@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -40,13 +40,20 @@ def serve(
     new_key: Annotated[
         str | None, typer.Option(metavar="NAME", help="Make an API key, print it once, and exit.")
     ] = None,
+    new_operator_key: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The same for an operator, who may see /admin and /metrics."),
+    ] = None,
 ) -> None:
     """Serve an OpenAI-compatible gateway in front of any model.
 
     Clients change their base URL; each answer is drawn, selected or fused as the options, the file or the request says.
     """
     if new_key is not None:
-        _print_new_key(new_key)
+        _print_new_key(new_key, table="keys")
+        return
+    if new_operator_key is not None:
+        _print_new_key(new_operator_key, table="operators")
         return
     from nbest.serve.start import serve as start
 
@@ -55,10 +62,10 @@ def serve(
     start(config, given, insecure=insecure)
 
 
-def _print_new_key(name: str) -> None:
+def _print_new_key(name: str, *, table: Literal["keys", "operators"]) -> None:
     """The lines for the file of keys on standard output, the key itself on standard error."""
     from nbest.serve.keys import new_key
 
-    key, lines = new_key(name)
+    key, lines = new_key(name, table=table)
     print(lines, end="")
     print(f"the key, which nobody can show again: {key}", file=sys.stderr)

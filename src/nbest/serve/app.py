@@ -44,6 +44,7 @@ class _App:
         app.router.add_get("/health", self._health)
         app.router.add_get("/ready", self._ready)
         app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/admin/activity", self._activity)
         if serve.ui:
             app.router.add_get("/ui", self._page)
             app.router.add_get("/", self._to_page)
@@ -106,9 +107,14 @@ class _App:
         return json_response(body, status=200 if why is None else 503)
 
     async def _metrics(self, http_request: web.Request) -> web.Response:
-        """For Prometheus; where there are keys, it needs one of them."""
-        self._service.keys.who(http_request.headers)
+        """For Prometheus; where there are keys, it needs an operator's."""
+        self._service.keys.check_metrics(http_request.headers)
         return web.Response(body=self._service.metrics_text(), headers={"Content-Type": METRICS_TYPE})
+
+    async def _activity(self, http_request: web.Request) -> web.Response:
+        """What `nbest top` shows; it needs an operator's key, always."""
+        self._service.keys.check_operator(http_request.headers)
+        return json_response(self._service.activity_view())
 
     async def _page(self, http_request: web.Request) -> web.Response:
         from nbest.serve.playground import playground  # noqa: PLC0415 (most gateways never show it)

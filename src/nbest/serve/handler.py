@@ -55,6 +55,7 @@ class RequestHandler:
     async def _reported(self, context: RequestContext) -> AsyncGenerator[None]:
         """Around a request: notes how it ended, charges its key, and notifies the sinks."""
         started = time.monotonic()
+        self._service.begin(context)
         try:
             yield
         except ApiError as e:
@@ -70,6 +71,8 @@ class RequestHandler:
         finally:
             context.seconds, context.ended_at = time.monotonic() - started, time.time()
             self._service.key_limits.charge(context.key, context.observer.num_tokens)
+            prices = self._service.gateway.settings.serve.prices
+            self._service.allowances.settle(context, prices)
             # After the reply, which is sent in this turn of the loop: a thread that wakes up would delay it.
             asyncio.get_running_loop().call_soon(self._service.notify, context)
 
@@ -84,6 +87,7 @@ class RequestHandler:
 
         with self._service.key_limits.hold(context.key), gateway.hold():
             job = context.job = gateway.job(request, request_id=context.id, key=context.key)
+            await self._service.allowances.admit(context, job, gateway.settings.serve.prices)
             if request.nbest.candidates or request.nbest.progress in _PROGRESS_WITH_CANDIDATES:
                 await asyncio.to_thread(identify, "x", min_words=0)  # the first call loads the model
 

@@ -96,20 +96,21 @@ def _check(account: _Account) -> None:
     key = account.key
     if key.concurrency is not None and account.num_under_way >= key.concurrency:
         problem = f"has {key.concurrency} requests under way, as many as it may"
-        raise _rate_limited(key, problem, "requests", 1)
+        raise rate_limited(key, problem, "requests", 1)
 
     request_wait_s = account.requests.wait_s(1) if account.requests else 0.0
     if request_wait_s:
         problem = f"may send {key.requests_per_minute} requests a minute"
-        raise _rate_limited(key, problem, "requests", request_wait_s)
+        raise rate_limited(key, problem, "requests", request_wait_s)
 
     token_wait_s = account.tokens.wait_s(1) if account.tokens else 0.0
     if token_wait_s:
         problem = f"may spend {key.tokens_per_minute} tokens a minute"
-        raise _rate_limited(key, problem, "tokens", token_wait_s)
+        raise rate_limited(key, problem, "tokens", token_wait_s)
 
 
-def _rate_limited(key: Key, problem: str, kind: str, wait_s: float) -> ApiError:
+def rate_limited(key: Key, problem: str, kind: str, wait_s: float) -> ApiError:
+    """For a request above a limit of its key, of `requests` or `tokens`."""
     wait = retry_after(wait_s)
     return ApiError(
         429,

@@ -7,11 +7,13 @@ import hmac
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, Literal, TypeVar
 
 from nbest.errors import InputError
 from nbest.serve.api_errors import ApiError
-from nbest.settings.gateway import MAX_NAME, Key
+from nbest.settings.gateway import MAX_NAME, Key, KeyHash, Operator
+
+K = TypeVar("K", bound=KeyHash)
 
 ANYONE: Final = Key(name="anyone", sha256="0" * 64)
 """The key of every request to a gateway without keys."""
@@ -20,7 +22,7 @@ _SCHEME = "bearer "
 _OTHER_HEADERS = ("api-key", "x-api-key")
 
 
-def new_key(name: str) -> tuple[str, str]:
+def new_key(name: str, *, table: Literal["keys", "operators"] = "keys") -> tuple[str, str]:
     """A new key, to be shown once, and the TOML table that admits it. The key has 256 random bits.
 
     Raises `InputError` for a name that the configuration would not take.
@@ -29,7 +31,7 @@ def new_key(name: str) -> tuple[str, str]:
         raise InputError(f"a key's name has 1 to {MAX_NAME} characters, got {len(name)}: {name!r}")
     key = f"nbest-{secrets.token_urlsafe(32)}"
     quoted = json.dumps(name, ensure_ascii=False)  # whose escapes are TOML's too
-    return key, f'[[serve.keys]]\nname = {quoted}\nsha256 = "{hash_of(key)}"\n'
+    return key, f'[[serve.{table}]]\nname = {quoted}\nsha256 = "{hash_of(key)}"\n'
 
 
 def hash_of(key: str) -> str:
@@ -38,10 +40,11 @@ def hash_of(key: str) -> str:
 
 
 class Keys:
-    """The keys of a configuration. No key itself is kept, nor repeated in an error."""
+    """The keys of clients and operators of a configuration. No key itself is kept, nor repeated in an error."""
 
-    def __init__(self, keys: Sequence[Key]) -> None:
+    def __init__(self, keys: Sequence[Key], operators: Sequence[Operator] = ()) -> None:
         self._keys = tuple(keys)
+        self._operators = tuple(operators)
 
     def who(self, headers: Mapping[str, str]) -> Key:
         """The key of a request: `Authorization: Bearer`, `api-key` or `x-api-key`.
@@ -54,16 +57,40 @@ class Keys:
         given = _given(headers)
         if given is None:
             raise _unauthorized("no API key was sent: send the header  Authorization: Bearer KEY")
-        digest = hash_of(given)
-        found: Key | None = None
-        for key in self._keys:
-            if hmac.compare_digest(key.sha256, digest):
-                found = key
+        found = _found(self._keys, given)
         if found is None:
             raise _unauthorized(
                 "this gateway does not know the API key that was sent: ask whoever runs it for one"
             )
         return found
+
+    def check_operator(self, headers: Mapping[str, str]) -> None:
+        """Raises `ApiError` for a request without an operator's key: 401, or 403 for a client's and where there is none."""
+        if not self._operators:
+            raise ApiError(403, "this needs an operator's key, and this gateway has no operators")
+        given = _given(headers)
+        if given is None:
+            raise _unauthorized("no operator's key was sent: send the header  Authorization: Bearer KEY")
+        if _found(self._operators, given) is not None:
+            return
+        if _found(self._keys, given) is not None:
+            raise ApiError(403, "this needs an operator's key, and a client's was sent")
+        raise _unauthorized("this gateway does not know the operator's key that was sent")
+
+    def check_metrics(self, headers: Mapping[str, str]) -> None:
+        """As `check_operator`; without keys and operators, anybody who may ask may see metrics, too."""
+        if self._keys or self._operators:
+            self.check_operator(headers)
+
+
+def _found(holders: Sequence[K], given: str) -> K | None:
+    """Whose key was given. All are compared."""
+    digest = hash_of(given)
+    found: K | None = None
+    for holder in holders:
+        if hmac.compare_digest(holder.sha256, digest):
+            found = holder
+    return found
 
 
 def _given(headers: Mapping[str, str]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 
 from nbest.serve.jobs import Job
@@ -25,6 +26,8 @@ class RequestContext:
     error: BaseException | None = None
     observer: GatewayObserver = field(default_factory=GatewayObserver)
     span: RequestSpan | None = None
+    started_at: float = field(default_factory=time.time)
+    """Unix time."""
     seconds: float = 0.0
     """From its arrival to its end."""
     ended_at: float = 0.0

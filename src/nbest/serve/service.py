@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nbest.serve.admission import Admission
+from nbest.serve.allowances import Allowances
 from nbest.serve.api_errors import ApiError, server_error
+from nbest.serve.breaker_states import breaker_states
 from nbest.serve.gateway import Gateway
 from nbest.serve.key_limits import KeyLimits
 from nbest.serve.keys import Keys
+from nbest.serve.observability.activity import Activity
 from nbest.serve.observability.tracing import Tracing
 from nbest.serve.request_context import RequestContext
 from nbest.settings.gateway import Serve
+from nbest.types import Json
 
 _SPARE_CONNECTIONS = 16
 """For health checks, metrics, and clients that are told that there is no room."""
@@ -45,6 +49,8 @@ class Service:
         self.admission = Admission(concurrency=serve.concurrency, queue=serve.queue)
         self.metrics_text: Callable[[], bytes] = bytes
         """What GET /metrics gives."""
+        self.activity = Activity()
+        self.allowances = Allowances(serve.redis)
         self.connections_at_work: set[object] = set()
         """Connections of clients, a request of which is being answered."""
         self._sinks: list[Sink] = []
@@ -57,7 +63,7 @@ class Service:
 
     def apply_limits(self, serve: Serve) -> None:
         """Takes these keys and limits from now on."""
-        self.keys = Keys(serve.keys)
+        self.keys = Keys(serve.keys, serve.operators)
         concurrency, queue = serve.concurrency, serve.queue
         if self._max_requests is not None:
             concurrency = min(concurrency, self._max_requests)
@@ -68,11 +74,29 @@ class Service:
         """`sink` gets every request from now on when it is over."""
         self._sinks.append(sink)
 
+    def begin(self, context: RequestContext) -> None:
+        """A request has come; `notify` is called when it is over."""
+        self.activity.begin(context)
+
     def notify(self, context: RequestContext) -> None:
         """A request is over."""
+        self.activity.end(context)
         context.end_span()
         for sink in self._sinks:
             sink(context)
+
+    def activity_view(self) -> dict[str, Json]:
+        """What operators see: requests under way, totals, money of today, upstream servers."""
+        keys = self.gateway.settings.serve.keys
+        return {
+            "ready": self.why_not_ready is None,
+            "why": self.why_not_ready,
+            "at_work": self.admission.num_at_work,
+            "waiting": self.admission.num_waiting,
+            **self.activity.view(),
+            **self.allowances.view(keys),
+            "upstreams": breaker_states(self.gateway.upstreams.all_engines),
+        }
 
     @property
     def why_not_ready(self) -> str | None:

@@ -85,6 +85,7 @@ class _Server:
                 task.cancel()
             await runner.cleanup()
             await service.gateway.aclose()
+            await service.allowances.aclose()
             await asyncio.to_thread(hub.close)
             if traces:
                 await asyncio.to_thread(traces.close)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any, get_args
 
 import msgspec
@@ -24,30 +24,45 @@ Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0, le=1e9)]
 _TOKENS_PER_DRAW = 4096
 _DEADLINE_S = 300.0
+_REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 MAX_NAME = 64
 """Characters of a key's name."""
 _BREAKS = frozenset({"Cc", "Zl", "Zp"})
 """Unicode categories that no name may hold; joiners (Cf) are parts of words in Persian and Hindi."""
 
 
-class Key(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A client's key and its limits; None is no limit."""
+class KeyHash(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A key as the configuration knows it."""
 
     name: Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
     """Its name in logs and metrics."""
     sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
     """Of the key, in lower-case hexadecimal digits; `nbest.serve.keys.new_key` makes both."""
+
+    def __repr__(self) -> str:
+        """Without the hash, from which a weak key could be found."""
+        return f"{type(self).__name__}(name={self.name!r})"
+
+
+class Operator(KeyHash, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The key of somebody who runs the gateway: for `/admin` and `/metrics`, and no answers."""
+
+
+class Key(KeyHash, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A client's key and its limits; None is no limit."""
+
     requests_per_minute: Count | None = None
     tokens_per_minute: Count | None = None
     """Input and output tokens, over all calls that answers took."""
     concurrency: Count | None = None
     """Requests at once, waiting ones included."""
+    money_per_day: Annotated[float, Meta(gt=0)] | None = None
+    """In the currency of `[serve.prices]`, from midnight to midnight UTC."""
     max_n: Count | None = None
     """The largest pool, where it is less than `max_n` of `[serve]`."""
 
-    def __repr__(self) -> str:
-        """Without the hash, from which a weak key could be found."""
-        return f"Key(name={self.name!r})"
+    # msgspec would make one that shows the hash.
+    __repr__ = KeyHash.__repr__
 
 
 class PriceTable(Price, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -90,6 +105,10 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     drain_s: Annotated[float, Meta(ge=0)] = 30.0
     """How long requests under way may take after SIGTERM."""
     keys: tuple[Key, ...] = ()
+    operators: tuple[Operator, ...] = ()
+    """Who may read `/admin` and, where there are keys, `/metrics`. None: nobody."""
+    redis: str | None = None
+    """Address of a Redis server that replicas count the limits of keys in, as `redis://HOST:PORT/0`."""
     prices: Mapping[str, PriceTable] = {}
     """By role: prices that a reply's `cost` is computed from."""
     sizes: Mapping[str, SizeTable] = {}
@@ -154,18 +173,41 @@ def _check_file(toml: TomlFile) -> None:
         raise toml.error(
             ("serve", "deadline"), f"deadline {serve.deadline:g} is longer than {serve.max_deadline:g}"
         )
-    _check_keys(toml, serve.keys)
+    _check_keys(toml, serve)
+    _check_redis(toml, serve.redis)
     _check_roles(toml, "prices", serve.prices)
     _check_roles(toml, "sizes", serve.sizes)
     _check_presets(toml, settings)
 
 
-def _check_keys(toml: TomlFile, keys: Sequence[Key]) -> None:
-    for i, key in enumerate(keys):
-        for field in ("name", "sha256"):
-            if any(getattr(key, field) == getattr(other, field) for other in keys[:i]):
-                message = f"two keys have the same {field}; take one of them out"
-                raise toml.error(("serve", "keys", i, field), message)
+def _check_keys(toml: TomlFile, serve: Serve) -> None:
+    """Raises `InputError` for names and hashes that occur twice, and for budgets in money without prices."""
+    known: set[str] = set()
+    for table, holders in (("keys", serve.keys), ("operators", serve.operators)):
+        names: set[str] = set()
+        for i, holder in enumerate(holders):
+            if holder.name in names:
+                raise toml.error(("serve", table, i, "name"), _twice("name"))
+            if holder.sha256 in known:
+                raise toml.error(("serve", table, i, "sha256"), _twice("sha256"))
+            names.add(holder.name)
+            known.add(holder.sha256)
+
+    for i, key in enumerate(serve.keys):
+        if key.money_per_day is not None and "policy" not in serve.prices:
+            message = "money_per_day needs prices: add the table [serve.prices.policy]"
+            raise toml.error(("serve", "keys", i, "money_per_day"), message)
+
+
+def _twice(field: str) -> str:
+    return f"two keys have the same {field}; take one of them out"
+
+
+def _check_redis(toml: TomlFile, url: str | None) -> None:
+    """Raises `InputError` for an address that is none of a Redis server. The error does not repeat it: it may hold a password."""
+    if url is None or url.startswith(_REDIS_SCHEMES):
+        return
+    raise toml.error(("serve", "redis"), f"redis must begin with {' or '.join(_REDIS_SCHEMES)}")
 
 
 def _check_roles(toml: TomlFile, name: str, by_role: Mapping[str, object]) -> None:

@@ -137,7 +137,7 @@ async def test_keys_open_and_limit():
         status, headers, _ = await client.post()
         assert (status, headers["WWW-Authenticate"]) == (401, "Bearer")
         assert (await client.get("/v1/models"))[0] == 401
-        assert (await client.get("/metrics"))[0] == 401
+        assert (await client.get("/metrics"))[0] == 403
         assert (await client.get("/health"))[0] == 200
         bearer = {"Authorization": "Bearer nbest-ana"}
         assert (await client.post(headers=bearer, nbest={"n": 5}))[0] == 400

@@ -5,22 +5,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from nbest.engines.layers.breaker import Breaker
-from nbest.engines.layers.group import EngineGroup
+from nbest.accounting.meter import total
 from nbest.serve.api.routes import APIS
-from nbest.serve.engine_tree import within
+from nbest.serve.breaker_states import breaker_states
 from nbest.serve.gateway import Gateway
 from nbest.serve.jobs import Job
 from nbest.serve.observability.background import Background
 from nbest.serve.observability.logs import Logs
-from nbest.serve.observability.metrics import Metrics
+from nbest.serve.observability.metrics import Metrics, language_name
 from nbest.serve.observability.recorder import Recorder
 from nbest.serve.request_context import RequestContext
 from nbest.serve.service import Service
+from nbest.serve.spending import cost_of, usage_of
 from nbest.text.language import likely_language
 from nbest.types import Json, Outcome, replace
 
-_STATES = {"closed": 0.0, "half_open": 0.5, "open": 1.0}
 _QUEUE = 10_000
 _PATIENCE_S = 1.0
 """How long the thread waits for the recorder, where its own queue is short."""
@@ -63,8 +62,10 @@ class ObservabilityHub:
     def _write(self, context: RequestContext) -> None:
         job, outcome = context.job, context.outcome
         self.metrics.replied(endpoint=context.endpoint, status=context.status, key=context.key.name)
+        language = _language_of(job) if job else None
         if job and outcome:
-            self._write_outcome(context, job, outcome)
+            self._write_outcome(context, job, outcome, language)
+        self._count(context, language)
         self.logs.request(
             context.id,
             key=context.key.name,
@@ -79,8 +80,20 @@ class ObservabilityHub:
             ended_at=context.ended_at,
         )
 
-    def _write_outcome(self, context: RequestContext, job: Job, outcome: Outcome) -> None:
-        language = job.request.nbest.language or likely_language(job.prompt.text[:_IDENTIFIED_CHARS])
+    def _count(self, context: RequestContext, language: str | None) -> None:
+        """Adds a request to the totals that operators see."""
+        usage = usage_of(context)
+        self._service.activity.count(
+            context,
+            language=language_name(language),
+            strategy=self.metrics.strategy_name(context.job.label) if context.job else "none",
+            usage=total(usage),
+            cost=cost_of(usage, self._service.gateway.settings.serve.prices),
+        )
+
+    def _write_outcome(
+        self, context: RequestContext, job: Job, outcome: Outcome, language: str | None
+    ) -> None:
         self.metrics.answered(
             outcome,
             strategy=job.label,
@@ -103,7 +116,7 @@ class ObservabilityHub:
         metrics.add_reading(
             "nbest_breaker_state",
             "Circuit breakers: 0 closed, 0.5 half open, 1 open.",
-            lambda: breaker_states(service),
+            lambda: breaker_states(service.gateway.upstreams.all_engines),
             label="upstream",
         )
         metrics.add_reading(
@@ -118,25 +131,9 @@ class ObservabilityHub:
             )
 
 
-def breaker_states(service: Service) -> dict[str, float]:
-    """By the name of the engine; the worst of those with one name."""
-    worst: dict[str, float] = {}
-    for named in service.gateway.upstreams.all_engines:
-        for engine in within(named):
-            for name, state in _states_of(engine).items():
-                worst[name] = max(worst.get(name, 0.0), _STATES[state])
-    return worst
-
-
-def _states_of(engine: object) -> Mapping[str, str]:
-    """States of an engine's own circuit breakers, by the name of what is behind them."""
-    match engine:
-        case EngineGroup():
-            return engine.states
-        case Breaker():
-            return {engine.name: engine.state}
-        case _:
-            return {}
+def _language_of(job: Job) -> str | None:
+    """Of the prompt: as the client says, or by its beginning."""
+    return job.request.nbest.language or likely_language(job.prompt.text[:_IDENTIFIED_CHARS])
 
 
 def recorded(outcome: Outcome, request_id: str, language: str | None) -> Outcome:

@@ -74,7 +74,7 @@ class Metrics:
         choice_s: float | None = None,
     ) -> None:
         """Counts one outcome. `strategy` is the name of a preset, or a spec, of which the name counts."""
-        name = self._name_of(strategy)
+        name = self.strategy_name(strategy)
         failed = sum(not c.is_usable for c in outcome.candidates)
         self._candidates("ok").inc(len(outcome.candidates) - failed)
         self._candidates("failed").inc(failed)
@@ -83,7 +83,7 @@ class Metrics:
             self._tokens(role, "cached").inc(usage.cached)
             self._tokens(role, "output").inc(usage.completion)
         self._stopped(outcome.stopped).inc()
-        self._decisions(name, _language(language)).inc()
+        self._decisions(name, language_name(language)).inc()
         self._seconds(name).observe(seconds)
         if first_s is not None:
             self._first_s(name).observe(first_s)
@@ -106,7 +106,8 @@ class Metrics:
         """Everything, in Prometheus' text format 0.0.4."""
         return prometheus.generate_latest(self._registry)
 
-    def _name_of(self, strategy: str) -> str:
+    def strategy_name(self, strategy: str) -> str:
+        """The label for a preset or a spec, of which the name counts."""
         if strategy in self._strategies:
             return strategy
         match = _NAME.match(strategy)
@@ -137,7 +138,8 @@ class _Readings(Collector):
             yield family
 
 
-def _language(code: str | None) -> str:
+def language_name(code: str | None) -> str:
+    """The label for a language's code: a known one's own, else `unknown` or `other`."""
     known = _TAG_END.split(code or "", maxsplit=1)[0].lower()
     if not known:
         return "unknown"

@@ -1,0 +1,132 @@
+"""What each key spends in money a day, against its budget. For one event loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from nbest.accounting import costs
+from nbest.accounting.costs import Price
+from nbest.accounting.tokens import BYTES_PER_TOKEN
+from nbest.serve.api_errors import ApiError, retry_after
+from nbest.serve.jobs import Job
+from nbest.serve.request_context import RequestContext
+from nbest.settings.gateway import Key
+from nbest.strategies.pool_size import pool_size
+from nbest.types import Usage
+
+DAY_S: Final = 86400.0
+_TOKENS_EACH = 256
+"""Output tokens of a draw, where the request does not say."""
+
+
+def cost_of(usage: Mapping[str, Usage], prices: Mapping[str, Price]) -> float | None:
+    """Money for the usage by role; a role without a price takes the policy's. None where a role has neither."""
+    total = 0.0
+    for role, used in usage.items():
+        price = prices.get(role, prices.get("policy"))
+        if price is None:
+            return None
+        total += costs.money(used, price)
+    return total if usage else None
+
+
+def day_of(unix_time: float) -> int:
+    """Days since 1970 in UTC."""
+    return int(unix_time // DAY_S)
+
+
+@dataclass(slots=True)
+class _Account:
+    spent: float = 0.0
+    reserved: float = 0.0
+
+
+@dataclass(slots=True)
+class _Day:
+    number: int
+    account_by_name: dict[str, _Account] = field(default_factory=dict[str, _Account])
+
+
+class DailySpending:
+    """Money by the key's name, since midnight UTC."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        """`clock` gives Unix time."""
+        self._clock = clock
+        self._day = _Day(day_of(clock()))
+
+    @property
+    def today(self) -> dict[str, float]:
+        """What each key has spent today."""
+        accounts = self._accounts()
+        return {name: account.spent for name, account in accounts.items()}
+
+    def reserve(self, key: Key, money: float) -> None:
+        """Sets `money` aside for a request, which `charge` ends. Raises `ApiError` (429) where the budget lacks it.
+
+        The only request of a key may run over what is left: else a budget's last part could never be spent.
+        """
+        account = self._account(key.name)
+        if key.money_per_day is not None:
+            needed = account.spent + account.reserved + money
+            is_first = not account.reserved and account.spent < key.money_per_day
+            if needed > key.money_per_day and not is_first:
+                raise over_budget(key, self._clock())
+        account.reserved += money
+
+    def charge(self, key: Key, *, reserved: float, spent: float) -> None:
+        """A request is over: frees what was set aside for it, and counts what it cost."""
+        account = self._account(key.name)
+        account.reserved = max(0.0, account.reserved - reserved)
+        account.spent += spent
+
+    def set_total(self, name: str, spent: float) -> None:
+        """What the key has spent today at all replicas together, as it is known now."""
+        self._account(name).spent = spent
+
+    def _account(self, name: str) -> _Account:
+        return self._accounts().setdefault(name, _Account())
+
+    def _accounts(self) -> dict[str, _Account]:
+        """Today's; what is set aside goes along into the next day."""
+        today = day_of(self._clock())
+        if self._day.number != today:
+            reserved = {n: a.reserved for n, a in self._day.account_by_name.items() if a.reserved}
+            self._day = _Day(today, {name: _Account(reserved=money) for name, money in reserved.items()})
+        return self._day.account_by_name
+
+
+def over_budget(key: Key, now: float) -> ApiError:
+    """For a request of a key that has spent its money of today; `now` is Unix time."""
+    until_midnight_s = (day_of(now) + 1) * DAY_S - now
+    return ApiError(
+        429,
+        f"the key {key.name!r} may spend {key.money_per_day:g} a day, which is spent or set aside for requests"
+        " under way: midnight UTC brings the next",
+        kind="insufficient_quota",
+        code="insufficient_quota",
+        retry_after_s=retry_after(until_midnight_s),
+    )
+
+
+def usage_of(context: RequestContext) -> Mapping[str, Usage]:
+    """What a request took, by role; of one that was broken off, what its observer has counted."""
+    if context.outcome is not None:
+        return context.outcome.usage
+    num_tokens = context.observer.num_tokens
+    return {"policy": Usage(completion=num_tokens)} if num_tokens else {}
+
+
+def expected_usage(job: Job) -> Usage:
+    """What a request may take, to be set aside until it is known. A guess: it may take less, and more."""
+    num_draws = pool_size(job.strategy) or 1
+    num_prompt = -(-len(job.prompt.text.encode(errors="replace")) // BYTES_PER_TOKEN)
+    overrides = job.prompt.overrides
+    num_each = overrides.max_tokens if overrides and overrides.max_tokens else _TOKENS_EACH
+    num_completion = num_draws * num_each
+    if job.budget.tokens is not None:
+        num_completion = min(num_completion, job.budget.tokens)
+    return Usage(prompt=num_prompt, completion=num_completion)
