@@ -66,6 +66,8 @@ class Convention:
     """Folded word → what it may multiply by: a German Billion is no English billion."""
     scale: regex.Pattern[str]
     """A word that multiplies, at the start."""
+    around: frozenset[str]
+    """Words that stand before or behind a number and change it: of its sign, of "%", that multiply; folded."""
 
 
 @cache
@@ -120,6 +122,7 @@ def _convention(known: str | None) -> Convention:
         percent=_leading(_words(tables, "percent")),
         scales=scales,
         scale=_leading(scales),
+        around=frozenset(w for field in ("minus", "percent", "scale") for w in _words(tables, field)),
     )
 
 

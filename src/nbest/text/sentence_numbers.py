@@ -19,6 +19,7 @@ from nbest.text.quantity_words import anywhere, at_end, at_start, is_money, unit
 from nbest.text.readers import clean_reading
 from nbest.text.sentences import MAX_SHORT_CHARS
 from nbest.text.spelling import respelled
+from nbest.text.widening import widened, without_dollars
 from nbest.types import replace
 
 _TAIL_CHARS: Final = 60
@@ -37,6 +38,8 @@ _LAST_SENTENCE = regex.compile(r"(?:(?<=\p{L}|[)\]*\"”%])[.!?]\s+|[。！？�
 _EQUALS = regex.compile(r"[=≈＝][\s*_$\\(]{0,6}\p{Sc}?\s?-?$")
 _RATE = regex.compile(r"\s*(?:per|each|apiece|pro|je|par\s|por\s|за|/)(?!\p{L})")
 _FACTOR = regex.compile(r"[π√]|\\(?:pi|sqrt)|[xyzn](?![\p{L}\p{M}])")
+_CLOCK = regex.compile(r"(?<![0-9:])[0-9]{1,2}:[0-5][0-9](?![0-9:])")
+_DIGITS = regex.compile("[0-9]+")
 _IS_LATIN = regex.compile(r"\p{Latin}")
 
 _ORDINAL_NAME = regex.compile(r"(?:第|제)\s?[0-9]+\s?\p{L}")
@@ -65,7 +68,7 @@ def marked_phrase(clean: str, conv: Convention) -> Answer | None:
         return words_answer(clean)
     answer = _as_answer(line, found, conv)
     # The whole phrase stays at hand, for a gold answer in the same words.
-    return replace(answer, text=clean) if len(clean) <= MAX_SHORT_CHARS else answer
+    return replace(answer, text=clean) if answer and len(clean) <= MAX_SHORT_CHARS else answer
 
 
 def _plain_choice(line: str, numbers: Sequence[Number], conv: Convention) -> Number | None:
@@ -92,13 +95,24 @@ def sentence_number(line: str, conv: Convention) -> Answer | None:
         clean = bare(bold[-1])
         return clean_reading(clean, conv) or last_number(clean, conv)
 
-    line = _last_sentence(plain_latex(line))
-    numbers = _numbers(line, conv)
+    line = _last_sentence(plain_latex(without_dollars(line)))
+    numbers = sorted([*_numbers(line, conv), *_clocks(line)], key=lambda n: n.start)
     if not numbers:
-        return last_number(line, conv)
+        return _last_quantity(line, conv) or last_number(line, conv)
     equated = [n for n in numbers if _EQUALS.search(line[: n.start])]
     free = [n for n in numbers if not _is_given(line, n, conv)] or list(numbers)
     return _as_answer(line, (equated or free)[-1], conv)
+
+
+def _clocks(line: str) -> Sequence[Number]:
+    """Where times of day stand, as numbers without a value."""
+    return [Number((), m.start(), m.end()) for m in _CLOCK.finditer(line[:_MAX_SENTENCE_CHARS])]
+
+
+def _last_quantity(line: str, conv: Convention) -> Answer | None:
+    """What the last digits of a line belong to, if that is a date, a time or another whole."""
+    found = list(_DIGITS.finditer(line))
+    return widened(line, found[-1].start(), found[-1].end(), conv) if found else None
 
 
 def _last_sentence(line: str) -> str:
@@ -148,7 +162,12 @@ def _dates(line: str, begin: int) -> Sequence[tuple[int, int]]:
     return numeric + [m.span() for m in WORDED.finditer(line, begin) if date_readings(m[0])]
 
 
-def _as_answer(line: str, found: Number, conv: Convention) -> Answer:
+def _as_answer(line: str, found: Number, conv: Convention) -> Answer | None:
+    whole = widened(line, found.start, found.end, conv)
+    if whole is not None:
+        return whole
+    if not found.values:
+        return clean_reading(line[found.start : found.end], conv) or words_answer(line)
     if _FACTOR.match(line, found.end):  # 25π is not 25
         answer = clean_reading(bare(line[found.start :].split(maxsplit=1)[0]), conv)
         if answer and answer.kind == "expression":

@@ -1,0 +1,192 @@
+"""The whole quantity that a number of a sentence belongs to: `minus 7 degrees`, `2 h 30 min`, `x = 3 or x = 5`.
+
+A sentence is cut into tokens around the number. Those that may belong to a quantity (digits, signs, units, joining
+words, months, parts of the day) and touch the number make a region, and the largest part of the region that is read
+as one answer is the quantity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Final
+
+import regex
+
+from nbest.text.answer import Answer
+from nbest.text.answer_words import Convention
+from nbest.text.normalise import bare
+from nbest.text.quantity_words import quantity_words
+from nbest.text.readers import clean_reading
+from nbest.text.spelling import respelled
+
+_WINDOW_CHARS: Final = 80
+"""How far before and behind a number its quantity reaches at most."""
+_MAX_TRIES: Final = 40
+
+_RELATION: Final = r"[<>=≤≥≠∈]|\\(?:leq?|geq?|neq?|lt|gt|in)(?!\p{L})"
+_OPERATOR: Final = r"[-+*/^×·÷:±√∞_]|\\(?:cdot|times|pm|infty|pi|sqrt)(?!\p{L})|π|…+|\.{3,6}"
+_JOINT = regex.compile(r"[,;、·،-]|…+|\.{3,6}")
+_COMMA_LIST = regex.compile(r"[^\p{L}=(\[{\]]+")
+_LABEL_BEFORE = regex.compile(r"(?<![\p{L}\p{M}\p{N}])(?:\p{Latin}|\p{Greek})(?:_?\{?[0-9]{1,2}\}?|')?\s*$")
+_IN_DOLLARS = regex.compile(r"(?<![\p{L}\p{N}\\$])\$(?=[^$\s])([^$\n]{1,100}?)(?<=[^\s$])\$(?![\p{N}$])")
+_TWO_LETTERS = regex.compile(r"(?<!\\)(?<!\p{L})\p{L}{2,}")
+
+
+@cache
+def _token(conv: Convention) -> regex.Pattern[str]:
+    spaced, unspaced = quantity_words(conv.around)
+    return regex.compile(
+        rf"(?P<number>[0-9]+(?:[.,'][0-9]+)*)"
+        rf"|(?P<word>(?<![\p{{L}}\p{{M}}])\L<spaced>(?![\p{{L}}\p{{M}}])|\L<unspaced>)"
+        rf"|(?P<relation>{_RELATION})|(?P<sign>{_OPERATOR}|[,;、،%‰°'\"¢\p{{Sc}}()\[\]{{}}|₀-₉])"
+        rf"|(?P<letter>(?<![\p{{L}}\p{{M}}\\])[\p{{Latin}}\p{{Greek}}](?![\p{{L}}\p{{M}}]))"
+        rf"|(?P<other>\\?[\p{{L}}\p{{M}}]+|\S)",
+        regex.IGNORECASE,
+        spaced=spaced,
+        unspaced=unspaced,
+    )
+
+
+def without_dollars(line: str) -> str:
+    r"""`line` without the `$` around formulas: `x = 2 or x = -7` of `$x = 2$ or $x = -7$`; prices keep theirs."""
+    if line.count("$") < 2:  # noqa: PLR2004
+        return line
+    return _IN_DOLLARS.sub(lambda m: m[0] if _is_price(m[1]) else m[1], line)
+
+
+def _is_price(inner: str) -> bool:
+    return bool(_TWO_LETTERS.search(inner)) or inner[:1].isdigit() and not inner[-1:].isalnum()
+
+
+def widened(line: str, start: int, end: int, conv: Convention) -> Answer | None:
+    """The quantity around `line[start:end]`, a number of the line; None where there is no more than the number."""
+    tokens = _tokens(line, start, end, conv)
+    first = next((i for i, m in enumerate(tokens) if m.end() > start), None)
+    last = next((i for i in range(len(tokens) - 1, -1, -1) if tokens[i].start() < end), None)
+    if first is None or last is None or first > last:
+        return None
+    left, right = _left(tokens, first, line), _right(tokens, last, conv)
+    for begin, stop in _parts(left, first, last, right):
+        if (begin, stop) == (first, last):
+            return None
+        if _is_loose(tokens, begin, stop):
+            continue
+        span = line[tokens[begin].start() : tokens[stop].end()]
+        answer = _read(span, line[tokens[stop].end() :], conv)
+        if answer is not None:
+            return answer
+    return None
+
+
+def _tokens(line: str, start: int, end: int, conv: Convention) -> Sequence[regex.Match[str]]:
+    begin = max(0, start - _WINDOW_CHARS)
+    if begin:
+        begin = max(begin, line.rfind(" ", 0, begin + 20) + 1)
+    return list(_token(conv).finditer(line, begin, min(len(line), end + _WINDOW_CHARS)))
+
+
+def _left(tokens: Sequence[regex.Match[str]], at: int, line: str) -> int:
+    """The first token of the region."""
+    while at > 0:
+        token = tokens[at - 1]
+        if _has_end_of_sentence(line, token, tokens[at]):
+            break
+        if token["relation"] == "=" and not _LABEL_BEFORE.search(line[max(0, token.start() - 8) : token.start()]):
+            break
+        if _belongs(tokens, at - 1):
+            at -= 1
+        elif at > 1 and _is_name_of_unit(tokens, at - 1):
+            at -= 1
+        else:
+            break
+    return at
+
+
+def _right(tokens: Sequence[regex.Match[str]], at: int, conv: Convention) -> int:
+    """The last token of the region."""
+    while at + 1 < len(tokens):
+        if tokens[at + 1]["relation"] == "=":
+            # "5 = x" ends before the sign, "x = 3 or y = 5" has its label before it
+            before = tokens[at]
+            if not (before["letter"] and at >= 1 and _is_joining(tokens[at - 1])):
+                break
+        if _belongs(tokens, at + 1) or _is_tail(tokens[at + 1], conv):
+            at += 1
+        elif tokens[at]["number"] and at + 2 < len(tokens) and _is_name_of_unit(tokens, at + 1):
+            at += 1
+        else:
+            break
+    return at
+
+
+def _belongs(tokens: Sequence[regex.Match[str]], at: int) -> bool:
+    """Whether a token may be part of a quantity."""
+    token = tokens[at]
+    if token["letter"] and not token["word"]:
+        return _is_variable(tokens, at)
+    return token["other"] is None
+
+
+def _is_variable(tokens: Sequence[regex.Match[str]], at: int) -> bool:
+    """Whether a single letter stands in a formula: beside a sign, or glued to a number."""
+    token = tokens[at]
+    before = tokens[at - 1] if at else None
+    behind = tokens[at + 1] if at + 1 < len(tokens) else None
+    is_glued = before is not None and before["number"] is not None and before.end() == token.start()
+    return is_glued or any(t is not None and (t["relation"] or t["sign"]) for t in (before, behind))
+
+
+def _is_name_of_unit(tokens: Sequence[regex.Match[str]], at: int) -> bool:
+    """Whether an unknown word stands between a number and a word of a quantity: "4 Grad unter null"."""
+    token = tokens[at]
+    is_word = token["other"] is not None and token["other"][-1:].isalpha()
+    behind = tokens[at + 1] if at + 1 < len(tokens) else None
+    return is_word and tokens[at - 1]["number"] is not None and behind is not None and behind["word"] is not None
+
+
+def _is_tail(token: regex.Match[str], conv: Convention) -> bool:
+    return respelled(token[0]) in conv.tails
+
+
+def _is_joining(token: regex.Match[str]) -> bool:
+    return token["word"] is not None or _JOINT.fullmatch(token[0]) is not None
+
+
+def _has_end_of_sentence(line: str, token: regex.Match[str], behind: regex.Match[str]) -> bool:
+    return regex.search(r"[.!?。！？।؟:：]", line[token.end() : behind.start()]) is not None
+
+
+def _parts(left: int, first: int, last: int, right: int) -> Iterator[tuple[int, int]]:
+    """Parts of the region that hold the number, longest first, and of two as long the one that begins earlier."""
+    tries = 0
+    for length in range(right - left, last - first - 1, -1):
+        for begin in range(max(left, last - length), min(first, right - length) + 1):
+            yield begin, begin + length
+            tries += 1
+            if tries >= _MAX_TRIES:
+                return
+
+
+def _is_loose(tokens: Sequence[regex.Match[str]], begin: int, stop: int) -> bool:
+    """Whether a part begins or ends with what only joins, or with half of a pair of brackets."""
+    edges = tokens[begin][0], tokens[stop][0]
+    return any(_JOINT.fullmatch(edge) and edge != "-" for edge in edges) or edges[1] in "-=<>+"
+
+
+def _read(span: str, behind: str, conv: Convention) -> Answer | None:
+    clean = bare(span)
+    answer = clean_reading(clean, conv)
+    if answer is None or answer.kind in {"choice", "verdict"}:
+        return None
+    if answer.kind == "text" and _COMMA_LIST.fullmatch(clean) and clean[:1] not in "([{]" and "-" not in answer.key:
+        return None  # "12, 5" in a sentence is no list
+    if answer.kind == "expression" and not _is_formula(clean):
+        return None
+    return answer
+
+
+def _is_formula(clean: str) -> bool:
+    return regex.search(r"[<>≤≥≠∈^√π(\[{]|\\|[0-9)]\s?[a-zα-ω](?!\p{L})|[!]", clean) is not None
+
+
