@@ -92,7 +92,13 @@ def year_before_era() -> Mapping[str, int]:
     return {respelled(era): year for era, year in _data()["eras"].items()}
 
 
-_JOINING = (("between", "and"), ("between", "or"), ("between", "range"), ("between", "from"), ("between", "remainder"))
+_JOINING = (
+    ("between", "and"),
+    ("between", "or"),
+    ("between", "range"),
+    ("between", "from"),
+    ("between", "remainder"),
+)
 _AROUND = (("half", "words"), ("sign", "below_zero"), ("sign", "above_zero"), ("sign", "about"))
 _OF_DAY = (("half_day", "am"), ("half_day", "pm"), ("half_day", "clock"))
 
@@ -104,9 +110,15 @@ def quantity_words(others: frozenset[str]) -> tuple[frozenset[str], frozenset[st
     First those of scripts that put spaces between words, then those of scripts that do not.
     """
     found = set(others)
-    found |= {w for table, field in (*_JOINING, *_AROUND, *_OF_DAY, ("bound", "words")) for w in _data()[table][field]}
+    found |= {
+        w
+        for table, field in (*_JOINING, *_AROUND, *_OF_DAY, ("bound", "words"))
+        for w in _data()[table][field]
+    }
     found |= {w for family in _data()["family"] for unit in family["units"] for w in unit["words"]}
-    found |= {m for months in _data()["months"].values() for m in months} | set(_data()["persian_months"]["fa"])
+    found |= {m for months in _data()["months"].values() for m in months} | set(
+        _data()["persian_months"]["fa"]
+    )
     found |= set(_data()["eras"])
     found = {w for w in found | set(map(respelled, found)) if w[:1].isalpha()}
     spaced = frozenset(w for w in found if _ENDS_IN_LETTER.search(w.rstrip(".'")))

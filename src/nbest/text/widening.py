@@ -26,6 +26,10 @@ _MAX_TRIES: Final = 40
 
 _RELATION: Final = r"[<>=≤≥≠∈]|\\(?:leq?|geq?|neq?|lt|gt|in)(?!\p{L})"
 _OPERATOR: Final = r"[-+*/^×·÷:±√∞_]|\\(?:cdot|times|pm|infty|pi|sqrt)(?!\p{L})|π|…+|\.{3,6}"
+_SPACED: Final = (
+    r"\p{Latin}\p{Cyrillic}\p{Greek}\p{Arabic}\p{Hebrew}\p{Devanagari}\p{Bengali}\p{Telugu}\p{Hangul}"
+)
+"""Scripts whose unknown words are taken whole."""
 _JOINT = regex.compile(r"[,;、·،-]|…+|\.{3,6}")
 _COMMA_LIST = regex.compile(r"[^\p{L}=(\[{\]]+")
 _LABEL_BEFORE = regex.compile(r"(?<![\p{L}\p{M}\p{N}])(?:\p{Latin}|\p{Greek})(?:_?\{?[0-9]{1,2}\}?|')?\s*$")
@@ -41,7 +45,7 @@ def _token(conv: Convention) -> regex.Pattern[str]:
         rf"|(?P<word>(?<![\p{{L}}\p{{M}}])\L<spaced>(?![\p{{L}}\p{{M}}])|\L<unspaced>)"
         rf"|(?P<relation>{_RELATION})|(?P<sign>{_OPERATOR}|[,;、،%‰°'\"¢\p{{Sc}}()\[\]{{}}|₀-₉])"
         rf"|(?P<letter>(?<![\p{{L}}\p{{M}}\\])[\p{{Latin}}\p{{Greek}}](?![\p{{L}}\p{{M}}]))"
-        rf"|(?P<other>\\?[\p{{L}}\p{{M}}]+|\S)",
+        rf"|(?P<other>\\?[{_SPACED}][{_SPACED}\p{{M}}]*|\S)",
         regex.IGNORECASE,
         spaced=spaced,
         unspaced=unspaced,
@@ -56,7 +60,7 @@ def without_dollars(line: str) -> str:
 
 
 def _is_price(inner: str) -> bool:
-    return bool(_TWO_LETTERS.search(inner)) or inner[:1].isdigit() and not inner[-1:].isalnum()
+    return bool(_TWO_LETTERS.search(inner)) or (inner[:1].isdigit() and not inner[-1:].isalnum())
 
 
 def widened(line: str, start: int, end: int, conv: Convention) -> Answer | None:
@@ -73,7 +77,7 @@ def widened(line: str, start: int, end: int, conv: Convention) -> Answer | None:
         if _is_loose(tokens, begin, stop):
             continue
         span = line[tokens[begin].start() : tokens[stop].end()]
-        answer = _read(span, line[tokens[stop].end() :], conv)
+        answer = _read(span, conv)
         if answer is not None:
             return answer
     return None
@@ -92,14 +96,13 @@ def _left(tokens: Sequence[regex.Match[str]], at: int, line: str) -> int:
         token = tokens[at - 1]
         if _has_end_of_sentence(line, token, tokens[at]):
             break
-        if token["relation"] == "=" and not _LABEL_BEFORE.search(line[max(0, token.start() - 8) : token.start()]):
+        if token["relation"] == "=" and not _LABEL_BEFORE.search(
+            line[max(0, token.start() - 8) : token.start()]
+        ):
             break
-        if _belongs(tokens, at - 1):
-            at -= 1
-        elif at > 1 and _is_name_of_unit(tokens, at - 1):
-            at -= 1
-        else:
+        if not (_belongs(tokens, at - 1) or _is_name_of_unit(tokens, at - 1)):
             break
+        at -= 1
     return at
 
 
@@ -111,12 +114,10 @@ def _right(tokens: Sequence[regex.Match[str]], at: int, conv: Convention) -> int
             before = tokens[at]
             if not (before["letter"] and at >= 1 and _is_joining(tokens[at - 1])):
                 break
-        if _belongs(tokens, at + 1) or _is_tail(tokens[at + 1], conv):
-            at += 1
-        elif tokens[at]["number"] and at + 2 < len(tokens) and _is_name_of_unit(tokens, at + 1):
-            at += 1
-        else:
+        is_tail = _is_tail(tokens[at + 1], conv)
+        if not (is_tail or _belongs(tokens, at + 1) or _is_name_of_unit(tokens, at + 1)):
             break
+        at += 1
     return at
 
 
@@ -142,7 +143,9 @@ def _is_name_of_unit(tokens: Sequence[regex.Match[str]], at: int) -> bool:
     token = tokens[at]
     is_word = token["other"] is not None and token["other"][-1:].isalpha()
     behind = tokens[at + 1] if at + 1 < len(tokens) else None
-    return is_word and tokens[at - 1]["number"] is not None and behind is not None and behind["word"] is not None
+    return (
+        is_word and tokens[at - 1]["number"] is not None and behind is not None and behind["word"] is not None
+    )
 
 
 def _is_tail(token: regex.Match[str], conv: Convention) -> bool:
@@ -174,12 +177,17 @@ def _is_loose(tokens: Sequence[regex.Match[str]], begin: int, stop: int) -> bool
     return any(_JOINT.fullmatch(edge) and edge != "-" for edge in edges) or edges[1] in "-=<>+"
 
 
-def _read(span: str, behind: str, conv: Convention) -> Answer | None:
+def _read(span: str, conv: Convention) -> Answer | None:
     clean = bare(span)
     answer = clean_reading(clean, conv)
     if answer is None or answer.kind in {"choice", "verdict"}:
         return None
-    if answer.kind == "text" and _COMMA_LIST.fullmatch(clean) and clean[:1] not in "([{]" and "-" not in answer.key:
+    if (
+        answer.kind == "text"
+        and _COMMA_LIST.fullmatch(clean)
+        and clean[:1] not in "([{]"
+        and "-" not in answer.key
+    ):
         return None  # "12, 5" in a sentence is no list
     if answer.kind == "expression" and not _is_formula(clean):
         return None
@@ -188,5 +196,3 @@ def _read(span: str, behind: str, conv: Convention) -> Answer | None:
 
 def _is_formula(clean: str) -> bool:
     return regex.search(r"[<>≤≥≠∈^√π(\[{]|\\|[0-9)]\s?[a-zα-ω](?!\p{L})|[!]", clean) is not None
-
-
