@@ -62,6 +62,8 @@ class Upstream:
     """Of every call."""
     bodies: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
+    ids: list[str | None] = field(default_factory=list)
+    """X-Request-Id of each call."""
     num_model_calls: int = 0
     num_cancelled: int = 0
     drawn: int = 0
@@ -111,6 +113,7 @@ class Upstream:
     async def _generate(self, request):
         body = await request.json()
         self.bodies.append(body)
+        self.ids.append(request.headers.get("X-Request-Id"))
         self.keys.append(request.headers.get("Authorization"))
         if self.redirect_to:
             return web.Response(status=307, headers={"Location": self.redirect_to + request.path})

@@ -147,6 +147,39 @@ async def test_a_server_that_gives_fewer_than_n_is_asked_for_the_rest(how, num_c
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("fault", ["error500", "hang", "reset", "html", "busy_long", "unauthorised"])
+async def test_replicas_stand_in_for_each_other(fault, stream):
+    async with Misbehaving(n="1") as first, Misbehaving(n="1") as second:
+        both = ", ".join(engine_of(u, attempts=1, timeout_s=1.5) for u in (first, second))
+        async with serving(f"balance(engines=({both}), cool_down_s=0.3)", VOTE) as client:
+            await client.healthy()
+            assert first.bodies
+            assert second.bodies
+            first.fault = fault
+            for _ in range(2):
+                got = await client.ask(stream=stream)
+                assert (got.status, got.text, got.num_failed) == (200, RIGHT, 0)
+            first.fault = None
+            await asyncio.sleep(0.35)
+            first.bodies.clear()
+            await client.healthy()
+            assert first.bodies
+
+
+async def test_servers_get_the_id_of_the_request_that_they_are_called_for():
+    async with Misbehaving(n="1") as upstream, serving(engine_of(upstream), VOTE) as client:
+        ids = []
+        for stream in (False, True):
+            body = {**ASK, "stream": stream}
+            async with client.session.post(client.base + "/v1/chat/completions", json=body) as reply:
+                await reply.read()
+                ids.append(reply.headers["X-Request-Id"])
+        sent = [id_ for id_ in upstream.ids if id_]
+    assert {id_.rpartition("-")[0] for id_ in sent} == set(ids)
+    assert len(set(sent)) == len(sent) >= 10
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("fault", ["error500", "hang", "reset", "html", "busy_long", "unauthorised"])
 async def test_the_second_upstream_stands_in_for_the_first(fault, stream):
     async with Misbehaving(n="1") as first, Misbehaving(n="1") as second:
         both = ", ".join(engine_of(u, attempts=1, timeout_s=1.5) for u in (first, second))

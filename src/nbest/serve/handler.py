@@ -13,6 +13,7 @@ from uuid import uuid4
 import msgspec
 from aiohttp import web
 
+from nbest.http_client import request_id
 from nbest.serve.api.bad_request import BadRequestError
 from nbest.serve.api.gateway_request import GatewayRequest
 from nbest.serve.api.routes import APIS, Api
@@ -43,6 +44,7 @@ class RequestHandler:
         """Answers one request, and notifies the sinks when it is over. Raises `ApiError`."""
         api = APIS[http_request.path]
         context = RequestContext(id=f"{api.id_prefix}{uuid4().hex}", endpoint=http_request.path)
+        request_id.set(context.id)  # servers get it with every call
         tracing = self._service.tracing
         if tracing:
             headers = {name.lower(): value for name, value in http_request.headers.items()}

@@ -26,9 +26,8 @@ class Balance(EngineGroup):
     """Load balancing over replicas of one model: each call goes to the healthy engine with the fewest sequences in flight.
 
     An engine with `failures` server faults in a row (as for `breaker`) is passed over for `cool_down_s`, twice as long
-    if it fails again, up to a minute; then one call tries whether it works again. After an error that may pass (5xx,
-    429, time-outs, nobody there) the call is made again at the next engine, unless a part of the text was emitted; a
-    refused request is refused by all.
+    if it fails again, up to a minute; then one call tries whether it works again. After an error the call is made
+    again at the next engine, unless a part of the text was emitted, or the request itself was refused (400, 413, 422).
 
     With `sticky`, calls that begin with the same system and first user messages go to the same engine, whose prefix
     cache holds them: by rendezvous hashing (Thaler & Ravishankar 1998), so that an engine that fails moves its own
@@ -75,7 +74,7 @@ class Balance(EngineGroup):
         await EngineGroup.aclose(self)
 
     def _passes_on(self, error: EngineError) -> bool:
-        return error.is_transient
+        return not error.is_about_the_text
 
     def _order(self, prompt: Prompt) -> list[int]:
         """Places of the engines: those that may be called now, the idlest first; ties take turns."""

@@ -130,20 +130,22 @@ async def test_a_sick_engine_costs_no_call_and_is_passed_over(error):
     assert set(engine.loads.values()) == {0}
 
 
-async def test_a_busy_engine_is_passed_over_for_this_call_alone():
+@pytest.mark.parametrize("status", [401, 403, 404, 429])
+async def test_an_engine_that_takes_no_call_costs_none_and_is_no_sick_one(status):
     engines = replicas(2)
-    engines[0].error = EngineHttpError("429", status=429)
+    engines[0].error = EngineHttpError(f"{status}", status=status)
     engine = Balance(engines=engines)
     for _ in range(4):
         assert (await engine.generate(ask()))[0].engine == "replica-1"
     assert engine.states == {"replica-0": "closed", "replica-1": "closed"}
 
 
-async def test_a_refused_request_is_not_sent_to_all():
+@pytest.mark.parametrize("status", [400, 413, 422])
+async def test_a_refused_request_is_not_sent_to_all(status):
     engines = replicas(3)
     for inner in engines:
-        inner.error = EngineHttpError("400", status=400)
-    with pytest.raises(EngineHttpError, match="400"):
+        inner.error = EngineHttpError(f"{status}", status=status)
+    with pytest.raises(EngineHttpError, match=f"{status}"):
         await Balance(engines=engines).generate(ask())
     assert sum(nums(engines)) == 1
 
