@@ -20,12 +20,17 @@ from nbest.engines.openai.usage import token_counts
 from nbest.errors import EngineError, EngineHttpError, EngineProtocolError, InputError
 from nbest.http_client import HttpClient
 from nbest.http_errors import UpstreamStatusError
+from nbest.http_replies import MAX_REPLY_BYTES
 from nbest.suggestions import did_you_mean, listed
 from nbest.types import Json, Message, Prompt, Request, SamplingParams
 
 _CLIENT_FAULTS = frozenset({400, 422, 501})
 _NO_SUCH_PLACE = frozenset({404, 405, 501})
 _MAX_SHOWN = 8
+_MIN_REPLY_BYTES = 16 * 2**20
+_BYTES_PER_TOKEN = 4096
+"""Of a reply: a stream has an event for each token, to which some servers add what their filters found."""
+_BYTES_PER_ALTERNATIVE = 512
 _PROBE = "violet 42, amber 17, cobalt 93"
 """A prefix that no model repeats in one token by chance."""
 
@@ -95,7 +100,7 @@ class OpenAIServer:
         )
         while True:
             try:
-                raw = await self.post(adaptation.body, request.prompt, stream)
+                raw = await self.post(adaptation.body, request.prompt, stream, max_bytes=_max_bytes(request))
             except UpstreamStatusError as e:
                 if e.status not in _CLIENT_FAULTS:
                     raise
@@ -116,7 +121,12 @@ class OpenAIServer:
         return {**body, **self.extra}
 
     async def post(
-        self, body: Mapping[str, Json], prompt: Prompt, stream: CompletionStream | None = None
+        self,
+        body: Mapping[str, Json],
+        prompt: Prompt,
+        stream: CompletionStream | None = None,
+        *,
+        max_bytes: int = MAX_REPLY_BYTES,
     ) -> bytes:
         """The reply to `body`, as `HttpClient.post` gives it.
 
@@ -129,7 +139,7 @@ class OpenAIServer:
                 f"prompt {prompt.id!r} is not valid Unicode (it holds half a surrogate pair)"
             ) from None
         path = "/chat/completions" if self.mode == "chat" else "/completions"
-        return await self.http.post(path, encoded, stream)
+        return await self.http.post(path, encoded, stream, max_bytes=max_bytes)
 
     async def aclose(self) -> None:
         """Closes the connections; what was learnt stays."""
@@ -174,6 +184,14 @@ class OpenAIServer:
             nums = [token_counts(reply.usage).prompt for reply in (none, one, two)]
             dialect.continues = _grows_by_its_text(*nums)
         return dialect
+
+
+def _max_bytes(request: Request) -> int:
+    """The largest reply that is read: what the tokens asked for may take."""
+    num_tokens = request.n * request.params.max_tokens
+    alternatives = request.params.logprobs or 0
+    num_bytes = num_tokens * (_BYTES_PER_TOKEN + alternatives * _BYTES_PER_ALTERNATIVE)
+    return min(max(num_bytes, _MIN_REPLY_BYTES), MAX_REPLY_BYTES)
 
 
 def _grows_by_its_text(none: int | None, one: int | None, two: int | None) -> bool:

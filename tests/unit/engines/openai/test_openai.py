@@ -609,6 +609,25 @@ async def test_cancelling_stops_the_server_at_once(upstream, engine):
     await upstream.saw("num_cancelled", 1)
 
 
+@pytest.mark.parametrize(
+    ("n", "max_tokens", "logprobs", "mebibytes"),
+    [(1, 16, None, 16), (8, 1024, None, 32), (1, 4096, 20, 56), (8, 8000, 20, 256)],
+)
+async def test_a_reply_may_be_as_large_as_what_was_asked_for(
+    monkeypatch, engine, n, max_tokens, logprobs, mebibytes
+):
+    limits = []
+    post = engine._server.http.post
+
+    async def noted(*args, max_bytes):
+        limits.append(max_bytes)
+        return await post(*args, max_bytes=max_bytes)
+
+    monkeypatch.setattr(engine._server.http, "post", noted)
+    await engine.generate(ask(n, SamplingParams(max_tokens=max_tokens, logprobs=logprobs)))
+    assert limits == [mebibytes * 2**20]
+
+
 async def test_half_a_surrogate_pair_fails_only_its_prompt(engine):
     broken = Prompt(id="q", messages=(Message(role="user", content="\ud800"),))
     _, candidates = await pool(engine, Iid(n=2), broken)
