@@ -90,18 +90,23 @@ def convention(language: str | None) -> Convention:
 
 @cache
 def _convention(known: str | None) -> Convention:
-    codes = dict.fromkeys([known, "en"] if known else ["en", *languages()])
-    tables = [_data()[c] for c in codes]
+    codes = [known, "en"] if known else ["en", *languages()]
+    tables: list[Mapping[str, Any]] = [_data()[c] for c in dict.fromkeys(codes)]
+    with_answers = list(tables)
+    if not known:
+        with_answers.append(_data()["elsewhere"])
     scales: dict[str, tuple[int, ...]] = {}
     for word, value in ((folded(w), int(v)) for t in tables for w, v in t["scale"].items()):
-        # What the language itself says about a word holds against English.
-        scales[word] = scales.get(word, (value,)) if known else _added(scales.get(word, ()), value)
+        if known:  # what the language itself says about a word holds against English
+            scales.setdefault(word, (value,))
+        else:
+            scales[word] = tuple(dict.fromkeys((*scales.get(word, ()), value)))
     return Convention(
         code=known,
         decimals=tables[0]["decimal"] if known else "",
         has_slash_decimals=known == "fa",
         is_right_to_left=known in {None, "ar", "fa", "he"},
-        markers=_longest_first(_words([*tables, *([] if known else [_data()["elsewhere"]])], "answer")),
+        markers=_longest_first(_words(with_answers, "answer")),
         opening_markers=_longest_first(_words(tables, "opening")),
         weak_markers=_longest_first(_words(tables, "weak")),
         choosing=_longest_first(_words(tables, "choose")),
@@ -142,10 +147,6 @@ def choice_readings() -> Mapping[str, tuple[str, ...]]:
 def currency_words() -> regex.Pattern[str]:
     """A currency's code or abbreviation at the start, such as "Rs." or "US$"."""
     return _leading(folded(w) for w in _data()["currency"]["before"])
-
-
-def _added(values: tuple[int, ...], value: int) -> tuple[int, ...]:
-    return values if value in values else (*values, value)
 
 
 def _words(tables: Iterable[Mapping[str, Any]], field: str) -> dict[str, None]:

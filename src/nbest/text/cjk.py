@@ -57,7 +57,9 @@ def number_at_start(text: str) -> Number | None:
     三角形, 四国 and 千葉 begin with none: a unit, a counter or the end must follow.
     """
     match = _TOKEN.match(text)
-    return _number(match) if match and _ends_well(match) else None
+    if match is None or not _ends_well(match):
+        return None
+    return _number(match)
 
 
 def _ends_well(match: regex.Match[str]) -> bool:
@@ -96,7 +98,9 @@ def in_digits(text: str) -> str:
 
 
 def _digits_of(match: regex.Match[str]) -> str:
-    number = _number(match) if match["whole"] else None
+    if not match["whole"]:
+        return match[0]
+    number = _number(match)
     if number is None or number.values[0].denominator != 1:
         return match[0]
     return str(number.values[0].numerator)
@@ -107,7 +111,7 @@ def _number(match: regex.Match[str]) -> Number | None:
     if match["half"]:
         values: tuple[Fraction, ...] = (Fraction(1, 2),)
     elif match["tenths"]:
-        hundredths = _values(match["hundredths"])[0] if match["hundredths"] else 0
+        hundredths = _value(match["hundredths"])
         values, unit = as_share(tuple(v * 10 + hundredths for v in _values(match["tenths"])), "%"), "%"
     elif match["whole"]:
         values = _values(match["whole"])
@@ -129,7 +133,7 @@ def _fraction(match: regex.Match[str]) -> tuple[tuple[Fraction, ...], str | None
     if not parts:
         return None
     values = tuple(v + _decimals(decimals) for v in _values(whole))
-    units = _values(match["units"])[0] if match["units"] else Fraction(0)
+    units = _value(match["units"])
     if parts == 100 and not units:  # noqa: PLR2004
         return as_share(values, "%"), "%"
     return tuple(units + v / parts for v in values), None
@@ -137,7 +141,12 @@ def _fraction(match: regex.Match[str]) -> tuple[tuple[Fraction, ...], str | None
 
 def _decimals(digits: str) -> Fraction:
     plain = "".join(str(_DIGITS.get(c, c)) for c in digits)
-    return Fraction(int(plain), 10 ** len(plain)) if plain else Fraction(0)
+    return Fraction(int(plain or "0"), 10 ** len(plain))
+
+
+def _value(numeral: str | None) -> Fraction:
+    """The likeliest meaning; 0 without a numeral."""
+    return _values(numeral)[0] if numeral else Fraction(0)
 
 
 def _values(numeral: str) -> tuple[Fraction, ...]:
@@ -163,11 +172,15 @@ def _values(numeral: str) -> tuple[Fraction, ...]:
     value = total + section + (digits or 0)
     is_digit = numeral[-1] in _DIGITS or regex.search(r"[^0-9.,\s][0-9]$", numeral) is not None
     is_spoken = is_digit and numeral[-2] not in "零〇" and unit >= 100 and digits  # noqa: PLR2004
-    return (total + section + digits * unit / 10, value) if is_spoken and digits else (value,)
+    if not is_spoken or not digits:
+        return (value,)
+    return (total + section + digits * unit / 10, value)
 
 
 def _times(total: Fraction, section: Fraction, unit: int) -> Fraction:
-    return total + (section or 1) * unit if total == 0 or total >= unit else (total + section) * unit
+    if total == 0 or total >= unit:
+        return total + (section or 1) * unit
+    return (total + section) * unit
 
 
 def _ascii(piece: str) -> Fraction:
@@ -175,4 +188,4 @@ def _ascii(piece: str) -> Fraction:
     head, mark, tail = piece.replace(",", ".").partition(".")
     if mark and ("," in piece and len(tail) == 3):  # noqa: PLR2004
         return Fraction(int(head + tail))
-    return int(head) + (Fraction(int(tail), 10 ** len(tail)) if tail else Fraction(0))
+    return int(head) + Fraction(int(tail or "0"), 10 ** len(tail))

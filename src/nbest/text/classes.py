@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from typing import Final
+
+import regex
 
 from nbest.text.answer import Answer
 from nbest.text.calls import calls_key
@@ -38,13 +40,33 @@ def classes(answers: Sequence[Answer | None]) -> list[str | None]:
     have: where a pool says 1234 and 1.234, both are 1234. Does not depend on the order of the pool.
     """
     same = _same_mathematics(answers)
-    readings = [tuple(dict.fromkeys(same.get(r, r) for r in a.readings)) if a else () for a in answers]
-    if all(len(r) < 2 for r in readings):  # noqa: PLR2004
-        return [r[0] if r else None for r in readings]
+    given = _without_markers([() if a is None else a.readings for a in answers])
+    readings = [tuple(dict.fromkeys(same.get(r, r) for r in of_one)) for of_one in given]
+    if not any(len(of_one) > 1 for of_one in readings):
+        return [next(iter(of_one), None) for of_one in readings]
     sole = Counter(r[0] for r in readings if len(r) == 1)
     total = Counter(reading for r in readings for reading in r)
     first = Counter(r[0] for r in readings if r)
     return [max(r, key=lambda k: (sole[k], total[k], first[k], k), default=None) for r in readings]
+
+
+_CHOICE = regex.compile(r"\([A-J]\)")
+_NUMBER = regex.compile(r"-?[0-9]+(?:[./][0-9]+)?")
+
+
+def _without_markers(given: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """The readings without choices that mark an answer instead: `A: 17` beside `A: 18` is no option A.
+
+    Of a choice among options one letter has one content.
+    """
+    contents: dict[str, set[str]] = defaultdict(set)
+    for readings in given:
+        number = next((r for r in readings if _NUMBER.fullmatch(r)), None)
+        letters = [r for r in readings if number and _CHOICE.fullmatch(r)]
+        for letter in letters:
+            contents[letter].update(filter(None, [number]))
+    markers = {letter for letter, found in contents.items() if len(found) > 1}
+    return [tuple(r for r in readings if len(readings) == 1 or r not in markers) for readings in given]
 
 
 def _same_mathematics(answers: Sequence[Answer | None]) -> dict[str, str]:

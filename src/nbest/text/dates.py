@@ -122,7 +122,9 @@ def _orders(span: str) -> list[tuple[str | None, str | None, str | None]]:
     if match:
         return [(None, match[1], match[2])]
     match = _VIETNAMESE.fullmatch(span.lower())
-    return [(match[3], match[2], match[1])] if match else []
+    if match:
+        return [(match[3], match[2], match[1])]
+    return []
 
 
 def _gregorian(match: regex.Match[str]) -> str:
@@ -146,10 +148,16 @@ def _with_month_name(key: str) -> tuple[str, ...]:
     year, day = found
     persian = persian_month_by_name().get(named[0])
     if persian:
-        return (f"{year}-{persian:02}-{int(day):02}",) if year and day else ()
+        return _persian(year, persian, day)
     month = month_by_name().get(named[0])
-    reading = _iso(_common_era(year), str(month), day) if month else None
-    return (reading,) if reading else ()
+    reading = _iso(_common_era(year), str(month or 0), day)
+    return tuple(filter(None, [reading]))
+
+
+def _persian(year: str | None, month: int, day: str | None) -> tuple[str, ...]:
+    if not (year and day):
+        return ()
+    return (f"{year}-{month:02}-{int(day):02}",)
 
 
 def _year_and_day(numbers: Sequence[str]) -> tuple[str | None, str | None] | None:
@@ -171,9 +179,11 @@ def _iso(year: str | None, month: str | None, day: str | None) -> str | None:
         made = date(int(year or 2000), int(month or 0), int(day or 1))
     except ValueError:
         return None
-    if not year:
-        return f"--{made.month:02}-{made.day:02}" if day else None
-    return made.isoformat() if day else made.isoformat()[:7]
+    if year and day:
+        return made.isoformat()
+    if year:
+        return f"{made:%Y-%m}"
+    return f"{made:--%m-%d}" if day else None
 
 
 _CLOCK = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?")
@@ -193,7 +203,9 @@ def time_reading(span: str) -> str | None:
     key, half = _without_half_day(respelled(span))
     bare_key = at_end("half_day", "clock").sub("", key)
     found = _written_time(key, bare_key, half)
-    return None if found is None else _clock(*found, half)
+    if found is None:
+        return None
+    return _clock(*found, half)
 
 
 def _written_time(key: str, bare_key: str, half: str | None) -> tuple[str, str, str | None] | None:
@@ -211,7 +223,9 @@ def _written_time(key: str, bare_key: str, half: str | None) -> tuple[str, str, 
     if match and (half or match[2] in "時时시" or match[3] or match[4]):
         return match[1], match[3] or _MINUTES_OF_HALF[bool(match[4])], None
     match = _HOUR.fullmatch(bare_key)
-    return (match[1], "0", None) if match and half else None
+    if match and half:
+        return match[1], "0", None
+    return None
 
 
 _MINUTES_OF_HALF: Final = {False: "0", True: "30"}
@@ -226,7 +240,9 @@ def _without_half_day(key: str) -> tuple[str, str | None]:
         if match:
             return key[: match.start()].strip(), half
     match = _GLUED_HALF.search(key)
-    return (key, None) if match is None else (key[: match.start()].strip(), match[1] + "m")
+    if match is None:
+        return key, None
+    return key[: match.start()].strip(), match[1] + "m"
 
 
 _GLUED_HALF = re.compile(r"(?<=[0-9])\s?([ap])\.?m\.?$")

@@ -41,7 +41,9 @@ def readings(numeral: str, convention: Convention) -> tuple[Fraction, ...]:
         return (whole,)
 
     is_decimal_first = mark == (convention.decimals or ".")[0] and not _by_four(numeral, convention)
-    first = [decimal, whole] if is_decimal_first else [whole, decimal]
+    first = [whole, decimal]
+    if is_decimal_first:
+        first.reverse()
     is_settled = len(convention.decimals) == 1 and not _by_four(numeral, convention)
     may_be_both = first[0] == decimal and numeral.endswith("000")
     return distinct(first[:1] if is_settled and not may_be_both else first)
@@ -56,7 +58,9 @@ def _by_four(numeral: str, convention: Convention) -> Fraction | None:
 
 def _whole(numeral: str) -> Fraction | None:
     marks = set(_NO_MARK.findall(numeral))
-    return _grouped(numeral) if len(marks) <= 1 and "٫" not in marks else None
+    if len(marks) > 1 or "٫" in marks:
+        return None
+    return _grouped(numeral)
 
 
 def _grouped(numeral: str) -> Fraction | None:
@@ -81,11 +85,15 @@ def _decimal(numeral: str) -> tuple[Fraction | None, str]:
         return None, mark
     head, tail = numeral.rsplit(mark, 1)
     whole = _before_decimal_mark(head, mark)
-    return (None, mark) if whole is None else (whole + Fraction(int(tail), 10 ** len(tail)), mark)
+    if whole is None:
+        return None, mark
+    return whole + Fraction(int(tail), 10 ** len(tail)), mark
 
 
 def _before_decimal_mark(head: str, mark: str) -> Fraction | None:
     if not head.strip("0"):
         return Fraction(0)
     groups = set(_NO_MARK.findall(head))
-    return _grouped(head) if mark not in groups and len(groups) <= 1 else None
+    if mark in groups or len(groups) > 1:
+        return None
+    return _grouped(head)

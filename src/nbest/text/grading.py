@@ -47,7 +47,9 @@ def final_answer(candidate: Candidate, prompt: Prompt, *, pattern: str | None = 
     if pattern is None:
         return extract(candidate.text, language=language)
     found = last_match(pattern, answer_text(candidate.text))
-    return None if found is None else read(found, language)
+    if found is None:
+        return None
+    return read(found, language)
 
 
 def is_right(
@@ -80,8 +82,9 @@ def accepted_answers(gold: Mapping[str, Json]) -> tuple[str, ...]:
     answer = gold["answer"]
     if answer is None:
         raise KeyError("answer")
-    given = cast("list[Json]", answer) if isinstance(answer, list) else [answer]
-    return tuple(str(a) for a in given)
+    if isinstance(answer, list):
+        return tuple(map(str, cast("list[Json]", answer)))
+    return (str(answer),)
 
 
 def check_pattern(pattern: str) -> None:
@@ -100,7 +103,7 @@ def last_match(pattern: str, text: str) -> str | None:
     try:
         for match in regex.finditer(pattern, text[-_MAX_CHARS:], timeout=_MATCH_TIMEOUT_S):
             groups = [group for group in match.groups() if group is not None]
-            found = groups[0] if groups else match[0]
+            found = next(iter(groups), match[0])
     except TimeoutError:
         return None
     return found
@@ -118,9 +121,11 @@ def _contains(text: str, accepted: str) -> bool:
     wanted = text_key(accepted)
     if not wanted:
         return False
-    before = _EDGE if _WORD_CHAR.match(wanted[0]) else ""
-    after = _EDGE if _WORD_CHAR.match(wanted[-1]) else ""
-    pattern = (before and rf"(?<!{before})") + regex.escape(wanted) + (after and rf"(?!{after})")
+    pattern = regex.escape(wanted)
+    if _WORD_CHAR.match(wanted[0]):
+        pattern = rf"(?<!{_EDGE}){pattern}"
+    if _WORD_CHAR.match(wanted[-1]):
+        pattern = rf"{pattern}(?!{_EDGE})"
     return regex.search(pattern, respelled(normalised(text))) is not None
 
 

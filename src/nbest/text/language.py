@@ -100,7 +100,9 @@ def likely_language(text: str, languages: Sequence[str] = LANGUAGES) -> str | No
     if len(fitting) > _MAX_ALIKE:
         return None
     found = identify(text, fitting, min_words=0)
-    return None if found is None else found[0]
+    if found is None:
+        return None
+    return found[0]
 
 
 def is_in_language(
@@ -126,7 +128,9 @@ def is_in_language(
     if identifier is None and code not in _known():
         return None
     found = identify(prose, {*languages, code}, min_words=min_words, identifier=identifier)
-    return None if found is None else found[0] == code
+    if found is None:
+        return None
+    return found[0] == code
 
 
 def _is_other(text: str, languages: Sequence[str]) -> bool:
@@ -138,7 +142,9 @@ def _is_other(text: str, languages: Sequence[str]) -> bool:
 
 def _py3langid(text: str, languages: Sequence[str]) -> tuple[str, float]:
     known = tuple(c for c in languages if c in _known())
-    return _restricted(known).classify(text) if known else ("und", 0.0)
+    if not known:
+        return "und", 0.0
+    return _restricted(known).classify(text)
 
 
 @cache

@@ -37,8 +37,9 @@ def number_key(value: Fraction) -> str:
         return f"{value.numerator}/{value.denominator}"
     places = max(twos, fives)
     digits = str(abs(value.numerator) * 10**places // value.denominator).rjust(places + 1, "0")
-    shown = f"{digits[:-places]}.{digits[-places:]}" if places else digits
-    return f"-{shown}" if value < 0 else shown
+    if places:
+        digits = f"{digits[:-places]}.{digits[-places:]}"
+    return f"-{digits}" if value < 0 else digits
 
 
 def distinct(values: Iterable[Fraction]) -> tuple[Fraction, ...]:

@@ -60,8 +60,9 @@ def quantity_answer(span: str, conv: Convention) -> Answer | None:
     if unit is None:
         return None
 
-    is_negative = before.is_negative or has_minus
-    factor = before.scale * (-1 if is_negative else 1)
+    factor = before.scale
+    if before.is_negative or has_minus:
+        factor = -factor
     values = [v * factor for v in _with_slash_decimal(number, rest, conv)]
     written = "%" if before.is_share or is_share else number.unit or before.currency or unit
     return number_answer(span, replace(number, values=distinct(values)), written or None)
@@ -77,7 +78,9 @@ def mixed_answer(span: str, conv: Convention) -> Answer | None:
         return None
     number = Number((units + Fraction(parts, of),), 0, match.start("after"))
     unit = unit_behind(match["after"], number, conv)
-    return None if unit is None else number_answer(span, number, unit or None)
+    if unit is None:
+        return None
+    return number_answer(span, number, unit or None)
 
 
 class _Before:
@@ -146,12 +149,16 @@ def _without_minus(after: str, conv: Convention) -> tuple[str, bool]:
         return "", True
     key = respelled(after)
     below = at_end("sign", "below_zero").search(key)
-    return (after, False) if below is None else (key[: below.start()], True)
+    if below is None:
+        return after, False
+    return key[: below.start()], True
 
 
 def _without(pattern: regex.Pattern[str], text: str) -> tuple[str, bool]:
     match = pattern.match(text)
-    return (text, False) if match is None else (text[match.end() :].lstrip(), True)
+    if match is None:
+        return text, False
+    return text[match.end() :].lstrip(), True
 
 
 def _with_half(number: Number, after: str) -> tuple[Number, str]:
@@ -166,8 +173,8 @@ def _with_half(number: Number, after: str) -> tuple[Number, str]:
 
 def _with_slash_decimal(number: Number, rest: str, conv: Convention) -> Sequence[Fraction]:
     """The values of a number; of `3/14` in Persian 3.14 as well."""
-    match = _SLASHED.fullmatch(rest[: number.end].strip()) if conv.has_slash_decimals else None
-    if match is None:
+    match = _SLASHED.fullmatch(rest[: number.end].strip())
+    if match is None or not conv.has_slash_decimals:
         return number.values
     return (*number.values, Fraction(int(match[1] + match[2]), 10 ** len(match[2])))
 

@@ -16,7 +16,8 @@ from nbest.text.choices import choice_answer
 from nbest.text.dates import date_readings, time_reading
 from nbest.text.normalise import bare, normalised, plain_latex
 from nbest.text.number import distinct, number_key
-from nbest.text.quantities import composite_value, several_reading
+from nbest.text.number_lists import several_reading
+from nbest.text.quantities import composite_value
 from nbest.text.quantity_reader import mixed_answer, quantity_answer
 from nbest.text.spelling import text_key
 
@@ -95,12 +96,19 @@ _remembered = lru_cache(maxsize=1 << 14)(_reading)
 
 def _date(span: str, _conv: Convention) -> Answer | None:
     readings = date_readings(span)
-    return Answer(text=span, kind="date", readings=readings) if readings else None
+    if not readings:
+        return None
+    return Answer(text=span, kind="date", readings=readings)
 
 
 def _time(span: str, _conv: Convention) -> Answer | None:
-    reading = time_reading(span)
-    return Answer(text=span, kind="text", readings=(reading,)) if reading else None
+    return _text_answer(span, time_reading(span))
+
+
+def _text_answer(span: str, reading: str | None) -> Answer | None:
+    if reading is None:
+        return None
+    return Answer(text=span, kind="text", readings=(reading,))
 
 
 def _choice(span: str, conv: Convention) -> Answer | None:
@@ -141,13 +149,14 @@ def _several(span: str, conv: Convention) -> Answer | None:
     """A range, a list of solutions, an interval, a remainder, a complex number."""
     if conv.code is None and _MAY_BE_DECIMAL.fullmatch(span):
         return None
-    reading = several_reading(span, conv)
-    return Answer(text=span, kind="text", readings=(reading,)) if reading else None
+    return _text_answer(span, several_reading(span, conv))
 
 
 def _parenthesised(span: str, conv: Convention) -> Answer | None:
     match = _PARENTHESISED.fullmatch(span)
-    return quantity_answer(match[1], conv) if match else None
+    if match is None:
+        return None
+    return quantity_answer(match[1], conv)
 
 
 def _computed(span: str, _conv: Convention) -> Answer | None:
@@ -155,7 +164,9 @@ def _computed(span: str, _conv: Convention) -> Answer | None:
     value = _root(span)
     if value is None:
         value = _in_base(span)
-    return None if value is None else Answer(text=span, kind="number", readings=(str(value),))
+    if value is None:
+        return None
+    return Answer(text=span, kind="number", readings=(str(value),))
 
 
 def _root(span: str) -> int | None:
@@ -183,7 +194,9 @@ def _in_base(span: str) -> int | None:
 def _right_side(span: str, conv: Convention) -> Answer | None:
     """`x = 5`, `6 × 7 = 42`: a number behind the only "="."""
     match = _EQUATION.match(span)
-    return quantity_answer(bare(span[match.end() :]), conv) if match else None
+    if match is None:
+        return None
+    return quantity_answer(bare(span[match.end() :]), conv)
 
 
 def _expression(clean: str, plain: str) -> Answer | None:

@@ -8,7 +8,7 @@ import regex
 
 from nbest.text.answer import Answer
 from nbest.text.answer_words import Convention, choice_readings
-from nbest.text.normalise import bare
+from nbest.text.normalise import bare, same_length_casefold
 from nbest.text.readers import clean_reading
 from nbest.text.spelling import respelled, text_key
 
@@ -114,22 +114,29 @@ def predicate(sentence: str, conv: Convention) -> Answer | None:
         return None
     every = [*parts, without_article(parts[0]), clean]
     readings = tuple(dict.fromkeys(text_key(p) for p in every if any(c.isalnum() for c in p)))
-    return Answer(text=bare(parts[0]), kind="text", readings=readings) if readings else None
+    if not readings:
+        return None
+    return Answer(text=bare(parts[0]), kind="text", readings=readings)
 
 
 def _behind_copula(clean: str, conv: Convention) -> list[str]:
-    key = clean.lower()
-    found = list(conv.copulas.finditer(key)) if len(key) == len(clean) else []
-    behind = clean[found[-1].end() :] if found else ""
+    found = list(conv.copulas.finditer(same_length_casefold(clean)))
+    if not found:
+        return []
+    behind = clean[found[-1].end() :]
     return [behind] if 0 < len(behind.split()) <= _MAX_PREDICATE_WORDS else []
 
 
 def _behind_topic(clean: str, conv: Convention) -> list[str]:
     match = _TOPIC.search(clean)
-    return [without_copula(match[1] or match[2], conv)] if match else []
+    if match is None:
+        return []
+    return [without_copula(match[1] or match[2], conv)]
 
 
 def _before_copula(clean: str, conv: Convention) -> list[str]:
     end = conv.ends_with_copula.search(clean)
-    words = clean[: end.start()].split() if end else []
+    if end is None:
+        return []
+    words = clean[: end.start()].split()
     return [" ".join(words[-n:]) for n in range(1, min(_MAX_LAST_WORDS, len(words)) + 1)]

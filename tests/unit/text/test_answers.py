@@ -218,3 +218,17 @@ def test_a_long_line_ends_in_the_same_number_wherever_reading_begins(parts):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sentence_numbers, "_TAIL_CHARS", 10**9)
         assert sentence_numbers.last_number(line, convention(None)) == tail
+
+
+@pytest.mark.parametrize(("language", "mark"), [("en", "A: {}"), ("en", "C) {}"), ("ar", "ج: {}"), ("ja", "A. {}個"), ("zh", "A：{}"), ("ru", "А) {}")])  # fmt: skip
+def test_a_letter_before_different_numbers_marks_an_answer(language, mark):
+    pool = [extract(mark.format(n), language=language) for n in (18, 17, 18)]
+    assert classes(pool) == ["18", "17", "18"]
+
+
+@pytest.mark.parametrize(("language", "texts"), [("en", ("B) 42", "B", "A) 41")), ("ar", ("ب) ٤٢", "ب", "أ) ٤١")), ("hi", ("(ख) 42", "(ख)", "(क) 41"))])  # fmt: skip
+def test_a_letter_before_one_number_is_a_choice(language, texts):
+    pool = [extract(t, language=language) for t in texts]
+    found = classes(pool)
+    assert found[0] == found[1] == "(B)"
+    assert found[2] != found[0]
