@@ -50,7 +50,7 @@ class StreamContract:
             {"temperature": 0.0, "prefix": "7 + 7 ="},
         ],
     )
-    async def test_the_pieces_that_are_heard_are_the_text(self, engine, how):
+    async def test_the_deltas_are_the_text(self, engine, how):
         for question in QUESTIONS.values():
             request = ask(question, **how)
             pieces = []
@@ -64,7 +64,7 @@ class StreamContract:
             assert heard.usage.completion == silent.usage.completion
             assert (heard.logprobs is None) == (silent.logprobs is None)
 
-    async def test_stop_strings_are_not_heard_and_what_only_begins_one_is(self, engine):
+    async def test_stop_strings_are_not_emitted_and_what_only_begins_one_is(self, engine):
         (whole,) = await engine.generate(ask(temperature=0.0))
         middle = len(whole.text) // 2
         starts = [i for i in range(1, middle) if whole.text[i : i + 2].isprintable()]
@@ -74,7 +74,7 @@ class StreamContract:
                 (heard,) = await engine.generate(ask(temperature=0.0, stop=(stop,)), pieces.append)
                 assert "".join(pieces) == heard.text == whole.text.partition(stop)[0]
 
-    async def test_a_text_comes_in_pieces_before_it_is_whole(self, engine):
+    async def test_a_text_comes_in_deltas_before_it_is_whole(self, engine):
         first, call = asyncio.Event(), None
         pieces = []
 
@@ -88,14 +88,14 @@ class StreamContract:
         assert len(pieces) > 1
         assert not any(is_done for _, is_done in pieces)
 
-    async def test_several_draws_are_the_same_with_a_listener(self, engine):
+    async def test_several_draws_are_the_same_with_on_delta(self, engine):
         pieces = []
         heard = await engine.generate(ask(n=3, temperature=0.0), pieces.append)
         silent = await engine.generate(ask(n=3, temperature=0.0))
         assert [c.text for c in heard] == [c.text for c in silent]
         assert pieces == []
 
-    async def test_who_stops_listening_frees_the_engine(self, engine):
+    async def test_a_cancelled_stream_frees_the_engine(self, engine):
         for _ in range(10):
             first = asyncio.Event()
             call = asyncio.create_task(

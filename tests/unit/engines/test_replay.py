@@ -7,7 +7,7 @@ from scripted import prompt_of
 PROMPT = prompt_of("१ + १ =")
 
 
-async def test_a_recorded_text_is_heard_in_one_piece(tmp_path):
+async def test_a_recorded_text_is_one_delta(tmp_path):
     path = tmp_path / "pools.jsonl"
     path.write_text(json.dumps({"id": "p", "prompt": "१ + १ =", "candidates": ["उत्तर: २", "तीन"]}))
     engine, heard = Replay(path=str(path)), []

@@ -297,7 +297,7 @@ async def test_where_all_are_ill_they_are_asked_all_the_same():
     assert engine.states == {"a": "open", "b": "closed"}
 
 
-async def test_who_was_heard_has_no_stand_in():
+async def test_after_emitted_text_no_other_engine_is_called():
     first, second = Ill(name="a", error=http(500), pieces=("один ",)), Ill(name="b", pieces=("два",))
     heard = []
     with pytest.raises(EngineHttpError, match="status 500"):
@@ -308,7 +308,7 @@ async def test_who_was_heard_has_no_stand_in():
     assert (heard, drawn[0].engine) == (["один ", "два"], "b")
 
 
-async def test_who_was_heard_is_not_asked_again():
+async def test_after_emitted_text_the_call_is_not_retried():
     ill = Ill(error=http(500), pieces=("один ",))
     engine = Retry(engine=ill, base_s=0.0)
     heard = []

@@ -196,7 +196,7 @@ async def test_a_stream_that_has_begun_is_not_sent_again():
     assert (heard, inner.num_calls) == (["начало ", "0"], 1)
 
 
-async def test_of_two_streams_the_first_to_speak_is_heard_alone():
+async def test_of_two_streams_only_the_first_to_emit_is_passed_on():
     first, second = asyncio.Event(), asyncio.Event()
     inner = Stalling(deque([first, second]), pieces=deque([None, "ตอบ "]))
     heard = []

@@ -535,7 +535,7 @@ async def test_what_the_client_says_makes_another_draw(cached):
     assert len(inner.calls) == 4
 
 
-async def test_a_kept_draw_is_heard_in_one_piece(tmp_path):
+async def test_a_cached_draw_is_one_delta(tmp_path):
     engine = Cache(engine=Fake(), path=str(tmp_path / "draws.db"))
     first, again = [], []
     drawn = await engine.generate(ask(), first.append)

@@ -84,7 +84,7 @@ def test_a_name_that_comes_with_each_part_is_said_once(ids):
     assert drawn.tool_calls == (ToolCall(id="a", name="погода", arguments='{"x":1}'),)
 
 
-def test_a_name_in_pieces():
+def test_a_name_in_deltas():
     _, drawn = stream(call(0, "a", "по", ""), call(0, None, "года", "{}"), END)
     assert drawn.tool_calls == (ToolCall(id="a", name="погода", arguments="{}"),)
 
@@ -211,13 +211,13 @@ def test_calls_are_emitted_as_they_come():
         call(0, "a", "f", {"x": 1}),
     ],
 )
-def test_calls_that_do_not_say_where_they_belong_are_told_at_the_end(chunk):
+def test_calls_that_do_not_say_where_they_belong_come_with_the_completion(chunk):
     emitted, drawn = stream(chunk, call(0, "b", "f", ""), END)
     assert emitted == []
     assert drawn.tool_calls
 
 
-def test_a_refusal_in_pieces():
+def test_a_refusal_in_deltas():
     chunks = [delta(refusal="I "), delta(refusal="cannot"), delta("content_filter")]
     emitted, drawn = stream(*chunks)
     assert (emitted, drawn.text, drawn.finish) == ([], "I cannot", "refused")

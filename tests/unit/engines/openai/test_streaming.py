@@ -90,7 +90,7 @@ async def test_both_protocols_and_both_shapes_of_log_probs(upstream, mode, shape
     await engine.aclose()
 
 
-async def test_the_first_piece_is_heard_before_the_last_is_written(upstream, engine):
+async def test_the_first_delta_is_emitted_before_the_last_is_drawn(upstream, engine):
     upstream.pause_s = 0.02
     first = asyncio.Event()
     call = asyncio.create_task(engine.generate(ask(), lambda _: first.set()))
@@ -160,7 +160,7 @@ async def test_a_stream_of_several_is_over_when_all_have_ended(upstream):
     await engine.aclose()
 
 
-async def test_nobody_listens_no_stream(upstream, engine):
+async def test_without_on_delta_there_is_no_stream(upstream, engine):
     await engine.generate(ask())
     assert "stream" not in upstream.bodies[-1]
 
@@ -178,7 +178,7 @@ async def test_a_text_that_ends_with_its_connection_is_whole(upstream, engine):
 
 
 @pytest.mark.parametrize("streams", ["events", "ignored"])
-async def test_what_is_thought_is_heard_before_the_text_and_apart_from_it(upstream, engine, streams):
+async def test_reasoning_is_emitted_before_the_text_and_apart_from_it(upstream, engine, streams):
     upstream.reasoning, upstream.streams = "三足す四は…", streams
     pieces, drawn = await heard(engine, ask())
     assert (drawn.text, drawn.reasoning) == (TEXT, "三足す四は…")
@@ -244,14 +244,14 @@ async def test_a_call_that_fails_while_it_thinks_is_made_again(upstream, engine)
 
 
 @pytest.mark.parametrize("prefix", ["Step 1: ", "три яблоко", "три яблока 三"])
-async def test_an_echoed_prefix_is_not_heard(upstream, engine, prefix):
+async def test_an_echoed_prefix_is_not_emitted(upstream, engine, prefix):
     upstream.continues, upstream.is_echoing = "trailing", True
     upstream.fragment = 3
     pieces, drawn = await heard(engine, ask(prefix=prefix))
     assert "".join(pieces) == drawn.text == TEXT
 
 
-async def test_a_text_that_only_begins_like_an_echo_is_heard_whole(upstream, engine):
+async def test_a_text_that_only_begins_like_an_echo_is_emitted_whole(upstream, engine):
     upstream.continues, upstream.is_echoing = "trailing", True
     await heard(engine, ask(prefix="три"))
     upstream.is_echoing = False
@@ -275,7 +275,7 @@ async def test_a_key_that_a_stream_repeats_is_hidden_however_it_is_cut(upstream,
 # ── servers that stream otherwise, or not ───────────────────────────────────────────────────────────
 
 
-async def test_a_server_that_ignores_stream_is_heard_in_one_piece(upstream, engine):
+async def test_a_server_that_ignores_stream_gives_one_delta(upstream, engine):
     upstream.streams = "ignored"
     pieces, drawn = await heard(engine, ask())
     assert pieces == [TEXT] == [drawn.text]
@@ -292,7 +292,7 @@ async def test_refused_stream_options_are_learnt(upstream, engine, style):
         assert len(upstream.bodies) == num_calls
 
 
-async def test_a_server_that_refuses_to_stream_answers_in_one_piece(upstream, engine, monkeypatch):
+async def test_a_server_that_refuses_to_stream_gives_one_delta(upstream, engine, monkeypatch):
     words = "streaming is not supported by this model"
     monkeypatch.setattr(
         upstream, "_refusal", lambda body: error_reply(400, words) if "stream" in body else None
@@ -485,7 +485,7 @@ async def test_raw_text_cannot_say_it(upstream, prompt):
     await engine.aclose()
 
 
-async def test_what_a_listener_raises_ends_the_call_and_no_more(engine):
+async def test_what_on_delta_raises_ends_the_call_and_no_more(engine):
     def broken(_):
         raise RuntimeError("the listener fell over")
 
