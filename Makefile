@@ -1,8 +1,9 @@
 # Everything a person or a CI machine runs. `make demo` and `make test` need git, make and Python ≥ 3.11.
-.PHONY: demo test lint format bench test-servers test-clients test-extras docs lock clean help
+.PHONY: demo test lint format bench soak test-servers test-clients test-extras docs lock clean help
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
+SOAK ?= 10m
 VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.set-up
@@ -37,6 +38,9 @@ format: $(SETUP)   ## let ruff mend what it can
 
 bench: $(SETUP)   ## the measurements of benchmarks/, side by side
 	@./scripts/bench.sh
+
+soak: $(SETUP)   ## the gateway under load with faults for ten minutes, or SOAK=8h
+	@$(BIN)/python benchmarks/gateway/soak.py --seconds $(SOAK) --folder .venv-peers
 
 test-servers: $(SETUP)   ## the engine contract against real llama.cpp and vLLM servers (installs 3.4 GB)
 	@./scripts/test_servers.sh

@@ -68,9 +68,9 @@ class Stand:
         for process in self._running:
             process.stop()
 
-    async def start(self, name, command, *, path, env=None, timeout_s=300):
+    async def start(self, name, command, *, path, env=None, timeout_s=300, port=None):
         """`command` with {port}; done when a GET of `path` is answered with 200."""
-        port = free_port()
+        port = port or free_port()
         with (self.log / f"{name}.log").open("wb") as log:
             started = time.perf_counter()
             popen = subprocess.Popen(  # noqa: ASYNC220 (nothing else goes on)
@@ -101,6 +101,12 @@ class Stand:
     def stop(self, process):
         self._running.remove(process)
         process.stop()
+
+    def kill(self, process):
+        """As `kill -9` does."""
+        self._running.remove(process)
+        process.popen.kill()
+        process.popen.wait()
 
     async def upstream(self, latency_s=0.2, lines=1):
         command = [sys.executable, str(HERE / "upstream.py"), "--port", "{port}", "--latency", str(latency_s)]

@@ -17,6 +17,7 @@ from nbest.serve.observability.metrics import CONTENT_TYPE as METRICS_TYPE
 from nbest.serve.service import Service
 from nbest.types import Json
 
+_CLOSED_BY_CLIENT = 499
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -68,6 +69,8 @@ class _App:
             response = error_response(ApiError(405, message))
             response.headers["Allow"] = e.headers["Allow"]
             return response
+        except ConnectionError:  # the client is gone, which is no error of the gateway's to be logged
+            return web.Response(status=_CLOSED_BY_CLIENT)
         finally:
             self._service.connections_at_work.discard(connection)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from nbest.serve.admission import Admission
@@ -93,6 +94,7 @@ class Service:
             "why": self.why_not_ready,
             "at_work": self.admission.num_at_work,
             "waiting": self.admission.num_waiting,
+            "tasks": len(asyncio.all_tasks()),
             **self.activity.view(),
             **self.allowances.view(keys),
             "upstreams": breaker_states(self.gateway.upstreams.all_engines),

@@ -1,6 +1,8 @@
 """What a client of the gateway over HTTP is told when something fails, in a stream and without, and deadlines."""
 
 import asyncio
+import contextlib
+import logging
 
 import pytest
 
@@ -224,3 +226,13 @@ async def test_a_client_names_no_engine_and_learns_of_none():
     assert status == 400
     assert "critic" in reply["error"]["message"]
     assert "policy" not in reply["error"]["message"]
+
+
+async def test_clients_that_go_away_leave_no_errors_in_the_log(caplog):
+    async with serving(Answers(texts=["長い" * 2000], delay_s=0.05)) as client:
+        for i in range(10):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.02 + 0.01 * i):
+                    await client.stream()
+        assert (await client.post())[0] == 200
+    assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
