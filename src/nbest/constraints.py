@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
-
-import msgspec
 
 from nbest.errors import InputError
 from nbest.types import Candidate, Completion, Json, Overrides, Prompt, Request, ToolCall, replace
+from nbest.validators import MAX_PROBLEM, Schema, check_schemas, problems, sized
 
-_MAX_PROBLEM = 200
+_Check = tuple[str, Schema, str]
+"""What a text does not fit if there is a problem, the schema, and the text."""
 
 
 def applied(requests: Sequence[Request]) -> list[Request]:
@@ -34,14 +33,18 @@ def applied(requests: Sequence[Request]) -> list[Request]:
     return new
 
 
-def check(prompt: Prompt) -> None:
+async def check(prompt: Prompt) -> None:
     """Raises `InputError` for a `response_format`, or parameters of a strict tool, that are no usable schema.
 
-    The message begins with the name of the field.
+    The message begins with the name of the field. Schemas above the limits of `schema_limits` are not usable.
     """
-    _schema_of(prompt)
+    own = _schema_of(prompt)
+    schemas = [own] if own is not None else []
     for function in _functions_of(prompt).values():
-        _parameters_of(function)
+        parameters = _parameters_of(function)
+        if parameters is not None:
+            schemas.append(parameters)
+    await check_schemas(schemas)
 
 
 def has_format(prompt: Prompt) -> bool:
@@ -49,30 +52,67 @@ def has_format(prompt: Prompt) -> bool:
     return _schema_of(prompt) is not None or bool(_functions_of(prompt))
 
 
-def constraint_violation(prompt: Prompt, completion: Completion | Candidate) -> str | None:
-    """Why a whole answer breaks the client's constraints; None where it does not, or there are none.
+async def constraint_violation(
+    prompt: Prompt, completion: Completion | Candidate, *, seconds: float | None = None
+) -> str | None:
+    """As `constraint_violations`, of one answer."""
+    [violation] = await constraint_violations(prompt, [completion], seconds=seconds)
+    return violation
+
+
+async def constraint_violations(
+    prompt: Prompt, completions: Sequence[Completion | Candidate], *, seconds: float | None = None
+) -> list[str | None]:
+    """For each whole answer why it breaks the client's constraints; None where it does not, or there are none.
 
     Tool calls are checked against the tools, `tool_choice` and `parallel_tool_calls`. They are no answer yet,
-    and fit any `response_format`.
+    and fit any `response_format`. What cannot be checked within `seconds` breaks them.
     """
-    if completion.error is not None or not (prompt.overrides and prompt.overrides.body):
-        return None
-    problem = _tool_violation(prompt, completion.tool_calls)
-    if problem is not None:
-        return f"does not fit {problem}"
-    if completion.tool_calls:
-        return None
+    violations: list[str | None] = [None] * len(completions)
+    if not (prompt.overrides and prompt.overrides.body):
+        return violations
 
-    schema = _schema_of(prompt)
-    if schema is None:
-        return None
-    problem = _problem(schema, completion.text)
-    return None if problem is None else f"does not fit response_format: {problem}"
-
-
-def _tool_violation(prompt: Prompt, calls: Sequence[ToolCall]) -> str | None:
-    """The field that `calls` break, and how; None where they fit, or there are no tools."""
+    own = _schema_of(prompt)
     functions = _functions_of(prompt)
+    parameters_by_name = {name: _parameters_of(function) for name, function in functions.items()}
+    places: list[int] = []
+    checks: list[_Check] = []
+    for i, completion in enumerate(completions):
+        if completion.error is not None:
+            continue
+        problem = _call_problem(prompt, functions, completion.tool_calls)
+        if problem is not None:
+            violations[i] = f"does not fit {problem}"
+            continue
+        new = _checks(own, parameters_by_name, completion)
+        checks += new
+        places += [i] * len(new)
+
+    found = await problems([(schema, text) for _, schema, text in checks], seconds=seconds)
+    for i, (what, _, _), problem in zip(places, checks, found, strict=True):
+        if problem is not None and violations[i] is None:
+            violations[i] = f"does not fit {what}: {problem}"
+    return violations
+
+
+def _checks(
+    own: Schema | None, parameters_by_name: Mapping[str, Schema | None], completion: Completion | Candidate
+) -> list[_Check]:
+    """The texts of an answer that have to fit a schema."""
+    if not completion.tool_calls:
+        return [] if own is None else [("response_format", own, completion.text)]
+    checks: list[_Check] = []
+    for call in completion.tool_calls:
+        schema = parameters_by_name.get(call.name)
+        if schema is not None:
+            checks.append((f"the parameters of {call.name!r}", schema, call.arguments or "{}"))
+    return checks
+
+
+def _call_problem(
+    prompt: Prompt, functions: Mapping[str, Mapping[str, Json]], calls: Sequence[ToolCall]
+) -> str | None:
+    """The field that `calls` break, arguments aside, and how; None where they fit, or there are no tools."""
     if not functions or not prompt.overrides:
         return None
 
@@ -92,15 +132,7 @@ def _tool_violation(prompt: Prompt, calls: Sequence[ToolCall]) -> str | None:
         return f"parallel_tool_calls: it has {len(calls)} calls"
     unknown = names - functions.keys()
     if unknown:
-        return f"tools: there is no function {min(unknown)[:_MAX_PROBLEM]!r}"
-
-    for call in calls:
-        schema = _parameters_of(functions[call.name])
-        if schema is None:
-            continue
-        problem = _problem(schema, call.arguments or "{}")
-        if problem is not None:
-            return f"the parameters of {call.name!r}: {problem}"
+        return f"tools: there is no function {min(unknown)[:MAX_PROBLEM]!r}"
     return None
 
 
@@ -126,15 +158,16 @@ def _applied(request: Request, overrides: Overrides, *, is_ladder: bool, is_pool
     return replace(request, params=replace(params, **changes)) if changes else request
 
 
-def _schema_of(prompt: Prompt) -> Any:
+def _schema_of(prompt: Prompt) -> Schema | None:
+    """Of `response_format`. Raises `InputError`."""
     wanted: Json = prompt.overrides.body.get("response_format") if prompt.overrides else None
     match wanted:
         case None | {"type": "text"}:
             return None
         case {"type": "json_object"}:
-            return _compiled(b'{"type":"object"}')
+            return sized({"type": "object"}, "response_format")
         case {"type": "json_schema", "json_schema": {"schema": schema}}:
-            return _compiled(msgspec.json.encode(schema))
+            return sized(schema, "response_format")
         case _:
             raise InputError(
                 "response_format must be of type text, json_object, or json_schema with json_schema.schema"
@@ -151,35 +184,9 @@ def _functions_of(prompt: Prompt) -> dict[str, Mapping[str, Json]]:
     return {function["name"]: function for function in functions if function and "name" in function}
 
 
-def _parameters_of(function: Mapping[str, Json]) -> Any:
-    """Validator of a strict function's arguments; None for any other function."""
+def _parameters_of(function: Mapping[str, Json]) -> Schema | None:
+    """The schema of a strict function's arguments; None for any other function. Raises `InputError`."""
     parameters = function.get("parameters")
     if parameters is None or function.get("strict") is not True:
         return None
-    return _compiled(msgspec.json.encode(parameters), "tools")
-
-
-def _problem(schema: Any, text: str) -> str | None:
-    """Why `text` is not JSON of the schema; None where it is."""
-    try:
-        value = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as e:
-        return f"it is no JSON ({e})"
-    error = next(iter(schema.iter_errors(value)), None)
-    return None if error is None else error.message[:_MAX_PROBLEM]
-
-
-@lru_cache(maxsize=256)
-def _compiled(schema: bytes, field: str = "response_format") -> Any:
-    """A validator that loads nothing from outside the schema. Raises `InputError`, which begins with `field`."""
-    import jsonschema_rs  # noqa: PLC0415 (most prompts need none)
-
-    try:
-        return jsonschema_rs.validator_for(msgspec.json.decode(schema), retriever=_refuse)
-    except (ValueError, jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as e:
-        why = str(e).splitlines()[0][:_MAX_PROBLEM]
-        raise InputError(f"{field} holds no usable JSON schema: {why}") from None
-
-
-def _refuse(uri: str) -> Json:
-    raise ValueError(f"$ref {uri} points outside the schema: put what it names under $defs")
+    return sized(parameters, "tools")

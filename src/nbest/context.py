@@ -172,12 +172,14 @@ class Context:
         else:
             drawn = await self._drawing.draw(granted)
 
+        violations = [await self._violations(r, c) for r, c in zip(granted, drawn, strict=True)]
+        # No await from here on: ids are places in the trace.
         new: list[Candidate] = []
-        for request, completions in zip(granted, drawn, strict=True):
+        for request, completions, found in zip(granted, drawn, violations, strict=True):
             engine = self._engine_of(request).name
-            for i, completion in enumerate(completions):
+            for i, (completion, violation) in enumerate(zip(completions, found, strict=True)):
                 id_ = len(self.candidates) + len(new)
-                new.append(_candidate(id_, request, i, completion, engine))
+                new.append(_candidate(id_, request, i, completion, engine, violation))
         self.candidates.extend(new)
         return new
 
@@ -215,6 +217,13 @@ class Context:
         """As much of the answer as the observer has been given: it can only be continued."""
         return self._drawing.emitted
 
+    async def _violations(self, request: Request, completions: Sequence[Completion]) -> list[str | None]:
+        """For each completion how it breaks the client's constraints, which hold for whole answers alone."""
+        is_whole = not (request.is_part or request.prefix)
+        if not is_whole:
+            return [None] * len(completions)
+        return await constraints.constraint_violations(request.prompt, completions, seconds=self.seconds_left)
+
     def _engine_of(self, request: Request) -> Engine:
         return self.engine_for(request.role, request.engine)
 
@@ -242,13 +251,10 @@ class Context:
         return granted
 
 
-def _candidate(id_: int, request: Request, i: int, drawn: Completion, engine: str) -> Candidate:
-    """Draw i of a request as a candidate; a whole answer that breaks the client's constraints has an error."""
-    error = drawn.error
-    is_whole = not (request.is_part or request.prefix)
-    if error is None and is_whole:
-        error = constraints.constraint_violation(request.prompt, drawn)
-
+def _candidate(
+    id_: int, request: Request, i: int, drawn: Completion, engine: str, violation: str | None
+) -> Candidate:
+    """Draw i of a request as a candidate; one that breaks the client's constraints has an error."""
     return Candidate(
         id=id_,
         text=request.prefix + drawn.text,
@@ -259,7 +265,7 @@ def _candidate(id_: int, request: Request, i: int, drawn: Completion, engine: st
         logprobs=drawn.logprobs,
         parents=request.parents,
         language=request.language or request.prompt.language,
-        error=error,
+        error=drawn.error if violation is None else violation,
         stopped_by=drawn.stopped_by,
         tool_calls=drawn.tool_calls,
         reasoning=drawn.reasoning,

@@ -8,7 +8,8 @@ ROOT = Path(__file__).parents[2] / "src" / "nbest"
 LAYERS = [
     {"errors", "suggestions"},
     {"types"},
-    {"protocols", "worker_process"},
+    {"protocols", "worker_process", "offload", "schema_limits"},
+    {"offload_worker", "validators"},
     {"accounting", "budget", "text"},
     {"registry"},
     {"constraints", "records", "datasets", "http_client", "http_errors", "http_replies"},

@@ -87,46 +87,46 @@ def test_a_fusor_keeps_its_temperature():
         ("{}", False),
     ],
 )
-def test_answers_are_held_against_the_schema(text, fits):
+async def test_answers_are_held_against_the_schema(text, fits):
     asked = prompt(body={"response_format": {"type": "json_schema", "json_schema": {"schema": SCHEMA}}})
-    problem = constraints.constraint_violation(asked, Completion(text=text))
+    problem = await constraints.constraint_violation(asked, Completion(text=text))
     assert (problem is None) is fits
     if problem:
         assert "response_format" in problem
 
 
-def test_json_object_wants_an_object_and_text_wants_nothing():
+async def test_json_object_wants_an_object_and_text_wants_nothing():
     obj = prompt(body={"response_format": {"type": "json_object"}})
-    assert constraints.constraint_violation(obj, Completion(text='{"a": 1}')) is None
-    assert constraints.constraint_violation(obj, Completion(text="[1]"))
+    assert await constraints.constraint_violation(obj, Completion(text='{"a": 1}')) is None
+    assert await constraints.constraint_violation(obj, Completion(text="[1]"))
     assert (
-        constraints.constraint_violation(
+        await constraints.constraint_violation(
             prompt(body={"response_format": {"type": "text"}}), Completion(text="x")
         )
         is None
     )
 
 
-def test_a_tool_call_is_no_answer_yet():
+async def test_a_tool_call_is_no_answer_yet():
     obj = prompt(body={"response_format": {"type": "json_object"}})
     call = ToolCall(id="c", name="f", arguments="{}")
-    assert constraints.constraint_violation(obj, Completion(text="", tool_calls=(call,))) is None
+    assert await constraints.constraint_violation(obj, Completion(text="", tool_calls=(call,))) is None
 
 
 @pytest.mark.parametrize(
     "schema",
     [{"type": "no such type"}, {"$ref": "http://127.0.0.1:1/secret"}, 3, "[", {"$ref": "file:///etc/passwd"}],
 )
-def test_a_schema_that_cannot_be_used_or_reaches_out_is_refused(schema):
+async def test_a_schema_that_cannot_be_used_or_reaches_out_is_refused(schema):
     asked = prompt(body={"response_format": {"type": "json_schema", "json_schema": {"schema": schema}}})
     with pytest.raises(InputError, match="response_format"):
-        constraints.check(asked)
+        await constraints.check(asked)
 
 
-def test_a_runaway_pattern_ends():
+async def test_a_runaway_pattern_ends():
     schema = {"type": "string", "pattern": "^(a+)+$"}
     asked = prompt(body={"response_format": {"type": "json_schema", "json_schema": {"schema": schema}}})
-    assert constraints.constraint_violation(asked, Completion(text=json.dumps("a" * 5000 + "!")))
+    assert await constraints.constraint_violation(asked, Completion(text=json.dumps("a" * 5000 + "!")))
 
 
 def tool(name, **more):
@@ -155,46 +155,46 @@ NAMED = {"type": "function", "function": {"name": "g"}}
         ({}, [TEXT, called("f", "g")], [called("h"), called("f", "天気")]),
     ],
 )
-def test_answers_are_held_against_what_is_said_of_tools(body, fits, does_not):
+async def test_answers_are_held_against_what_is_said_of_tools(body, fits, does_not):
     field = next(iter(body), "tools")
     asked = prompt(body={"tools": [F, G], **body})
     assert constraints.has_format(asked)
-    assert [constraints.constraint_violation(asked, c) for c in fits] == [None] * len(fits)
+    assert [await constraints.constraint_violation(asked, c) for c in fits] == [None] * len(fits)
     for c in does_not:
-        assert constraints.constraint_violation(asked, c).startswith(f"does not fit {field}: ")
+        assert (await constraints.constraint_violation(asked, c)).startswith(f"does not fit {field}: ")
 
 
-def test_functions_are_the_elder_form_of_tools():
+async def test_functions_are_the_elder_form_of_tools():
     asked = prompt(body={"functions": [{"name": "f"}, {"name": "g"}], "function_call": {"name": "g"}})
-    assert constraints.constraint_violation(asked, called("g")) is None
-    assert constraints.constraint_violation(asked, called("f"))
-    assert constraints.constraint_violation(prompt(body={"functions": [{"name": "f"}]}), called("h"))
+    assert await constraints.constraint_violation(asked, called("g")) is None
+    assert await constraints.constraint_violation(asked, called("f"))
+    assert await constraints.constraint_violation(prompt(body={"functions": [{"name": "f"}]}), called("h"))
 
 
-def test_without_tools_nothing_is_demanded_of_calls():
+async def test_without_tools_nothing_is_demanded_of_calls():
     asked = prompt(body={"tool_choice": "auto"})
     assert not constraints.has_format(asked)
-    assert constraints.constraint_violation(asked, called("h", "h")) is None
+    assert await constraints.constraint_violation(asked, called("h", "h")) is None
 
 
 @pytest.mark.parametrize(("strict", "fits"), [(True, False), (False, True), (None, True)])
-def test_arguments_of_a_strict_function_are_held_against_its_parameters(strict, fits):
+async def test_arguments_of_a_strict_function_are_held_against_its_parameters(strict, fits):
     asked = prompt(body={"tools": [tool("f", parameters=SCHEMA, strict=strict), G]})
-    assert constraints.constraint_violation(asked, called("f", arguments='{"الجواب": 4}')) is None
+    assert await constraints.constraint_violation(asked, called("f", arguments='{"الجواب": 4}')) is None
     for wrong in ('{"الجواب": "4"}', "{}", ""):
-        problem = constraints.constraint_violation(asked, called("g", "f", arguments=wrong))
+        problem = await constraints.constraint_violation(asked, called("g", "f", arguments=wrong))
         assert problem is None if fits else problem.startswith("does not fit the parameters of 'f': ")
 
 
-def test_a_call_is_held_against_the_tools_under_a_format_too():
+async def test_a_call_is_held_against_the_tools_under_a_format_too():
     asked = prompt(body={"tools": [F], "response_format": {"type": "json_object"}})
-    assert constraints.constraint_violation(asked, called("f")) is None
-    assert "tools" in constraints.constraint_violation(asked, called("h"))
-    assert "response_format" in constraints.constraint_violation(asked, TEXT)
+    assert await constraints.constraint_violation(asked, called("f")) is None
+    assert "tools" in await constraints.constraint_violation(asked, called("h"))
+    assert "response_format" in await constraints.constraint_violation(asked, TEXT)
 
 
-def test_parameters_that_cannot_be_used_are_refused_where_they_are_strict():
+async def test_parameters_that_cannot_be_used_are_refused_where_they_are_strict():
     broken = {"$ref": "http://127.0.0.1:1/secret"}
-    constraints.check(prompt(body={"tools": [tool("f", parameters=broken)]}))
+    await constraints.check(prompt(body={"tools": [tool("f", parameters=broken)]}))
     with pytest.raises(InputError, match="tools holds no usable JSON schema"):
-        constraints.check(prompt(body={"tools": [tool("f", parameters=broken, strict=True)]}))
+        await constraints.check(prompt(body={"tools": [tool("f", parameters=broken, strict=True)]}))

@@ -23,6 +23,7 @@ from nbest.utilities.chrf import Chrf
 
 _CELLS = 1 << 24
 """Pairs that one call of a utility gets at most: larger pools are done in blocks of hypotheses."""
+_MAX_RESAMPLES = 10_000
 
 _Rows = dict[str, dict[str, float]]
 """Utility of a text for each reference: of all texts that may win."""
@@ -80,6 +81,8 @@ class Mbr:
             raise ValueError(f"confidence={self.confidence} must be between 0 and 1")
         if self.first_references < 1 or self.num_resamples < 1:
             raise ValueError("first_references and num_resamples must be at least 1")
+        if self.num_resamples > _MAX_RESAMPLES:
+            raise ValueError(f"num_resamples={self.num_resamples} must be at most {_MAX_RESAMPLES}")
 
     async def __call__(self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context) -> Selection:
         informed = self

@@ -76,10 +76,10 @@ class Gateway:
         await self._unused.wait()
         await self.aclose()
 
-    def job(self, request: GatewayRequest, *, request_id: str, key: Key) -> Job:
+    async def job(self, request: GatewayRequest, *, request_id: str, key: Key) -> Job:
         """What to do for a request. Raises `ApiError` before anything is spent."""
         choice = self.strategies.choose(request, self.upstreams.models)
-        return make_job(request, choice, request_id=request_id, key=key, settings=self.settings)
+        return await make_job(request, choice, request_id=request_id, key=key, settings=self.settings)
 
     async def outcome(self, job: Job, observer: GatewayObserver, span: RequestSpan | None = None) -> Outcome:
         """Carries out the job; spans of its calls are below `span`. Raises `ApiError` where there is no answer at all."""

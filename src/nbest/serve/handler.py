@@ -88,7 +88,7 @@ class RequestHandler:
         request = await _read(http_request, api)
 
         with self._service.key_limits.hold(context.key), gateway.hold():
-            job = context.job = gateway.job(request, request_id=context.id, key=context.key)
+            job = context.job = await gateway.job(request, request_id=context.id, key=context.key)
             await self._service.allowances.admit(context, job, gateway.settings.serve.prices)
             if request.nbest.candidates or request.nbest.progress in _PROGRESS_WITH_CANDIDATES:
                 await asyncio.to_thread(identify, "x", min_words=0)  # the first call loads the model

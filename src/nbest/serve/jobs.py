@@ -39,13 +39,13 @@ class Job:
     """Unix time, in seconds."""
 
 
-def make_job(
+async def make_job(
     request: GatewayRequest, choice: StrategyChoice, *, request_id: str, key: Key, settings: ServeSettings
 ) -> Job:
     """The job of a request. Raises `ApiError` before anything is spent."""
     strategy = _with_pool_of(request, choice.strategy)
-    prompt = _prompt(request, request_id)
     _check_pool(strategy, _largest_pool(key, settings))
+    prompt = await _prompt(request, request_id)
     return Job(
         request=request,
         id=request_id,
@@ -86,7 +86,7 @@ def _check_pool(strategy: Strategy, most: int) -> None:
         raise ApiError(400, f"n: a pool of {size} is above the limit of {most}", param="n")
 
 
-def _prompt(request: GatewayRequest, request_id: str) -> Prompt:
+async def _prompt(request: GatewayRequest, request_id: str) -> Prompt:
     """With a seed, the prompt's id depends on the request alone, so that the same request has the same draws."""
     prompt = Prompt(
         id=request_id if request.seed is None else f"seeded-{_digest(request)}",
@@ -96,7 +96,7 @@ def _prompt(request: GatewayRequest, request_id: str) -> Prompt:
         overrides=request.overrides,
     )
     try:
-        constraints.check(prompt)
+        await constraints.check(prompt)
     except NbestError as e:
         raise ApiError(400, str(e), param=str(e).partition(" ")[0]) from None
     return prompt

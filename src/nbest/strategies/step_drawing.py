@@ -82,11 +82,11 @@ class StepDrawing:
 
     async def draw_steps(self, requests: Sequence[Request]) -> list[Candidate]:
         """Draws requests for next steps. The trace holds them as steps, answers or failed draws."""
-        return self._add([self._read_step(c) for c in await self._ctx.sample(requests)])
+        return self._add([await self._read_step(c) for c in await self._ctx.sample(requests)])
 
     async def draw_rests(self, requests: Sequence[Request]) -> list[Candidate]:
         """Draws requests for the rest of answers, as `draw_steps` does."""
-        return self._add([self._read(c, c) for c in await self._ctx.sample(requests)])
+        return self._add([await self._read(c, c) for c in await self._ctx.sample(requests)])
 
     def _take_seeds(self, n: int) -> int:
         seed = self._next_seed
@@ -108,16 +108,16 @@ class StepDrawing:
     def _parent(self, candidate: Candidate) -> Candidate | None:
         return self._ctx.candidates[candidate.parents[0]] if candidate.parents else None
 
-    def _read_step(self, drawn: Candidate) -> Candidate:
+    async def _read_step(self, drawn: Candidate) -> Candidate:
         parent = self._parent(drawn)
         step = drawn if self._names_stop else self.steps.cut(drawn, parent)
         if step.finish == "length" and step.params:
             full = min(self.steps.step_tokens, self.steps.max_tokens - self.num_tokens(parent))
             if step.params.max_tokens < full:
                 self._ctx.note("tree: steps were cut before step_tokens, for the token budget")
-        return self._read(drawn, step)
+        return await self._read(drawn, step)
 
-    def _read(self, drawn: Candidate, cut: Candidate) -> Candidate:
+    async def _read(self, drawn: Candidate, cut: Candidate) -> Candidate:
         """`cut`, which is `drawn` or its first step, as a step, a whole answer or one that was cut off."""
         parent = self._parent(drawn)
         read = self.steps.read(cut, parent)
@@ -132,5 +132,6 @@ class StepDrawing:
         if read.finish == "step" and num_tokens >= self.steps.max_tokens:
             return replace(read, finish="length")
         if read.finish == "stop" and read.is_usable:
-            return replace(read, error=constraint_violation(self._prompt, read))
+            violation = await constraint_violation(self._prompt, read, seconds=self._ctx.seconds_left)
+            return replace(read, error=violation)
         return read

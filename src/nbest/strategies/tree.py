@@ -93,7 +93,7 @@ class Tree:
         await values.make_comparable()
         values.propagate(state.nodes, drawing.drawn)
 
-        pool = answers.pool(prompt)
+        pool = await answers.pool(prompt)
         values.report_missing(pool)
         selector = self.selector or Vote(weight=KnownScores(by_id=values.scores()))
         selection = await select(selector, prompt, pool, ctx)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nbest.constraints import constraint_violation
+from nbest.constraints import constraint_violations
 from nbest.context import Context
 from nbest.search.shares import dealt
 from nbest.strategies.backup import StepValues
@@ -49,13 +49,15 @@ class TreeAnswers:
             num_draws, max_tokens = self._num_more()
         await self._values.ask(drawn)
 
-    def pool(self, prompt: Prompt) -> list[Candidate]:
+    async def pool(self, prompt: Prompt) -> list[Candidate]:
         """The finished answers; without any the best unfinished one; without that the failed draws."""
         if finished := self._drawing.finished():
             return finished
 
         drawn = self._drawing.drawn
-        unfinished = [c for c in drawn if c.is_usable and constraint_violation(prompt, c) is None]
+        usable = [c for c in drawn if c.is_usable]
+        violations = await constraint_violations(prompt, usable, seconds=self._ctx.seconds_left)
+        unfinished = [c for c, violation in zip(usable, violations, strict=True) if violation is None]
         if unfinished:
             self._ctx.note("tree: no answer was finished; the best unfinished one was chosen")
             return [min(unfinished, key=self._rank)]

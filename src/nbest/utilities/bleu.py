@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nbest.context import Context
+from nbest.utilities.matrices import computed
 from nbest.utilities.ngrams import encode_tokens, match_counts, shared_ngrams
-from nbest.utilities.offload import offloaded
 from nbest.utilities.words import comparable, words
+
+MAX_ORDER: Final = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,18 +28,19 @@ class Bleu:
     """true compares in one spelling: case, harakat, niqqud, ي/ی, ς/σ, İ/i and the like do not count."""
 
     def __post_init__(self) -> None:
-        if self.max_order < 1:
-            raise ValueError(f"max_order={self.max_order} must be at least 1")
+        if not 1 <= self.max_order <= MAX_ORDER:
+            raise ValueError(f"max_order={self.max_order} must be 1 to {MAX_ORDER}")
 
     async def __call__(
         self, hypotheses: Sequence[str], references: Sequence[str], ctx: Context
     ) -> NDArray[np.float64]:
-        def matrix(h: Sequence[str], r: Sequence[str]) -> NDArray[np.float64]:
-            left, right = comparable(h, r, respell=self.respell)
-            words_h, words_r = [words(text) for text in left], [words(text) for text in right]
-            return bleu_matrix(words_h, words_r, max_order=self.max_order)
+        return await computed(self.matrix, hypotheses, references, ctx)
 
-        return await offloaded(matrix, hypotheses, references)
+    def matrix(self, hypotheses: Sequence[str], references: Sequence[str]) -> NDArray[np.float64]:
+        """`bleu_matrix` of the texts' words."""
+        left, right = comparable(hypotheses, references, respell=self.respell)
+        words_h, words_r = [words(text) for text in left], [words(text) for text in right]
+        return bleu_matrix(words_h, words_r, max_order=self.max_order)
 
 
 def bleu_matrix(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nbest.context import Context
+from nbest.offload import offload
+from nbest.utilities.matrices import are_small, computed
 from nbest.utilities.ngrams import (
     Ints,
     SharedNgrams,
@@ -19,9 +20,9 @@ from nbest.utilities.ngrams import (
     match_counts,
     shared_ngrams,
 )
-from nbest.utilities.offload import offloaded
 from nbest.utilities.words import comparable
 
+MAX_ORDER: Final = 32
 _PUNCTUATION = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 
 
@@ -41,21 +42,30 @@ class Chrf:
     def __post_init__(self) -> None:
         if self.char_order < 0 or self.word_order < 0 or self.char_order + self.word_order < 1:
             raise ValueError("char_order and word_order are 0 or more, and one of them at least 1")
+        if max(self.char_order, self.word_order) > MAX_ORDER:
+            raise ValueError(f"char_order and word_order are at most {MAX_ORDER}")
         if not 0 < self.beta < float("inf"):
             raise ValueError(f"beta={self.beta} must be a number above 0")
 
     async def __call__(
         self, hypotheses: Sequence[str], references: Sequence[str], ctx: Context
     ) -> NDArray[np.float64]:
-        return await offloaded(self.matrix, hypotheses, references)
+        return await computed(self.matrix, hypotheses, references, ctx)
 
     async def aggregate(
         self, hypotheses: Sequence[str], references: Sequence[str], weights: Sequence[float], ctx: Context
     ) -> NDArray[np.float64]:
         """Each hypothesis against the weighted mean of all references: see `chrf_aggregate`."""
+        if are_small(hypotheses, references):
+            return self.aggregated(hypotheses, references, weights)
+        return await offload(self.aggregated, hypotheses, references, weights, seconds=ctx.seconds_left)
+
+    def aggregated(
+        self, hypotheses: Sequence[str], references: Sequence[str], weights: Sequence[float]
+    ) -> NDArray[np.float64]:
+        """`chrf_aggregate` with these parameters, of texts in NFC."""
         left, right = comparable(hypotheses, references, respell=self.respell)
-        return await asyncio.to_thread(
-            chrf_aggregate,
+        return chrf_aggregate(
             left,
             right,
             weights,

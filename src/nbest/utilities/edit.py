@@ -12,7 +12,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
 from nbest.context import Context
-from nbest.utilities.offload import offloaded
+from nbest.utilities.matrices import computed
 from nbest.utilities.words import comparable, graphemes
 
 
@@ -28,8 +28,12 @@ class Edit:
     async def __call__(
         self, hypotheses: Sequence[str], references: Sequence[str], ctx: Context
     ) -> NDArray[np.float64]:
+        return await computed(self.matrix, hypotheses, references, ctx)
+
+    def matrix(self, hypotheses: Sequence[str], references: Sequence[str]) -> NDArray[np.float64]:
+        """`edit_matrix` of texts in NFC, or in one spelling."""
         left, right = comparable(hypotheses, references, respell=self.respell)
-        return await offloaded(edit_matrix, left, right)
+        return edit_matrix(left, right)
 
 
 def edit_matrix(hypotheses: Sequence[str], references: Sequence[str]) -> NDArray[np.float64]:

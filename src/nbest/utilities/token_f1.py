@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbest.context import Context
+from nbest.utilities.matrices import computed
 from nbest.utilities.ngrams import encode_tokens, match_counts, shared_ngrams
-from nbest.utilities.offload import offloaded
 from nbest.utilities.words import bare_words
 
 
@@ -27,7 +27,7 @@ class TokenF1:
     async def __call__(
         self, hypotheses: Sequence[str], references: Sequence[str], ctx: Context
     ) -> NDArray[np.float64]:
-        return await offloaded(token_f1_matrix, hypotheses, references)
+        return await computed(token_f1_matrix, hypotheses, references, ctx)
 
 
 def token_f1_matrix(hypotheses: Sequence[str], references: Sequence[str]) -> NDArray[np.float64]:
