@@ -18,6 +18,7 @@ from nbest.registry.plugins import fields_of, kind_of, types_of
 from nbest.serve.app import make_app
 from nbest.serve.gateway import Gateway
 from nbest.serve.service import Service
+from nbest.serve.worker_warmup import warm_up
 from nbest.settings.gateway import ServeSettings
 
 KINDS = ("strategies", "samplers", "selectors", "scorers", "utilities", "searches")
@@ -155,6 +156,7 @@ async def main():
                 await reply.read()
                 statuses.append(reply.status)
 
+        await warm_up()  # a worker process that is there before any client came is none of a client's
         sys.addaudithook(hook)
         for spec in specs():
             await post(nbest={"strategy": spec, "deadline": 2, "budget": {"samples": 4}})

@@ -64,6 +64,7 @@ class Counts:
 
 
 counts: Final = Counts()
+_at_work: Final[set[Any]] = set()
 _limits = Limits()
 
 
@@ -89,6 +90,11 @@ async def offload(function: Callable[..., T], *args: Any, seconds: float | None 
         raise EngineTimeoutError(f"{job.name} was not done within {seconds or 0:.3g} s") from None
     finally:
         job.give_up()
+
+
+def num_at_work() -> int:
+    """Jobs that a worker is at."""
+    return len(_at_work)
 
 
 async def spaced(items: Iterable[T]) -> AsyncIterator[T]:
@@ -121,6 +127,7 @@ class _Job:
                 _workers.put_back(worker)
                 raise EngineError(f"{self.name} was cancelled")
             self._worker = worker
+        _at_work.add(self)
         try:
             with self._time_limit(worker):
                 is_done, result = worker.call(*self._call, self._limits)
@@ -128,6 +135,7 @@ class _Job:
             worker.end()
             raise self._death() from None
         finally:
+            _at_work.discard(self)
             with self._lock:
                 self._worker = None
 

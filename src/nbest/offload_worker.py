@@ -13,7 +13,7 @@ import pickle
 import signal
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from nbest.errors import EngineError
 from nbest.offload import LENGTH, read_frame, write_frame
@@ -68,10 +68,10 @@ def _failure(error: Exception) -> bytes:
 class _Unpickler(pickle.Unpickler):
     def __init__(self, file: io.BytesIO, texts: list[str]) -> None:
         super().__init__(file)
-        self._texts = texts
+        self._long_texts: list[str] = texts
 
-    def persistent_load(self, pid: Any) -> str:
-        return self._texts[pid]
+    def persistent_load(self, pid: int) -> str:
+        return self._long_texts[pid]
 
 
 @contextlib.contextmanager

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from nbest.context import Context
+from nbest.offload import spaced
 from nbest.text.reasoning import answer_text
 from nbest.types import Candidate
 
 
-def distinct(candidates: Iterable[Candidate]) -> list[Candidate]:
+async def distinct(candidates: Iterable[Candidate]) -> list[Candidate]:
     """The lowest id of each answer, by id; texts that differ in their reasoning or outer white space are one."""
     first: dict[str, Candidate] = {}
-    for c in sorted(candidates, key=lambda c: c.id):
+    async for c in spaced(sorted(candidates, key=lambda c: c.id)):
         first.setdefault(answer_text(c.text).strip(), c)
     return list(first.values())
 

@@ -50,7 +50,7 @@ def most_tokens(text: str) -> int:
     Byte-level vocabularies never make more tokens than bytes, which rare scripts come close to; ASCII
     text averages three to four characters a token, and code and numbers stay under two.
     """
-    ascii_chars = sum(c < "\x80" for c in text)
+    ascii_chars = len(text.encode("ascii", "ignore"))
     return ascii_chars // 2 + len(text.encode("utf-8", "surrogatepass")) - ascii_chars + 1
 
 

@@ -14,8 +14,7 @@ from nbest.scoring.aggregate import Reduce, aggregate
 from nbest.scoring.recorded_logprobs import mean
 from nbest.scoring.score_cache import score_cache
 from nbest.scoring.step_texts import Split, prefixes_of
-from nbest.text import answer_keys
-from nbest.text.grading import final_answer
+from nbest.text.answer_classes import answer_classes
 from nbest.types import Candidate, Prompt, Request, SamplingParams, Score, replace
 
 _Key = tuple[str, bool]
@@ -74,7 +73,7 @@ class Rollouts:
         ends_by_id = {c.id: rolled.get(c.text, ()) if is_partial(c) else (c.text,) for c in pool}
         finished = [c for c in pool if not is_partial(c)]
         completed = [replace(c, text=end) for c in pool for end in _ends(self._beginnings(c), rolled)]
-        class_by_text = _classes([*finished, *completed], prompt)
+        class_by_text = await _classes([*finished, *completed], prompt, ctx)
         weights = self._weights([[class_by_text[end] for end in ends_by_id[c.id]] for c in pool])
 
         weight_by_text = {text: weights.get(key, 0.0) for text, key in class_by_text.items()}
@@ -169,9 +168,11 @@ def _ends(beginnings: Sequence[str], rolled: Mapping[str, Sequence[str]]) -> lis
     return [completed for t in beginnings for completed in rolled.get(t, ())]
 
 
-def _classes(whole: Sequence[Candidate], prompt: Prompt) -> dict[str, str | None]:
-    """The class of each text's answer, as a vote would find it."""
-    keys = answer_keys(whole, lambda c: final_answer(c, prompt))
+async def _classes(whole: Sequence[Candidate], prompt: Prompt, ctx: Context) -> dict[str, str | None]:
+    """The class of each text's answer, as a vote would find it. Raises `EngineError` where that takes too long."""
+    # Several have the id of the candidate that they complete.
+    numbered = [replace(c, id=place) for place, c in enumerate(whole)]
+    keys = await answer_classes(numbered, prompt, seconds=ctx.seconds_left)
     return {c.text: key for c, key in zip(whole, keys, strict=True)}
 
 

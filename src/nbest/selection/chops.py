@@ -60,7 +60,7 @@ class Chops:
 
     async def __call__(self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context) -> Selection:
         pool = usable(candidates)
-        standing = shuffled(distinct(pool), ctx)
+        standing = shuffled(await distinct(pool), ctx)
         selection = chosen(standing[0])
         rounds: list[dict[str, Json]] = []
         while len(standing) > 1:

@@ -51,7 +51,7 @@ class Fuse:
 
     async def __call__(self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context) -> Selection:
         pool = usable(candidates)
-        apart = distinct(pool)
+        apart = await distinct(pool)
         if len(apart) == 1:
             return chosen(apart[0])
         parents = self._fitting(prompt, shuffled(apart, ctx), ctx)

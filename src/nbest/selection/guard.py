@@ -12,6 +12,7 @@ from typing import ClassVar, Final, NamedTuple
 import regex
 
 from nbest.context import Context
+from nbest.offload import spaced
 from nbest.protocols import LanguageCode, Selector
 from nbest.selection.pool import usable
 from nbest.text.language import is_in_language
@@ -49,7 +50,7 @@ class Guard:
 
     async def __call__(self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context) -> Selection:
         pool = usable(candidates)
-        fault_by_id = {c.id: self._fault(c, prompt) for c in pool}
+        fault_by_id = {c.id: self._fault(c, prompt) async for c in spaced(pool)}
         faults = {i: fault for i, fault in fault_by_id.items() if fault is not None}
         kept = [c for c in pool if c.id not in faults]
         if all(_is_evidence(c, prompt) for c in kept):  # of what is left, none may win

@@ -94,7 +94,7 @@ class Mbr:
         """The choice, once the utility knows the prompt."""
         pool = usable(candidates)
         # Sorted, so that not even a utility whose rounding depends on its batch sees the pool's order.
-        text_by_id = answer_texts(pool)
+        text_by_id = await answer_texts(pool)
         count_by_text = Counter(sorted(text_by_id.values()))
         texts = list(count_by_text)
         if len(texts) == 1:

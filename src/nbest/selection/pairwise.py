@@ -56,7 +56,7 @@ class JudgePairwise:
 
     async def __call__(self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context) -> Selection:
         pool = usable(candidates)
-        players = distinct(pool)
+        players = await distinct(pool)
         if len(players) == 1:
             return chosen(players[0])
         games = await play(

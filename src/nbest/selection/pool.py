@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from math import fsum
 from typing import Final
 
+import regex
+
 from nbest.context import Context
 from nbest.errors import SelectionError
+from nbest.offload import spaced
 from nbest.protocols import Selector
 from nbest.text.calls import said
 from nbest.text.reasoning import answer_text
 from nbest.types import Candidate, Prompt, Selection, replace
 
-_INVISIBLE: Final = frozenset({"Cc", "Cf", "Cn"})
-"""Unicode categories: control and format characters, and code points that are none."""
+_BLANK: Final = regex.compile(r"[\s\p{Cc}\p{Cf}\p{Cn}]*+")
+"""White space, control and format characters, and code points that are none."""
 
 
 def usable(candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -28,20 +30,20 @@ def usable(candidates: Sequence[Candidate]) -> list[Candidate]:
     raise SelectionError(f"all {len(candidates)} candidates failed; the first: {candidates[0].error}")
 
 
-def answer_texts(pool: Sequence[Candidate]) -> dict[int, str]:
+async def answer_texts(pool: Sequence[Candidate]) -> dict[int, str]:
     """What each candidate answers, by id: its text without its reasoning.
 
     Candidates with a blank answer (white space, invisible characters, reasoning that was cut off) are left
     out; where all are blank, each is given as the empty string.
     """
-    text_by_id = {c.id: answer_text(c.text) for c in pool}
+    text_by_id = {c.id: answer_text(c.text) async for c in spaced(pool)}
     speaking = {i: text for i, text in text_by_id.items() if not is_blank(text)}
     return speaking or dict.fromkeys(text_by_id, "")
 
 
 def is_blank(text: str) -> bool:
     """Whether a reader sees nothing."""
-    return all(char.isspace() or unicodedata.category(char) in _INVISIBLE for char in text)
+    return _BLANK.fullmatch(text) is not None
 
 
 def chosen(

@@ -49,7 +49,7 @@ class Tournament:
 
     async def __call__(self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context) -> Selection:
         pool = usable(candidates)
-        standing = shuffled(distinct(pool), ctx)
+        standing = shuffled(await distinct(pool), ctx)
         if len(standing) == 1:
             return chosen(standing[0])
         wins = dict.fromkeys(sorted(c.id for c in standing), 0.0)

@@ -8,10 +8,11 @@ from math import exp, fsum
 from typing import ClassVar
 
 from nbest.context import Context
+from nbest.errors import EngineError
 from nbest.protocols import Pattern, Scorer
 from nbest.selection.pool import argmax, chosen, usable
-from nbest.text import answer_keys
-from nbest.text.grading import check_pattern, final_answer
+from nbest.text.answer_classes import answer_classes
+from nbest.text.grading import check_pattern
 from nbest.types import Candidate, Prompt, Selection
 
 _MAX_SHOWN = 4
@@ -32,6 +33,8 @@ class Vote:
     `scores` are the votes for each candidate's class. Where any score is below zero, scores are taken for logarithms
     (of probabilities; of Bradley–Terry strengths, as reward models give them): a candidate weighs exp(score − highest).
     Scores that are all 0 weigh 1 each.
+
+    Where answers cannot be compared before the deadline, the best scored candidate wins, or the first, with a note.
     """
 
     is_open_to_clients: ClassVar[bool] = True
@@ -54,7 +57,13 @@ class Vote:
         scores = await self._scores(prompt, pool, ctx)
         votes = self._votes(scores, ctx)
         pattern = self._pattern_for(prompt)
-        keys = answer_keys(pool, lambda c: final_answer(c, prompt, pattern=pattern))
+        try:
+            keys = await answer_classes(pool, prompt, seconds=ctx.seconds_left, pattern=pattern)
+        except EngineError as e:
+            ctx.fall_back(
+                f"vote: no answers were compared, so the best scored or first candidate was chosen: {e}"
+            )
+            return chosen(argmax(pool, scores))
         members: dict[str | int, list[Candidate]] = {}
         for candidate, key in zip(pool, keys, strict=True):
             members.setdefault(candidate.id if key is None else key, []).append(candidate)

@@ -71,7 +71,7 @@ class Xmbr:
 
     async def choose(self, pool: Sequence[Candidate], own: Sequence[Candidate], ctx: Context) -> Selection:
         """The choice among `own`, once the utility knows the prompt."""
-        text_by_id = answer_texts(pool)
+        text_by_id = await answer_texts(pool)
         speaking = [c for c in own if c.id in text_by_id]
         if not speaking:
             return chosen(own[0])

@@ -7,6 +7,8 @@ from nbest.text.language import likely_language
 from nbest.types import Candidate, Completion, Finish, Json, Request, SamplingParams, ToolCall
 
 _ALWAYS_SHOWN = {"temperature", "max_tokens"}
+_IDENTIFIED_CHARS = 400
+"""Characters of a candidate that its language is identified from."""
 
 
 def candidate_json(
@@ -17,7 +19,7 @@ def candidate_json(
         "id": candidate.id,
         "text": candidate.text,
         "finish": candidate.finish,
-        "language": likely_language(candidate.text),
+        "language": likely_language(candidate.text[:_IDENTIFIED_CHARS]),
         "error": candidate.error and redact(candidate.error),
         "engine": candidate.engine and redact(candidate.engine),
         "params": params_json(candidate.params) if candidate.params else {},
@@ -35,7 +37,7 @@ def completion_json(request: Request, completion: Completion, redact: Redact) ->
     return {
         "text": request.prefix + completion.text,
         "finish": _finish(request, completion),
-        "language": likely_language(completion.text),
+        "language": likely_language(completion.text[:_IDENTIFIED_CHARS]),
         "error": completion.error and redact(completion.error),
         "engine": completion.engine and redact(completion.engine),
         "params": params_json(request.params),

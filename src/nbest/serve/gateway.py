@@ -106,10 +106,10 @@ class Gateway:
         observer.on_chosen()
         return outcome
 
-    def reply(self, job: Job, outcome: Outcome) -> Reply:
+    async def reply(self, job: Job, outcome: Outcome) -> Reply:
         """The outcome as its client gets it."""
         serve = self.settings.serve
-        return reply_of(job, outcome, sizes=serve.sizes, prices=serve.prices, redact=self.redact)
+        return await reply_of(job, outcome, sizes=serve.sizes, prices=serve.prices, redact=self.redact)
 
     def _impossible(self, job: Job, error: NbestError) -> ApiError:
         """Of a job that these engines cannot do: a fault of the request (400) or of the configuration (500)."""

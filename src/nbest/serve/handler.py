@@ -97,7 +97,7 @@ class RequestHandler:
                 if request.stream:
                     return await self._stream(http_request, api, gateway, context, place)
                 context.outcome = await self._outcome(gateway, job, context, place)
-                response = json_response(api.reply(gateway.reply(job, context.outcome)))
+                response = json_response(api.reply(await gateway.reply(job, context.outcome)))
                 response.headers["X-Request-Id"] = context.id
                 return response
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 from nbest.accounting import costs
 from nbest.accounting.costs import ModelSize, Price
 from nbest.accounting.meter import total
+from nbest.offload import spaced
 from nbest.serve.api.reply import Choice, Reply
 from nbest.serve.candidate_json import candidate_json
 from nbest.serve.jobs import Job
@@ -18,7 +19,7 @@ from nbest.types import Candidate, Json, Outcome, Selection, Usage
 T = TypeVar("T")
 
 
-def reply_of(
+async def reply_of(
     job: Job,
     outcome: Outcome,
     *,
@@ -36,7 +37,10 @@ def reply_of(
         created=job.created,
         choices=tuple(_choice(c, has_logprobs=has_logprobs) for c in answers),
         usage=total(outcome.usage),
-        nbest={**_details(job, outcome, outcome.selection, redact), **_costs(outcome.usage, sizes, prices)},
+        nbest={
+            **await _details(job, outcome, outcome.selection, redact),
+            **_costs(outcome.usage, sizes, prices),
+        },
         echo=job.request.echo,
     )
 
@@ -72,7 +76,7 @@ def _choice(candidate: Candidate, *, has_logprobs: bool) -> Choice:
     )
 
 
-def _details(job: Job, outcome: Outcome, selection: Selection, redact: Redaction) -> dict[str, Json]:
+async def _details(job: Job, outcome: Outcome, selection: Selection, redact: Redaction) -> dict[str, Json]:
     """The key `nbest` of a reply."""
     details: dict[str, Json] = {
         "strategy": public_spec(job.strategy),
@@ -94,7 +98,7 @@ def _details(job: Job, outcome: Outcome, selection: Selection, redact: Redaction
             candidate_json(
                 c, score=selection.scores.get(c.id), weight=selection.weights.get(c.id), redact=redact
             )
-            for c in outcome.candidates
+            async for c in spaced(outcome.candidates)
         ]
     return details
 

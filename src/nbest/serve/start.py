@@ -23,6 +23,7 @@ from nbest.serve.listener import Listener
 from nbest.serve.observability.hub import ObservabilityHub
 from nbest.serve.observability.tracing import tracing
 from nbest.serve.service import Service
+from nbest.serve.worker_warmup import warm_up
 from nbest.settings.gateway import ServeSettings, read
 
 log = logging.getLogger("nbest.serve")
@@ -74,6 +75,8 @@ class _Server:
         )
         try:
             address = await self._listen(listener)
+            self._spawn(hub.lag.watch())
+            self._spawn(warm_up())
             await self._until_stopped(self._wait_for_engine(service))
             if not self._stop.is_set():
                 self._announce(address, service)

@@ -50,7 +50,9 @@ class Stream:
         """An `OnStreamEvent`: the event is sent as soon as those before it are."""
         self._events.put_nowait((kind, event))
 
-    async def run(self, work: Coroutine[Any, Any, Outcome], reply_of: Callable[[Outcome], Reply]) -> Outcome:
+    async def run(
+        self, work: Coroutine[Any, Any, Outcome], reply_of: Callable[[Outcome], Awaitable[Reply]]
+    ) -> Outcome:
         """Sends everything from the first byte to the reply; `work` makes the outcome and puts events here.
 
         Raises `ApiError`, after the client got it in the stream where one was begun (`response.prepared`),
@@ -66,7 +68,8 @@ class Stream:
             await self._send(self._writer.start())
             await self._send_events(first)
             outcome = await task
-            await self._send(self._writer.finish(reply_of(outcome), emitted="".join(self._emitted)))
+            reply = await reply_of(outcome)
+            await self._send(self._writer.finish(reply, emitted="".join(self._emitted)))
         except (asyncio.CancelledError, ConnectionError):
             raise
         except Exception as e:

@@ -15,7 +15,7 @@ from functools import cache, lru_cache
 from typing import Any, Final
 
 from nbest.text.language_codes import primary_subtag
-from nbest.text.scripts import is_written_in, main_script_of, num_words, prose_of, scripts
+from nbest.text.scripts import is_written_in, main_script_of, num_words, sample_of, scripts
 
 Identifier = Callable[[str, Sequence[str]], tuple[str, float]]
 """Text and language codes → the likeliest of them and its probability."""
@@ -71,9 +71,10 @@ def identify(
     None for fewer than `min_words` words (two characters count as one where a script puts no space between
     words), below `min_confidence`, or where the text is rather in a language that is confused with these
     (Marathi with Hindi) and not among them. Code, formulas, addresses, and Latin words between letters of
-    another script ("在 Python 中使用 list") are not read.
+    another script ("在 Python 中使用 list") are not read; of a long text, only its beginning and its end are
+    (`scripts.MAX_PROSE` characters).
     """
-    prose = prose_of(text)
+    prose = sample_of(text)
     codes = tuple(sorted(set(languages)))
     if not codes or num_words(prose) < min_words:
         return None
@@ -94,7 +95,7 @@ def likely_language(text: str, languages: Sequence[str] = LANGUAGES) -> str | No
     found = identify(text, languages)
     if found:
         return found[0]
-    written = scripts(main_script_of(prose_of(text))).keys()
+    written = scripts(main_script_of(sample_of(text))).keys()
     written = (written - {"Latin"}) or written
     fitting = [c for c in languages if written and written <= SCRIPTS_BY_LANGUAGE.get(c, frozenset())]
     if len(fitting) > _MAX_ALIKE:
@@ -119,7 +120,7 @@ def is_in_language(
     words in a text of another script are no other language, as long as that script is a quarter of it.
     """
     code = primary_subtag(language)
-    prose = prose_of(text)
+    prose = sample_of(text)
     if num_words(prose) < min_words:
         return None
     written_in = SCRIPTS_BY_LANGUAGE.get(code)

@@ -7,15 +7,16 @@ tags that depend on the model: `<think>…</think>` (DeepSeek, Qwen), `[THINK]�
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
-import regex
-
 _NAMES: Final = "(?:seed:)?think(?:ing)?|thoughts?|reasoning|scratchpad"
-_TAG = regex.compile(
-    rf"[<◁](?P<is_closing>/)?(?:{_NAMES})[>▷]|\[(?P<closes_bracket>/)?think(?:ing)?\]"
+_TAG = re.compile(
+    # What begins no tag is passed over by its second character: a text may hold thousands of brackets.
+    rf"[<◁](?=[/str])(?P<is_closing>/)?(?:{_NAMES})[>▷]"
+    r"|\[(?=[/t])(?P<closes_bracket>/)?think(?:ing)?\]"
     r"|<\|channel\|>\s?(?P<channel>\w{1,40})[^<]{0,80}<\|message\|>",
-    regex.IGNORECASE,
+    re.IGNORECASE,
 )
 _FINAL_CHANNEL: Final = "final"
 _HINTS: Final = ("<", "[", "◁")

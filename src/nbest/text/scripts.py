@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
 import regex
 
+MAX_PROSE: Final = 1000
+"""Characters that a language is identified from: half of them at the beginning, half at the end."""
+_MAX_READ: Final = 8000
+"""Characters in which prose is looked for."""
 _CHARACTERS_PER_WORD: Final = 2
 _UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]\p{M}*")
 _SPACED_WORD = regex.compile(
@@ -56,6 +60,20 @@ def num_words(text: str) -> int:
 def prose_of(text: str) -> str:
     """`text` without code, formulas and addresses."""
     return _NOT_PROSE.sub(" ", text)
+
+
+def sample_of(text: str) -> str:
+    """The prose of a text's beginning and end: time to identify a language grows with the text, certainty does not."""
+    prose = " ".join(map(prose_of, _ends(text, _MAX_READ)))
+    return " ".join(_ends(prose, MAX_PROSE))
+
+
+def _ends(text: str, num_chars: int) -> Sequence[str]:
+    """The text, or where it is longer its first and its last `num_chars` / 2 characters."""
+    if len(text) <= num_chars:
+        return [text]
+    half = num_chars // 2
+    return [text[:half], text[-half:]]
 
 
 def main_script_of(prose: str) -> str:

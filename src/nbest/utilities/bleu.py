@@ -29,7 +29,7 @@ class Bleu:
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_order <= MAX_ORDER:
-            raise ValueError(f"max_order={self.max_order} must be 1 to {MAX_ORDER}")
+            raise ValueError(f"max_order={self.max_order} must be at least 1, and at most {MAX_ORDER}")
 
     async def __call__(
         self, hypotheses: Sequence[str], references: Sequence[str], ctx: Context

@@ -6,12 +6,14 @@ import logging
 from collections.abc import Mapping
 
 from nbest.accounting.meter import total
+from nbest.offload import counts
 from nbest.serve.api.routes import APIS
 from nbest.serve.breaker_states import breaker_states
 from nbest.serve.gateway import Gateway
 from nbest.serve.jobs import Job
 from nbest.serve.observability.background import Background
 from nbest.serve.observability.logs import Logs
+from nbest.serve.observability.loop_lag import LoopLag
 from nbest.serve.observability.metrics import Metrics, language_name
 from nbest.serve.observability.recorder import Recorder
 from nbest.serve.request_context import RequestContext
@@ -36,6 +38,7 @@ class ObservabilityHub:
         self._service = service
         self.metrics = Metrics(presets=service.gateway.strategies.presets, endpoints=APIS)
         self.recorder = Recorder(serve.record, config, rate=serve.record_rate) if serve.record else None
+        self.lag = LoopLag(self.metrics.observe_lag)
         self.logs = Logs(prompts=serve.log_prompts)
         self._handler = self.logs.handler()
         logging.getLogger().addHandler(self._handler)
@@ -113,6 +116,21 @@ class ObservabilityHub:
         service, metrics, recorder, logs = self._service, self.metrics, self.recorder, self.logs
         metrics.add_reading("nbest_in_flight", "Requests at work.", lambda: service.admission.num_at_work)
         metrics.add_reading("nbest_queue_depth", "Requests that wait.", lambda: service.admission.num_waiting)
+        metrics.add_reading(
+            "nbest_event_loop_lag_max_seconds", "The highest lag of the last minute.", lambda: self.lag.max_s
+        )
+        metrics.add_reading(
+            "nbest_worker_jobs",
+            "Jobs that worker processes have done.",
+            lambda: counts.num_done,
+            kind="counter",
+        )
+        metrics.add_reading(
+            "nbest_worker_kills",
+            "Jobs that were ended with their worker process: late, cancelled or above a limit.",
+            lambda: counts.num_killed,
+            kind="counter",
+        )
         metrics.add_reading(
             "nbest_breaker_state",
             "Circuit breakers: 0 closed, 0.5 half open, 1 open.",

@@ -18,6 +18,7 @@ from nbest.types import Outcome
 CONTENT_TYPE: Final = prometheus.CONTENT_TYPE_PLAIN_0_0_4
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 600)
+_LAGS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _TAG_END = re.compile(r"[-_]")
 _NAME = re.compile(r"\w*")
 Reading = float | Mapping[str, float]
@@ -53,6 +54,14 @@ class Metrics:
         self._seconds = histogram("nbest_request_seconds", "From request to full reply.", "strategy")
         self._first_s = histogram("nbest_first_candidate_seconds", "From request to first draw.", "strategy")
         self._choice_s = histogram("nbest_choice_seconds", "From last draw to the choice.", "strategy")
+
+        self.observe_lag = prometheus.Histogram(
+            "nbest_event_loop_lag_seconds",
+            "How late the event loop went on, measured every 50 ms.",
+            registry=self._registry,
+            buckets=_LAGS,
+        ).observe
+        """Counts one lag, in seconds."""
 
     def add_presets(self, names: Iterable[str]) -> None:
         """Of a configuration that was read again. Names that are gone keep their series."""
