@@ -1,8 +1,10 @@
-"""The end of this process at a given time, whatever its event loop, threads and children do."""
+"""The end of this process at a given time, whatever its event loop and its threads do.
+
+Worker processes end by themselves once the gateway is gone (`nbest.offload_worker`).
+"""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import queue
 import signal
@@ -46,8 +48,6 @@ class ForcedEnd:
 
 
 def _end(exit_code: int) -> None:
-    for child in multiprocessing.active_children():
-        child.kill()
     if exit_code:
         os.write(2, b"the gateway did not end in time, and is ended by force\n")
     os._exit(exit_code)

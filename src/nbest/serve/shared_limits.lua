@@ -18,8 +18,25 @@ local function set_level(name, value)
   redis.call('HSET', KEYS[1], name, tostring(value), name .. '_at', string.format('%.6f', now))
 end
 
-local function reserved_money()
-  return math.max(0, tonumber(redis.call('HGET', KEYS[1], 'reserved') or '0'))
+-- What is set aside for requests under way, of 'tokens' or 'money': a sum, and the part of each request.
+local function reserved(kind)
+  return math.max(0, tonumber(redis.call('HGET', KEYS[1], 'reserved_' .. kind) or '0'))
+end
+
+local function reserve(kind, id, amount)
+  if amount > 0 then
+    redis.call('HSET', KEYS[1], kind .. ':' .. id, tostring(amount), 'reserved_' .. kind, tostring(reserved(kind) + amount))
+  end
+end
+
+-- Returns what was set aside.
+local function release(kind, id)
+  local amount = tonumber(redis.call('HGET', KEYS[1], kind .. ':' .. id) or '0')
+  if amount > 0 then
+    redis.call('HDEL', KEYS[1], kind .. ':' .. id)
+    redis.call('HSET', KEYS[1], 'reserved_' .. kind, tostring(math.max(0, reserved(kind) - amount)))
+  end
+  return amount
 end
 
 local function spent_money()
@@ -31,11 +48,8 @@ local function prune()
   local gone = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, 100)
   for _, id in ipairs(gone) do
     redis.call('ZREM', KEYS[2], id)
-    local money = redis.call('HGET', KEYS[1], 'money:' .. id)
-    if money then
-      redis.call('HDEL', KEYS[1], 'money:' .. id)
-      redis.call('HSET', KEYS[1], 'reserved', tostring(reserved_money() - tonumber(money)))
-    end
+    release('money', id)
+    release('tokens', id)
   end
 end
 
@@ -57,16 +71,17 @@ if command == 'admit' then
     end
   end
   if tokens then
-    local left = level('tokens', tokens)
-    local needed = math.max(1, math.min(num_tokens, tokens))
-    if left < needed then
-      return {'tokens', tostring((needed - left) * 60 / tokens), tostring(spent_money())}
+    -- A request begins while any token is left: one may run into debt, several at once may not.
+    local left = level('tokens', tokens) - reserved('tokens')
+    if left < 1 then
+      local debt = 1 - level('tokens', tokens)
+      return {'tokens', tostring(math.max(1, debt * 60 / tokens)), tostring(spent_money())}
     end
   end
   if budget then
-    local spent, reserved = spent_money(), reserved_money()
-    local is_first = reserved <= 0 and spent < budget
-    if spent + reserved + money > budget and not is_first then
+    local spent, aside = spent_money(), reserved('money')
+    local is_first = aside <= 0 and spent < budget
+    if spent + aside + money > budget and not is_first then
       return {'money', '0', tostring(spent)}
     end
   end
@@ -75,11 +90,9 @@ if command == 'admit' then
     set_level('requests', level('requests', requests) - 1)
   end
   if tokens then
-    set_level('tokens', level('tokens', tokens) - num_tokens)
+    reserve('tokens', id, num_tokens)
   end
-  if money > 0 then
-    redis.call('HSET', KEYS[1], 'money:' .. id, tostring(money), 'reserved', tostring(reserved_money() + money))
-  end
+  reserve('money', id, money)
   redis.call('ZADD', KEYS[2], now + lease_s, id)
   redis.call('EXPIRE', KEYS[1], DAYS_S)
   redis.call('EXPIRE', KEYS[2], DAYS_S)
@@ -88,26 +101,18 @@ end
 
 if command == 'settle' then
   local id, is_leased, is_retry = ARGV[2], ARGV[3] == '1', ARGV[4] == '1'
-  local tokens, num_reserved, num_spent, cost =
-    tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+  local tokens, num_spent, cost = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
   local had_lease = redis.call('ZREM', KEYS[2], id) == 1
   if is_retry and is_leased and not had_lease then
     return {'ok', '0', tostring(spent_money())} -- the first attempt came through, its reply did not
   end
-  local money = redis.call('HGET', KEYS[1], 'money:' .. id)
-  if money then
-    redis.call('HDEL', KEYS[1], 'money:' .. id)
-    redis.call('HSET', KEYS[1], 'reserved', tostring(reserved_money() - tonumber(money)))
-  end
+  release('money', id)
+  release('tokens', id)
   if tokens then
-    local back = 0
-    if had_lease then
-      back = num_reserved
-    end
-    set_level('tokens', math.min(tokens, level('tokens', tokens) + back - num_spent))
+    set_level('tokens', level('tokens', tokens) - num_spent)
   end
   if cost > 0 then
-    redis.call('INCRBYFLOAT', KEYS[3], ARGV[8])
+    redis.call('INCRBYFLOAT', KEYS[3], ARGV[7])
     redis.call('EXPIRE', KEYS[3], DAYS_S)
   end
   redis.call('EXPIRE', KEYS[1], DAYS_S)

@@ -42,18 +42,11 @@ class _Settlement:
     key: Key
     request_id: str
     day: int
-    num_reserved: int
     num_tokens: int
     money: float
     is_leased: bool
     """Whether Redis admitted the request."""
     is_retry: bool = False
-
-
-@dataclass(slots=True)
-class _Lease:
-    key: Key
-    num_tokens: int
 
 
 class SharedLimits:
@@ -90,7 +83,8 @@ class SharedLimits:
         self._on_total = on_total
         self._unavailable = MinutelyLog(log)
         self._asked_again_at = 0.0
-        self._leases: dict[str, _Lease] = {}
+        self._key_by_lease: dict[str, Key] = {}
+        """By the id of a request under way."""
         self._waiting: deque[_Settlement] = deque(maxlen=_MAX_UNSETTLED)
         self._settling: set[asyncio.Task[None]] = set()
         self._renewing: asyncio.Task[None] | None = None
@@ -124,7 +118,7 @@ class SharedLimits:
         verdict, wait_s = answer
         match verdict:
             case "ok":
-                self._leases[request_id] = _Lease(key, num_tokens)
+                self._key_by_lease[request_id] = key
                 self._keep_renewing()
             case "money":
                 raise over_budget(key, time.time())
@@ -135,15 +129,14 @@ class SharedLimits:
         """A request is over, and took this; Redis is told in a task of its own."""
         if not _has_limits(key):
             return
-        lease = self._leases.pop(request_id, None)
+        is_leased = self._key_by_lease.pop(request_id, None) is not None
         settlement = _Settlement(
             key=key,
             request_id=request_id,
             day=day_of(time.time()),
-            num_reserved=lease.num_tokens if lease else 0,
             num_tokens=num_tokens,
             money=money,
-            is_leased=lease is not None,
+            is_leased=is_leased,
         )
         self._spawn(self._settle(settlement))
 
@@ -177,7 +170,6 @@ class SharedLimits:
             int(settlement.is_leased),
             int(settlement.is_retry),
             "" if tokens_per_minute is None else tokens_per_minute,
-            settlement.num_reserved,
             settlement.num_tokens,
             f"{settlement.money:.9f}",
             day=settlement.day,
@@ -229,13 +221,11 @@ class SharedLimits:
         """Prolongs the leases of requests under way, for ever; and tries Redis again where something waits."""
         while True:
             await asyncio.sleep(_RENEW_S)
-            ids_by_name: dict[str, list[str]] = {}
-            key_by_name: dict[str, Key] = {}
-            for request_id, lease in self._leases.items():
-                key_by_name[lease.key.name] = lease.key
-                ids_by_name.setdefault(lease.key.name, []).append(request_id)
-            for name, ids in ids_by_name.items():
-                await self._ask(key_by_name[name], "renew", _LEASE_S, *ids)
+            ids_by_key: dict[Key, list[str]] = {}
+            for request_id, key in self._key_by_lease.items():
+                ids_by_key.setdefault(key, []).append(request_id)
+            for key, ids in ids_by_key.items():
+                await self._ask(key, "renew", _LEASE_S, *ids)
             await self._settle_waiting()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -74,12 +74,24 @@ async def test_tokens_are_set_aside_and_what_was_not_needed_comes_back(redis):
     async with replicas(redis) as (limits, _):
         key = Key(name="ключ tokens", sha256=HASH, tokens_per_minute=1000)
         ids, refused = await admitted(limits, key, 60, num_tokens=430)
-        assert len(ids) == 2
+        assert len(ids) == 3  # the third begins while 140 are left
         assert "may spend 1000 tokens a minute" in str(refused[0])
+        assert refused[0].retry_after_s == 1  # what is set aside may come back soon
         for i in ids:
             limits[i % 2].settle(key, f"r{i}", num_tokens=30, money=0.0)
         await settled(limits)
-        assert len((await admitted(limits, key, 60, start=100, num_tokens=430))[0]) == 2
+        assert len((await admitted(limits, key, 60, start=100, num_tokens=430))[0]) == 3
+
+
+async def test_debt_is_paid_off_before_the_next_request(redis):
+    async with replicas(redis, 1) as ((limits,), _):
+        key = Key(name="債務", sha256=HASH, tokens_per_minute=600)
+        await limits.admit(key, "r0", num_tokens=100)
+        limits.settle(key, "r0", num_tokens=1200, money=0.0)
+        await settled([limits])
+        with pytest.raises(ApiError) as refused:
+            await limits.admit(key, "r1")
+        assert refused.value.retry_after_s == pytest.approx(61, abs=2)
 
 
 async def test_a_request_of_more_tokens_than_a_minute_has_is_admitted_alone(redis):
@@ -178,7 +190,6 @@ async def test_a_settlement_whose_reply_was_lost_is_not_charged_twice(redis):
             key=key,
             request_id="r0",
             day=shared_limits.day_of(time.time()),
-            num_reserved=0,
             num_tokens=1,
             money=0.5,
             is_leased=True,
