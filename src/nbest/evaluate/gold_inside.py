@@ -32,20 +32,20 @@ def says_gold(candidate: Candidate, gold: Mapping[str, Json]) -> bool:
     every script, upper and lower case, and Unicode spellings are the same. Raises `KeyError` without an
     `answer` in the row.
     """
-    text = _normal(answer_text(candidate.text)).strip()
-    last_line = text.rpartition("\n")[2]
-    return any(_is_inside(accepted, text, last_line) for accepted in accepted_answers(gold))
+    text = answer_text(candidate.text).strip()
+    return any(_is_inside(accepted, text) for accepted in accepted_answers(gold))
 
 
-def _is_inside(accepted: str, text: str, last_line: str) -> bool:
+def _is_inside(accepted: str, text: str) -> bool:
     wanted = _normal(accepted).strip()
     if not wanted:
         return False
     answer = read(accepted)
-    is_number = answer is not None and answer.kind == "number"
+    if answer is not None and answer.kind == "number":
+        text = text.rpartition("\n")[2]
     pattern = _edge(wanted[0], _STARTS_IN_A_NUMBER, _STARTS_IN_A_WORD) + regex.escape(wanted)
     pattern += _edge(wanted[-1], _ENDS_IN_A_NUMBER, _ENDS_IN_A_WORD)
-    return regex.search(pattern, last_line if is_number else text) is not None
+    return regex.search(pattern, _normal(text)) is not None
 
 
 def _edge(character: str, in_a_number: str, in_a_word: str) -> str:
@@ -58,5 +58,10 @@ def _edge(character: str, in_a_number: str, in_a_word: str) -> str:
 
 
 def _normal(text: str) -> str:
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return "".join(str(unicodedata.digit(ch)) if ch.isdecimal() else ch for ch in folded)
+    return "".join(map(_ascii_digit, unicodedata.normalize("NFKC", text).casefold()))
+
+
+def _ascii_digit(char: str) -> str:
+    if char.isdecimal():
+        return str(unicodedata.digit(char))
+    return char

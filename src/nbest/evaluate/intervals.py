@@ -143,10 +143,11 @@ class _Sums:
                 for weights_BK in weights
             ]
         )
+        self._all_observed_M, self._all_drawn_RM = self._observed_GM.sum(axis=0), self._drawn_RGM.sum(axis=1)
 
     def mean(self, m: int, rows_P: Bools, *, is_share: bool, group: int | None = None) -> Estimate | None:
         """Of measure m over the prompts `rows_P`: those of a group, or all."""
-        observed_M, drawn_RM = self._observed_GM.sum(axis=0), self._drawn_RGM.sum(axis=1)
+        observed_M, drawn_RM = self._all_observed_M, self._all_drawn_RM
         if group is not None:
             observed_M, drawn_RM = self._observed_GM[group], self._drawn_RGM[:, group]
         count = m + self._num_measures
@@ -221,7 +222,9 @@ def tail(num_units: int) -> float:
 
 def units_of(clusters: Sequence[Hashable] | None, num_prompts: int) -> Ints:
     """The number of each prompt's cluster; without clusters each prompt is its own."""
-    return np.arange(num_prompts) if clusters is None else codes(clusters)
+    if clusters is None:
+        return np.arange(num_prompts)
+    return codes(clusters)
 
 
 def codes(keys: Sequence[Hashable]) -> Ints:
@@ -231,12 +234,22 @@ def codes(keys: Sequence[Hashable]) -> Ints:
 
 
 def _drawn(weights_BK: Floats, present: Ints) -> Floats:
-    return weights_BK if present.size == weights_BK.shape[1] else weights_BK[:, present]
+    if present.size == weights_BK.shape[1]:
+        return weights_BK
+    return weights_BK[:, present]
 
 
 def _ratio(sums: Floats, counts: Floats) -> Floats:
     """Means; infinity, which stays inside this module, where a resample has nothing of a group."""
     return np.divide(sums, counts, out=np.full(sums.shape, np.inf), where=counts > 0)
+
+
+def exact_share(value: float, num_units: int) -> Estimate:
+    """A share of 0 or of 1 among `num_units` trials, with the interval of Clopper & Pearson (1934)."""
+    bound = ((1 - LEVEL) / 2) ** (1 / num_units)
+    if value == 0:
+        return Estimate(value, 0.0, 1 - bound)
+    return Estimate(value, bound, 1.0)
 
 
 def _estimate(
@@ -252,12 +265,13 @@ def _estimate(
     if values.size == 0:
         return None
     value = float(point[0])
-    fewest = num_units if fewest_units is None else fewest_units
-    if fewest < 2:  # noqa: PLR2004
+    if fewest_units is None:
+        fewest_units = num_units
+    if fewest_units < 2:  # noqa: PLR2004
         return Estimate(value, None, None)
     if is_share and value in {0.0, 1.0} and np.all(values == value):
-        bound = ((1 - LEVEL) / 2) ** (1 / num_units)
-        return Estimate(value, 0.0, 1 - bound) if value == 0 else Estimate(value, bound, 1.0)
+        return exact_share(value, num_units)
+
     cut = tail(num_units)
     whole_R = sampled_R[np.isfinite(sampled_R)]
     if whole_R.size < _FEWEST_WHOLE * sampled_R.size:

@@ -58,10 +58,9 @@ def measure(rows: Sequence[Row], scorer: str | None, costs: Costs) -> Columns:
     final answer) equal answers are one class; otherwise equal texts are.
     """
     columns: defaultdict[str, list[float | None]] = defaultdict(lambda: [None] * len(rows))
-    prompts = asyncio.run(_ingested(rows, scorer))
+    ingested = asyncio.run(_ingested(rows, scorer))
     pools: list[_Pool] = []
-    for at, (row, prompt) in enumerate(zip(rows, prompts, strict=True)):
-        keys = _answer_classes(prompt) if is_accuracy(scorer) else _texts(prompt)
+    for at, (row, (prompt, keys)) in enumerate(zip(rows, ingested, strict=True)):
         found = chain(
             _spent(row.outcome, costs),
             _language(row),
@@ -97,9 +96,22 @@ class _Pool(NamedTuple):
     """How the method itself scored each draw, where that ranks the parts of the pool as well."""
 
 
-async def _ingested(rows: Sequence[Row], spec: str | None) -> list[MeasuredPrompt]:
-    scorer = None if spec is None else registry.parse("scorers", spec)
-    return [await ingest(row.outcome, scorer) for row in rows]
+async def _ingested(
+    rows: Sequence[Row], spec: str | None
+) -> list[tuple[MeasuredPrompt, Sequence[str | None]]]:
+    """Each prompt, and the classes of its draws' answers: read one after the other, as readings are remembered."""
+    scorer = None
+    if spec is not None:
+        scorer = registry.parse("scorers", spec)
+    class_keys = _texts
+    if is_accuracy(spec):
+        class_keys = _answer_classes
+
+    found: list[tuple[MeasuredPrompt, Sequence[str | None]]] = []
+    for row in rows:
+        prompt = await ingest(row.outcome, scorer)
+        found.append((prompt, class_keys(prompt)))
+    return found
 
 
 def _by_size(pools: Sequence[_Pool]) -> list[list[_Pool]]:
