@@ -11,7 +11,7 @@ import regex
 
 from nbest.text.answer import Answer, words_answer
 from nbest.text.answer_words import Convention, convention
-from nbest.text.marks import MAX_TRIES, Mark, marks_in
+from nbest.text.marks import MAX_TRIES, Mark, has_explicit_sign, marks_in
 from nbest.text.normalise import bare, normalised, plain_latex, same_length_casefold
 from nbest.text.readers import clean_reading, read_normalised
 from nbest.text.reasoning import answer_text
@@ -30,6 +30,8 @@ from nbest.types import replace
 
 _MAX_LINES: Final = 40
 _MAX_FEW_WORDS: Final = 4
+_MAX_LAST_LINE_CHARS: Final = 200
+"""Longer last lines hardly come twice."""
 
 _BOLD = regex.compile(r"\*\*([^*\n]{1,100})\*\*")
 _FENCE = regex.compile(r"^\s*(?:```|~~~)[^\n]*$", regex.MULTILINE)
@@ -56,7 +58,7 @@ def extract(text: str, *, language: str | None = None) -> Answer | None:
     latest texts, since pools repeat themselves.
     """
     norm, conv = normalised(answer_text(text)), convention(language)
-    return _from_json(norm, conv) or _marked(norm, conv) or _unmarked(norm, conv)
+    return _from_json(norm, conv) or _marked_last(norm, conv) or _marked(norm, conv) or _unmarked(norm, conv)
 
 
 def extract_marked(text: str, *, language: str | None = None) -> Answer | None:
@@ -89,6 +91,27 @@ def _json_fields(norm: str) -> Mapping[str, object]:
         return {}
     fields = cast("dict[str, object]", found)
     return {same_length_casefold(name).replace("_", " "): value for name, value in fields.items()}
+
+
+def _marked_last(norm: str, conv: Convention) -> Answer | None:
+    """What `_marked` finds, sooner, where a word in the last line marks the answer; None where it must read on.
+
+    Most worked solutions end so, and many of them in the same line ("Answer: 42"), which is remembered. Marks
+    that hold against later words, and a check in the last paragraph, take the whole text.
+    """
+    if has_explicit_sign(norm):
+        return None
+    written = norm.rstrip()
+    last_line = norm[written.rfind("\n") + 1 :]
+    last_paragraph = written.rpartition("\n\n")[2]
+    if len(last_line) > _MAX_LAST_LINE_CHARS or _checks(last_paragraph, conv):
+        return None
+    return _marked_in_line(last_line, conv)
+
+
+@lru_cache(maxsize=1 << 14)
+def _marked_in_line(line: str, conv: Convention) -> Answer | None:
+    return _marked(line, conv)
 
 
 def _marked(norm: str, conv: Convention) -> Answer | None:

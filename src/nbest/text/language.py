@@ -75,15 +75,30 @@ def identify(
     (`scripts.MAX_PROSE` characters).
     """
     prose = sample_of(text)
+    num = num_words(prose)
+    if num < min_words:
+        return None
+    return _identified(prose, num, languages, min_confidence, identifier)
+
+
+def _identified(
+    prose: str, num: int, languages: Iterable[str], min_confidence: float, identifier: Identifier | None
+) -> tuple[str, float] | None:
+    """`identify` for prose of `num` words."""
     codes = tuple(sorted(set(languages)))
-    if not codes or num_words(prose) < min_words:
+    if not codes:
         return None
+
     read = main_script_of(prose)
-    code, confidence = (identifier or _py3langid)(read, codes)
-    may_be_other = identifier is None and num_words(prose) >= MIN_WORDS  # fewer tell no neighbours apart
-    if confidence < min_confidence or (may_be_other and _is_other(read, codes)):
+    if identifier is not None:
+        found = identifier(read, codes)
+    elif num < MIN_WORDS:  # so few tell no neighbours apart
+        found = _py3langid(read, codes)
+    else:
+        found = _unless_other(read, codes)
+    if found is None or found[1] < min_confidence:
         return None
-    return code, confidence
+    return found
 
 
 def likely_language(text: str, languages: Sequence[str] = LANGUAGES) -> str | None:
@@ -121,24 +136,35 @@ def is_in_language(
     """
     code = primary_subtag(language)
     prose = sample_of(text)
-    if num_words(prose) < min_words:
+    num = num_words(prose)
+    if num < min_words:
         return None
     written_in = SCRIPTS_BY_LANGUAGE.get(code)
     if written_in and not is_written_in(prose, written_in):
         return False
     if identifier is None and code not in _known():
         return None
-    found = identify(prose, {*languages, code}, min_words=min_words, identifier=identifier)
+    found = _identified(prose, num, {*languages, code}, MIN_CONFIDENCE, identifier)
     if found is None:
         return None
     return found[0] == code
 
 
-def _is_other(text: str, languages: Sequence[str]) -> bool:
-    """Whether `text` is rather in a language that is confused with one of `languages`, and none of them."""
-    known = tuple(sorted((_OTHERS | set(languages)) & _known()))
-    inside = sum(p for code, p in _restricted(known).rank(text) if code in languages)
-    return inside < 1 - _MIN_OTHER
+def _unless_other(text: str, languages: Iterable[str]) -> tuple[str, float] | None:
+    """As `_py3langid`; None for a text rather in a language that is confused with these, and none of them."""
+    wanted = frozenset(languages)
+    ranked: list[tuple[str, float]] = _restricted(_with_others(wanted)).rank(text)
+    inside = [(code, p) for code, p in ranked if code in wanted]
+    share = sum(p for _, p in inside)
+    if share < 1 - _MIN_OTHER:
+        return None
+    likeliest, probability = inside[0]
+    return likeliest, probability / share
+
+
+@lru_cache(maxsize=256)
+def _with_others(languages: frozenset[str]) -> tuple[str, ...]:
+    return tuple(sorted((_OTHERS | languages) & _known()))
 
 
 def _py3langid(text: str, languages: Sequence[str]) -> tuple[str, float]:

@@ -56,6 +56,11 @@ def marks_in(norm: str, conv: Convention) -> list[Mark]:
     return sorted(found, key=lambda m: m.start, reverse=True)
 
 
+def has_explicit_sign(norm: str) -> bool:
+    """Whether a text may have an explicit mark."""
+    return any(sign in norm for sign in ("####", "</", "\\boxed", "\\fbox"))
+
+
 def _matches(pattern: regex.Pattern[str], norm: str, hint: str) -> list[Mark]:
     if hint not in norm:
         return []

@@ -95,6 +95,7 @@ def is_written_in(prose: str, own_scripts: frozenset[str]) -> bool:
     return own >= (_MIN_MAIN_SHARE if is_mixed_with_latin else 1 / 2)
 
 
+@lru_cache(maxsize=8)  # a line is asked about twice
 def _weighed(text: str) -> Mapping[str, float]:
     weighed = {s: share * _LETTERS_OF_A_SIGN.get(s, 1.0) for s, share in scripts(text).items()}
     total = sum(weighed.values())
