@@ -10,7 +10,7 @@ LAYERS = [
     {"types"},
     {"protocols", "worker_process", "offload", "schema_limits"},
     {"offload_worker", "validators"},
-    {"accounting", "budget", "text"},
+    {"accounting", "budget", "demand", "text"},
     {"registry"},
     {"constraints", "records", "datasets", "http_client", "http_errors", "http_replies"},
     {"drawing"},

@@ -18,6 +18,8 @@ from nbest.serve.service import Service
 from nbest.types import Json
 
 _CLOSED_BY_CLIENT = 499
+_LINGERING_S = 2.0
+"""How long what is left of a refused request's body is read and dropped."""
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -36,7 +38,12 @@ class _App:
             return await self._guarded(request, handler)
 
         serve = self._service.gateway.settings.serve
-        app = web.Application(client_max_size=serve.max_body_bytes, middlewares=[guarded])
+        app = web.Application(
+            client_max_size=serve.max_body_bytes,
+            middlewares=[guarded],
+            # A compressed body is never decoded, and one that is refused is not read on for long.
+            handler_args={"auto_decompress": False, "lingering_time": _LINGERING_S},
+        )
         handler = RequestHandler(self._service)
         for path in APIS:
             app.router.add_post(path, handler.handle)
@@ -57,6 +64,7 @@ class _App:
         self._service.connections_at_work.add(connection)
         try:
             self._check_host(http_request)
+            _check_encoding(http_request)
             return await handler(http_request)
         except ApiError as e:
             return error_response(e)
@@ -126,6 +134,13 @@ class _App:
 
     async def _to_page(self, http_request: web.Request) -> web.Response:
         raise web.HTTPFound("ui")
+
+
+def _check_encoding(http_request: web.Request) -> None:
+    """Raises `ApiError` for a body that is compressed: a megabyte of it may be a gigabyte."""
+    encoding = http_request.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in {"", "identity"}:
+        raise ApiError(415, f"the body is encoded ({shortened(encoding)}): send it as plain JSON")
 
 
 @lru_cache(maxsize=64)

@@ -31,6 +31,8 @@ from nbest.types import Outcome
 
 log = logging.getLogger("nbest.serve")
 _CLOSED_BY_CLIENT = 499
+BODY_S = 60.0
+"""Within which a request's body must be there."""
 _PROGRESS_WITH_CANDIDATES = ("events", "reasoning")
 
 
@@ -154,15 +156,26 @@ class RequestHandler:
         return dataclasses.replace(job, budget=msgspec.structs.replace(job.budget, seconds=left_s))
 
 
-async def _read(http_request: web.Request, api: Api) -> GatewayRequest:
+async def _read(http_request: web.Request, api: Api, max_bytes: int) -> GatewayRequest:
+    """The request's body, read within `BODY_S`. Raises `ApiError`."""
+    if (http_request.content_length or 0) > max_bytes:
+        raise _too_large(max_bytes)
     try:
-        return api.read(await http_request.read())
+        async with asyncio.timeout(BODY_S):
+            raw = await http_request.read()
+        return api.read(raw)
+    except TimeoutError:
+        raise ApiError(408, f"the request's body was not there within {BODY_S:g} s") from None
     except BadRequestError as e:
         raise ApiError(400, str(e), param=e.param) from None
-    except web.HTTPRequestEntityTooLarge as e:
-        raise ApiError(413, f"the request is too large: {e.text}") from None
+    except web.HTTPRequestEntityTooLarge:
+        raise _too_large(max_bytes) from None
     except web.RequestPayloadError:
-        raise ApiError(400, "the request's body is cut, or not encoded as its headers say") from None
+        raise ApiError(400, "the request's body is cut") from None
+
+
+def _too_large(max_bytes: int) -> ApiError:
+    return ApiError(413, f"the request is too large: a body may have {max_bytes} bytes")
 
 
 def _stream_of(http_request: web.Request, response: web.StreamResponse, api: Api, job: Job) -> Stream:

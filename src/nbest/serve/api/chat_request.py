@@ -12,13 +12,13 @@ from nbest.serve.api.common_fields import (
     CommonFields,
     FormatType,
     convert,
-    decode,
     message_of_parts,
     model_name,
     nbest_options,
     overrides,
 )
 from nbest.serve.api.gateway_request import GatewayRequest
+from nbest.serve.api.json_body import decode
 from nbest.types import Json, Message, replace
 
 

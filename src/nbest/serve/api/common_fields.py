@@ -5,14 +5,13 @@ A null counts as a key that is not there, and a key that is not known goes to th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Literal, TypeVar, get_args
 
 import msgspec
 
-from nbest.serve.api.bad_request import BadRequestError, from_decoder, invalid
+from nbest.serve.api.bad_request import from_decoder, invalid
 from nbest.serve.api.gateway_request import MAX_N, WITHIN_N, NbestOptions, Progress
 from nbest.types import Budget, Json, Message, Overrides
 
@@ -21,10 +20,7 @@ T = TypeVar("T")
 FormatType = Literal["text", "json_object", "json_schema"]
 """Formats of answers."""
 
-_HALF_PAIR = re.compile(rb"\\ud[89ab][0-9a-f]{2}(?!\\ud[c-f])|(?<!\\ud[89ab]..)\\ud[c-f]", re.IGNORECASE)
-"""In JSON: one of a pair of surrogates, as JavaScript writes a text that was cut inside a character."""
 _MAX_LOGPROBS = 1024
-_MAX_DEPTH = 64
 _SMALLEST = 5e-324
 _LARGEST = 2**31 - 1
 
@@ -73,24 +69,6 @@ _RANGES: Mapping[str, tuple[float, float, str]] = {
 """By field, whatever the API: least and largest value, and what a message says of them."""
 _CHOICES: Mapping[str, tuple[str, ...]] = {"progress": get_args(Progress), "type": get_args(FormatType)}
 """Values of enumerated fields, by the last name of the field's place."""
-
-
-def decode(raw: bytes) -> dict[str, Json]:
-    """A JSON object, without its nulls. Raises `BadRequestError` for anything else, and for deep nesting."""
-    try:
-        body = msgspec.json.decode(raw)
-    except RecursionError:
-        raise _too_deep() from None
-    except (msgspec.DecodeError, UnicodeError, ValueError) as e:
-        problem = str(e).partition(" - at ")[0]
-        if _HALF_PAIR.search(raw):
-            problem = "it holds half a character, such as \\ud83d: cut texts between characters"
-        raise BadRequestError(f"the request is not JSON: {problem}") from None
-
-    if not isinstance(body, dict):
-        raise BadRequestError("the request must be a JSON object")
-    _check_depth(body)
-    return {k: v for k, v in body.items() if v is not None}  # pyright: ignore[reportUnknownVariableType]
 
 
 def convert(body: Mapping[str, Json], kind: type[T], at: str = "") -> T:
@@ -162,21 +140,3 @@ def message_of_parts(role: str, parts: Sequence[Mapping[str, Json]]) -> Message:
     content = "\n".join(p["text"] for p in parts if p["type"] == "text")
     is_plain = list(parts) in ([], [{"type": "text", "text": content}])
     return Message(role=role, content=content, parts=() if is_plain else tuple(parts))
-
-
-def _check_depth(body: Json) -> None:
-    level: list[Json] = [body]
-    for _ in range(_MAX_DEPTH):
-        level = [inner for value in level for inner in _containers_in(value)]
-        if not level:
-            return
-    raise _too_deep()
-
-
-def _containers_in(value: Json) -> list[Json]:
-    inner = value.values() if isinstance(value, dict) else value  # pyright: ignore[reportUnknownVariableType]
-    return [v for v in inner if isinstance(v, (dict, list))]  # pyright: ignore[reportUnknownVariableType]
-
-
-def _too_deep() -> BadRequestError:
-    return BadRequestError(f"the request is nested deeper than {_MAX_DEPTH} levels")

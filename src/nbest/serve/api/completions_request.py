@@ -9,12 +9,12 @@ from nbest.serve.api.common_fields import (
     OWN,
     CommonFields,
     convert,
-    decode,
     model_name,
     nbest_options,
     overrides,
 )
 from nbest.serve.api.gateway_request import GatewayRequest
+from nbest.serve.api.json_body import decode
 from nbest.types import Json, Message
 
 

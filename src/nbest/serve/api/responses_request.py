@@ -17,12 +17,12 @@ from nbest.serve.api.common_fields import (
     CommonFields,
     FormatType,
     convert,
-    decode,
     model_name,
     nbest_options,
     overrides,
 )
 from nbest.serve.api.gateway_request import GatewayRequest
+from nbest.serve.api.json_body import decode
 from nbest.serve.api.responses_input import STATELESS, messages_of
 from nbest.types import Json
 
