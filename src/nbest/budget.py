@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from math import inf
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
-from nbest.types import Budget, Completion, Request, replace
+from nbest.types import Budget, Completion, Json, Prompt, Request, replace
 
 _deadline_at: ContextVar[float] = ContextVar("_deadline_at", default=inf)
 """On the clock of `time.monotonic`."""
@@ -59,6 +59,8 @@ class BudgetLedger:
         """Granted."""
         self._num_tokens = 0
         """Drawn, or reserved for draws under way."""
+        self._num_input_chars = 0
+        """Of the prompts of draws that were granted."""
         self._started = time.monotonic()
 
     @property
@@ -90,13 +92,15 @@ class BudgetLedger:
         samples_left, tokens_left = self.samples_left, self.tokens_left
         if samples_left is not None and num_samples > samples_left:
             return False
+        if self._most_sent(requests) < num_samples:
+            return False
         if tokens_left is not None and num_tokens > tokens_left:
             return False
         return self.seconds_left != 0
 
     def grant(self, request: Request) -> Grant:
         """Reserves as much of `request` as the budget allows: fewer draws first, then a shorter one."""
-        n, max_tokens = request.n, request.params.max_tokens
+        n, max_tokens = self._most_sent([request]), request.params.max_tokens
         if (samples_left := self.samples_left) is not None:
             n = min(n, samples_left)
 
@@ -115,9 +119,27 @@ class BudgetLedger:
 
         self._num_samples += n
         self._num_tokens += n * max_tokens
+        if self.budget.input_chars is not None:
+            self._num_input_chars += n * input_chars(request)
         if not is_whole:
             request = replace(request, n=n, params=replace(request.params, max_tokens=max_tokens))
         return Grant(request, stopped, is_cut_by_reservations)
+
+    def _most_sent(self, requests: Sequence[Request]) -> int:
+        """How many draws of `requests` the limit of input allows, from the first on."""
+        num_draws = sum(r.n for r in requests)
+        if self.budget.input_chars is None:
+            return num_draws
+        left = self.budget.input_chars - self._num_input_chars
+        num_sent = 0
+        for request in requests:
+            size = input_chars(request)
+            n = min(request.n, max(0, left) // size)
+            num_sent += n
+            left -= n * size
+            if n < request.n:
+                break
+        return num_sent
 
     def settle(self, request: Request, completions: Sequence[Completion]) -> None:
         """Gives back what `completions` leave of the tokens that were reserved for them."""
@@ -134,3 +156,32 @@ class BudgetLedger:
         finally:
             self._num_samples -= samples
             self._num_tokens -= tokens
+
+
+def input_chars(request: Request) -> int:
+    """Characters of what an engine is sent for one draw, at least 1."""
+    return max(1, prompt_chars(request.prompt) + len(request.prefix))
+
+
+def prompt_chars(prompt: Prompt) -> int:
+    """Characters of a prompt: texts, images and files as they are sent, tools and schemas."""
+    num_chars = 0
+    for message in prompt.messages:
+        num_chars += len(message.content)
+        if message.parts or message.fields:
+            num_chars += _chars_of((message.parts, message.fields))
+    if prompt.overrides is not None and prompt.overrides.body:
+        num_chars += _chars_of(prompt.overrides.body)
+    return num_chars
+
+
+def _chars_of(value: Json) -> int:
+    """Of the texts and keys of a JSON value; everything else counts as one."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, Mapping):
+        items = cast("Mapping[str, Json]", value).items()
+        return sum(len(key) + _chars_of(inner) for key, inner in items)
+    if isinstance(value, (list, tuple)):
+        return sum(map(_chars_of, cast("Sequence[Json]", value)))
+    return 1

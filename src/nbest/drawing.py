@@ -47,6 +47,10 @@ class RequestObserver(Protocol):
         """A call raised."""
         ...
 
+    def on_cut(self, request: Request, seconds: float) -> None:
+        """The draws of `request` were cancelled after so long, before they were there. What they took is not known."""
+        ...
+
     def on_delta(self, delta: Delta, /) -> None:
         """The next part of the final answer. What was emitted is never taken back."""
         ...
@@ -164,11 +168,23 @@ class Drawing:
         return completion
 
     async def _draw_before_deadline(self, draw: _Draw) -> None:
+        began = time.monotonic()
         try:
             async with deadline(self._ledger.seconds_left):
                 await self._fill(draw, 0, draw.request.n)
         except TimeoutError:
             self._on_deadline()
+            if not (draw.on_delta and self.emitted):  # what was streamed is counted by `_cut`
+                self._report_cut(draw, time.monotonic() - began)
+        except asyncio.CancelledError:
+            self._report_cut(draw, time.monotonic() - began)
+            raise
+
+    def _report_cut(self, draw: _Draw, seconds: float) -> None:
+        """Tells the observer of draws that are not there, and never will be."""
+        num_missing = draw.completions.count(None)
+        if self._observer and num_missing:
+            self._observer.on_cut(draw.request.part(0, num_missing), seconds)
 
     async def _fill(self, draw: _Draw, start: int, n: int) -> None:
         """Draws places start … start + n − 1, in as many calls as the engine's `max_n` asks for."""

@@ -286,6 +286,8 @@ class Budget(Value, frozen=True, kw_only=True):
     tokens: int | None = None
     """Output tokens, of all roles together."""
     seconds: float | None = None
+    input_chars: int | None = None
+    """Characters of the prompts of all draws together, each draw counted with the whole of its prompt."""
 
 
 class Outcome(Value, frozen=True, kw_only=True):

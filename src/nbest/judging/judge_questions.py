@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Generic, Literal, NamedTuple, TypeVar
 
 from nbest.context import Context
+from nbest.demand import Demand, others
 from nbest.judging.sections import images_of, shown_candidates, shown_prompt, texts_of, unused_tag
 from nbest.judging.templates import TemplateLanguage, fill, language_name, language_words, template_for
 from nbest.judging.verdict_forms import VerdictForm
@@ -98,3 +99,9 @@ def question(
         params = replace(params, seed=ctx.random(f"{name}/seed/{texts!r}").getrandbits(31))
     request = Request(prompt=asked, params=params, role=role, engine=engine)
     return Question(request, fill(template.repair, values), form)
+
+
+def demand_of_questions(n: int, max_tokens: int, read: Read) -> Demand:
+    """What `n` questions may draw: each is asked once more for its verdict, and as text where `read` is not taken."""
+    num_replies = 2 if read == "text" else 3
+    return others(n * num_replies, max_tokens)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Self
 
+from nbest.demand import Demand, answers
 from nbest.errors import InputError
 from nbest.protocols import FreeText, ServerPath
 from nbest.sampling.sampler_table import parameters_for
@@ -37,6 +38,9 @@ class Draws:
         for name in ("temperature", "low", "high"):
             SamplingParams(temperature=getattr(self, name, 0.0))
         SamplingParams(top_p=self.top_p, min_p=self.min_p, max_tokens=self.max_tokens)
+
+    def demand(self, n: int, steps: int) -> Demand:
+        return answers(self.n, self.max_tokens)
 
     def tuned(self, prompt: Prompt) -> Self:
         """This sampler with the table's parameters for the prompt's language and task.

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 import msgspec
 
+from nbest.demand import Demand, demand_of
 from nbest.errors import InputError
 from nbest.protocols import FreeText, Sampler, ServerPath
 from nbest.sampling.hedged import Hedged
@@ -59,6 +60,11 @@ class Prompts:
         if self.n is None:
             object.__setattr__(self, "n", size(self.sampler))
         object.__setattr__(self, "sampler", resized(self.sampler, size(self)))
+
+    def demand(self, n: int, steps: int) -> Demand:
+        within = demand_of(self.sampler)
+        most_copies = max((text.count(PLACE) for text in self.variants), default=1)
+        return within._replace(copies=within.copies * most_copies)
 
     def __call__(self, prompt: Prompt, rng: Random) -> Sequence[Request]:
         plan = draws(self.sampler(prompt, rng))

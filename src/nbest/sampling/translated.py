@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import ClassVar
 
+from nbest.demand import Demand, demand_of
 from nbest.protocols import LanguageCode, Sampler, ServerPath
 from nbest.sampling.hedged import Hedged
 from nbest.sampling.spread import draws, merged, resized, size
@@ -48,6 +49,9 @@ class Translated:
         resized(self.sampler, size(self))  # raises now, and not at the first prompt in the pivot language
         for language in self.languages:
             template("answer_in", language, self.templates)
+
+    def demand(self, n: int, steps: int) -> Demand:
+        return demand_of(resized(self.sampler, size(self)))
 
     def __call__(self, prompt: Prompt, rng: Random) -> Sequence[Request]:
         pivots = pivots_of(prompt, self.languages)

@@ -8,9 +8,10 @@ from math import fsum
 from typing import ClassVar, Literal
 
 from nbest.context import Context
+from nbest.demand import Demand, others
 from nbest.errors import CapabilityError
 from nbest.judging.judge_calls import ask
-from nbest.judging.judge_questions import Question, Read, Reply, question
+from nbest.judging.judge_questions import Question, Read, Reply, demand_of_questions, question
 from nbest.judging.templates import (
     LanguageWords,
     TemplateLanguage,
@@ -61,6 +62,11 @@ class Judge:
         SamplingParams(temperature=self.temperature, max_tokens=self.max_tokens)
         if self.mode == "yes_no" and self.read != "text":
             raise ValueError("mode=yes_no always reads log-probabilities: read goes with mode=score")
+
+    def demand(self, n: int, steps: int) -> Demand:
+        if self.mode == "yes_no":
+            return others(n, 1)
+        return demand_of_questions(n, self.max_tokens, self.read)
 
     async def __call__(
         self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context

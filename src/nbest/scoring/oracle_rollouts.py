@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from nbest.context import Context
+from nbest.demand import Demand, others
 from nbest.protocols import EngineName
 from nbest.scoring.gold_answer import gold_of, truth
 from nbest.scoring.recorded_logprobs import mean
@@ -34,6 +35,9 @@ class OracleRollouts:
 
     def __post_init__(self) -> None:
         self._rollouts()
+
+    def demand(self, n: int, steps: int) -> Demand:
+        return others(n * self.k, self.max_tokens)
 
     async def __call__(
         self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context

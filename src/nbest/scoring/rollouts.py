@@ -8,6 +8,7 @@ from math import fsum
 from typing import ClassVar, Literal
 
 from nbest.context import Context
+from nbest.demand import Demand, others
 from nbest.errors import CapabilityError
 from nbest.protocols import EngineName
 from nbest.scoring.aggregate import Reduce, aggregate
@@ -61,6 +62,10 @@ class Rollouts:
         if self.reduce != "last" and not self.every:
             raise ValueError(f"reduce={self.reduce} needs every=true")
         SamplingParams(temperature=self.temperature, max_tokens=self.max_tokens)
+
+    def demand(self, n: int, steps: int) -> Demand:
+        num_beginnings = n * (steps if self.every else 1)
+        return others(num_beginnings * self.k, self.max_tokens)
 
     async def __call__(
         self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context

@@ -8,8 +8,9 @@ from math import fsum
 from typing import ClassVar
 
 from nbest.context import Context
+from nbest.demand import Demand
 from nbest.judging.judge_calls import ask
-from nbest.judging.judge_questions import Question, Read, Reply, question
+from nbest.judging.judge_questions import Question, Read, Reply, demand_of_questions, question
 from nbest.judging.templates import TemplateLanguage
 from nbest.judging.verdict_forms import numbers
 from nbest.protocols import EngineName, ServerPath
@@ -52,6 +53,9 @@ class StepJudge:
         if self.votes < 1:
             raise ValueError(f"votes must be at least 1, got {self.votes}")
         SamplingParams(temperature=self.temperature, max_tokens=self.max_tokens)
+
+    def demand(self, n: int, steps: int) -> Demand:
+        return demand_of_questions(n * self.votes, self.max_tokens, self.read)
 
     async def __call__(
         self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context

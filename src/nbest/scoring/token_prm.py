@@ -8,6 +8,7 @@ from itertools import accumulate
 from typing import ClassVar, Literal
 
 from nbest.context import Context
+from nbest.demand import Demand, others
 from nbest.errors import CapabilityError
 from nbest.protocols import EngineName, FreeText
 from nbest.scoring.aggregate import Reduce, aggregate
@@ -56,6 +57,9 @@ class TokenPrm:
             raise ValueError(f"reduce={self.reduce} needs every step: leave out every=false")
         if not self.good.strip() or not self.bad.strip() or self.good == self.bad:
             raise ValueError(f"good and bad must be two words, got {self.good!r} and {self.bad!r}")
+
+    def demand(self, n: int, steps: int) -> Demand:
+        return others(n * (steps if self.every else 1), 1)
 
     async def __call__(
         self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context

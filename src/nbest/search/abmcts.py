@@ -56,6 +56,9 @@ class Abmcts(Machine):
     def most_rounds(self) -> int:
         return self.rounds * self.n
 
+    def num_draws(self, steps: int) -> int:
+        return self.n * min(self.rounds, steps)
+
     def _note(self, nodes: Sequence[Node]) -> str | None:
         values = [node.value for node in nodes if node.value is not None]
         if self.prior == "normal" or all(0 <= value <= 1 for value in values):

@@ -162,6 +162,11 @@ class Machine(ABC):
         """Batches after which the search ends, whatever it would draw next."""
         return self.rounds
 
+    def num_draws(self, steps: int) -> int:
+        """How many steps are drawn at most for answers of `steps` steps."""
+        num_passes = self.most_rounds // self.rounds
+        return self.n * min(self.rounds, steps) * num_passes
+
     def start(self, seed: int) -> State:
         """The state before anything was drawn; its first expansions are in it."""
         state = State(seed=seed)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import ceil
 from typing import ClassVar
 
 from nbest import registry
 from nbest.context import Context
+from nbest.demand import TOKENS_PER_CANDIDATE, Demand, demand_of, total
 from nbest.judging.judge_calls import ask
-from nbest.judging.judge_questions import Question, Read, Reply, question
+from nbest.judging.judge_questions import Question, Read, Reply, demand_of_questions, question
 from nbest.judging.pools import distinct, labelled, shuffled, with_text_of
 from nbest.judging.sections import MARK_TOKENS, most_tokens
 from nbest.judging.templates import TemplateLanguage
@@ -57,6 +59,11 @@ class Chops:
                 f"context_tokens ({self.context_tokens}) must hold the prompt and two replies of max_tokens"
                 f" ({self.max_tokens}): raise the one or lower the other"
             )
+
+    def demand(self, n: int, steps: int) -> Demand:
+        room = (self.context_tokens - 2 * self.max_tokens) // TOKENS_PER_CANDIDATE
+        num_calls = ceil(max(0, n - 1) / (max(2, room) - 1))
+        return total(demand_of_questions(num_calls, self.max_tokens, self.read), demand_of(self.fallback, n))
 
     async def __call__(self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context) -> Selection:
         pool = usable(candidates)

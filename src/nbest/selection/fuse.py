@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from nbest import registry
 from nbest.context import Context
+from nbest.demand import Demand, demand_of, others, total
 from nbest.judging.fusion import fusion_request
 from nbest.judging.pools import distinct, shuffled
 from nbest.judging.sections import MARK_TOKENS, most_tokens, texts_of
@@ -48,6 +49,9 @@ class Fuse:
 
     def __post_init__(self) -> None:
         SamplingParams(temperature=self.temperature, max_tokens=self.max_tokens)
+
+    def demand(self, n: int, steps: int) -> Demand:
+        return total(others(1, self.max_tokens), demand_of(self.fallback, n))
 
     async def __call__(self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context) -> Selection:
         pool = usable(candidates)

@@ -12,9 +12,10 @@ import numpy as np
 
 from nbest import registry
 from nbest.context import Context
+from nbest.demand import Demand, demand_of, total
 from nbest.judging.bradley_terry import against_phantom
 from nbest.judging.games import Game, play
-from nbest.judging.judge_questions import Read
+from nbest.judging.judge_questions import Read, demand_of_questions
 from nbest.judging.pools import distinct
 from nbest.judging.templates import TemplateLanguage
 from nbest.protocols import EngineName, Selector, ServerPath
@@ -53,6 +54,10 @@ class JudgePairwise:
 
     def __post_init__(self) -> None:
         SamplingParams(temperature=self.temperature, max_tokens=self.max_tokens)
+
+    def demand(self, n: int, steps: int) -> Demand:
+        num_games = n * (n - 1)
+        return total(demand_of_questions(num_games, self.max_tokens, self.read), demand_of(self.fallback, n))
 
     async def __call__(self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context) -> Selection:
         pool = usable(candidates)

@@ -9,8 +9,9 @@ from typing import ClassVar
 
 from nbest import registry
 from nbest.context import Context
+from nbest.demand import Demand, demand_of, total
 from nbest.judging.games import Game, play
-from nbest.judging.judge_questions import Read
+from nbest.judging.judge_questions import Read, demand_of_questions
 from nbest.judging.pools import distinct, shuffled
 from nbest.judging.templates import TemplateLanguage
 from nbest.protocols import EngineName, Selector, ServerPath
@@ -46,6 +47,10 @@ class Tournament:
 
     def __post_init__(self) -> None:
         SamplingParams(temperature=self.temperature, max_tokens=self.max_tokens)
+
+    def demand(self, n: int, steps: int) -> Demand:
+        num_games = 2 * max(0, n - 1)
+        return total(demand_of_questions(num_games, self.max_tokens, self.read), demand_of(self.fallback, n))
 
     async def __call__(self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context) -> Selection:
         pool = usable(candidates)

@@ -87,21 +87,29 @@ class RequestHandler:
         if http_request.content_type != "application/json":
             raise ApiError(415, "send JSON, with  Content-Type: application/json")
         gateway = self._service.gateway_for(http_request.path)
-        request = await _read(http_request, api)
+        limits = self._service.key_limits
 
-        with self._service.key_limits.hold(context.key), gateway.hold():
+        with limits.hold(context.key), gateway.hold():
+            request = await _read(http_request, api)
             job = context.job = await gateway.job(request, request_id=context.id, key=context.key)
             await self._service.allowances.admit(context, job, gateway.settings.serve.prices)
-            if request.nbest.candidates or request.nbest.progress in _PROGRESS_WITH_CANDIDATES:
-                await asyncio.to_thread(identify, "x", min_words=0)  # the first call loads the model
+            with limits.reserved(context.key, job.most_tokens):
+                return await self._reply(http_request, api, gateway, context, job)
 
-            async with AsyncExitStack() as place:  # kept until the reply is sent
-                if request.stream:
-                    return await self._stream(http_request, api, gateway, context, place)
-                context.outcome = await self._outcome(gateway, job, context, place)
-                response = json_response(api.reply(await gateway.reply(job, context.outcome)))
-                response.headers["X-Request-Id"] = context.id
-                return response
+    async def _reply(
+        self, http_request: web.Request, api: Api, gateway: Gateway, context: RequestContext, job: Job
+    ) -> web.StreamResponse:
+        options = job.request.nbest
+        if options.candidates or options.progress in _PROGRESS_WITH_CANDIDATES:
+            await asyncio.to_thread(identify, "x", min_words=0)  # the first call loads the model
+
+        async with AsyncExitStack() as place:  # kept until the reply is sent
+            if job.request.stream:
+                return await self._stream(http_request, api, gateway, context, place)
+            context.outcome = await self._outcome(gateway, job, context, place)
+            response = json_response(api.reply(await gateway.reply(job, context.outcome)))
+            response.headers["X-Request-Id"] = context.id
+            return response
 
     async def _stream(
         self,
@@ -156,8 +164,9 @@ class RequestHandler:
         return dataclasses.replace(job, budget=msgspec.structs.replace(job.budget, seconds=left_s))
 
 
-async def _read(http_request: web.Request, api: Api, max_bytes: int) -> GatewayRequest:
+async def _read(http_request: web.Request, api: Api) -> GatewayRequest:
     """The request's body, read within `BODY_S`. Raises `ApiError`."""
+    max_bytes = http_request.client_max_size
     if (http_request.content_length or 0) > max_bytes:
         raise _too_large(max_bytes)
     try:

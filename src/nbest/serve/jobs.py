@@ -10,12 +10,15 @@ from typing import Any
 import msgspec
 
 from nbest import constraints
+from nbest.accounting.tokens import prompt_tokens
+from nbest.budget import prompt_chars
+from nbest.demand import demand_of
 from nbest.errors import NbestError
 from nbest.protocols import Strategy
 from nbest.serve.api.gateway_request import GatewayRequest
 from nbest.serve.api_errors import ApiError
 from nbest.serve.strategy_choice import StrategyChoice
-from nbest.settings.gateway import Key, ServeSettings
+from nbest.settings.gateway import Key, Serve, ServeSettings
 from nbest.strategies.pool_size import pool_size, with_n
 from nbest.types import Budget, Prompt
 
@@ -35,6 +38,8 @@ class Job:
     is_clients_strategy: bool
     seed: int
     budget: Budget
+    most_tokens: int
+    """Input and output tokens that it takes at most, as far as that is known before."""
     created: int
     """Unix time, in seconds."""
 
@@ -46,6 +51,8 @@ async def make_job(
     strategy = _with_pool_of(request, choice.strategy)
     _check_pool(strategy, _largest_pool(key, settings))
     prompt = await _prompt(request, request_id)
+    budget = _budget(request, key, settings)
+    most_tokens = _most_tokens(strategy, prompt, budget, key, settings.serve)
     return Job(
         request=request,
         id=request_id,
@@ -55,7 +62,8 @@ async def make_job(
         label=choice.label,
         is_clients_strategy=choice.is_clients,
         seed=settings.seed if request.seed is None else request.seed,
-        budget=_budget(request, settings),
+        budget=budget,
+        most_tokens=most_tokens,
         created=int(time.time()),
     )
 
@@ -86,6 +94,37 @@ def _check_pool(strategy: Strategy, most: int) -> None:
         raise ApiError(400, f"n: a pool of {size} is above the limit of {most}", param="n")
 
 
+def _most_tokens(strategy: Strategy, prompt: Prompt, budget: Budget, key: Key, serve: Serve) -> int:
+    """The tokens that an answer takes at most. Raises `ApiError` for more draws or input than the server allows.
+
+    What the client's own budget allows less of is no error: the answer is the best within it.
+    """
+    demand = demand_of(strategy)
+    if demand.draws > serve.draw_limit(key):
+        raise ApiError(
+            400,
+            f"the strategy may draw {demand.draws} texts, judges' replies and steps included; the limit is"
+            f" {serve.draw_limit(key)}: ask for a smaller pool, or fewer rounds",
+            param="strategy",
+            code="too_many_draws",
+        )
+
+    num_chars = prompt_chars(prompt)
+    if demand.copies * num_chars > serve.input_limit:
+        raise ApiError(
+            400,
+            f"the strategy may send {demand.copies} copies of a prompt of {num_chars} characters; the limit is"
+            f" {serve.input_limit} in all: ask for a smaller pool, or send a shorter prompt",
+            param="messages",
+            code="too_much_input",
+        )
+
+    max_tokens = prompt.overrides.max_tokens if prompt.overrides else None
+    num_output = _least(demand.tokens(max_tokens), budget.tokens)
+    num_copies = _least(demand.copies, budget.samples)
+    return num_output + num_copies * prompt_tokens(prompt)
+
+
 async def _prompt(request: GatewayRequest, request_id: str) -> Prompt:
     """With a seed, the prompt's id depends on the request alone, so that the same request has the same draws."""
     prompt = Prompt(
@@ -106,13 +145,14 @@ def _digest(request: GatewayRequest) -> str:
     return hashlib.sha256(msgspec.json.encode((request.messages, request.overrides))).hexdigest()[:24]
 
 
-def _budget(request: GatewayRequest, settings: ServeSettings) -> Budget:
-    """The least of what the server, its configuration and the client allow."""
+def _budget(request: GatewayRequest, key: Key, settings: ServeSettings) -> Budget:
+    """The least of what the server, its configuration, the key and the client allow."""
     serve, ours, theirs = settings.serve, settings.budget, request.nbest.budget or Budget()
     deadline = request.nbest.deadline or serve.default_deadline
     return Budget(
-        samples=_least(ours.samples, theirs.samples),
+        samples=_least(ours.samples, theirs.samples, serve.draw_limit(key)),
         tokens=_least(ours.tokens, theirs.tokens, serve.token_limit),
+        input_chars=_least(ours.input_chars, theirs.input_chars, serve.input_limit),
         seconds=_least(ours.seconds, theirs.seconds, deadline, serve.max_deadline),
     )
 

@@ -36,6 +36,10 @@ class Bucket:
         """Takes `amount` out, which may be more than it holds."""
         self._level -= amount
 
+    def give_back(self, amount: float) -> None:
+        """Puts `amount` in again, which was taken out before."""
+        self._level = min(self._size, self._level + amount)
+
 
 @dataclass(slots=True)
 class _Account:
@@ -43,6 +47,8 @@ class _Account:
     requests: Bucket | None
     tokens: Bucket | None
     num_under_way: int = 0
+    num_reserved: int = 0
+    """Tokens, of requests under way."""
 
 
 class KeyLimits:
@@ -64,6 +70,27 @@ class KeyLimits:
             yield
         finally:
             account.num_under_way -= 1
+
+    @contextmanager
+    def reserved(self, key: Key, num_tokens: int) -> Generator[None]:
+        """Around the work on a request: the tokens that it takes at most are spent, and given back when it is over.
+
+        A request may reserve more than a minute's tokens; then no other begins until it is over. Raises `ApiError`
+        (429) where the requests under way have reserved all that the key may spend.
+        """
+        account = self._account(key)
+        bucket = account.tokens
+        if bucket is None:
+            yield
+            return
+        _check_tokens(account, bucket)
+        bucket.spend(num_tokens)
+        account.num_reserved += num_tokens
+        try:
+            yield
+        finally:
+            bucket.give_back(num_tokens)
+            account.num_reserved -= num_tokens
 
     def charge(self, key: Key, num_tokens: int) -> None:
         """Spends what an answer took, which is known when it is there: later requests wait until it is paid.
@@ -103,10 +130,22 @@ def _check(account: _Account) -> None:
         problem = f"may send {key.requests_per_minute} requests a minute"
         raise rate_limited(key, problem, "requests", request_wait_s)
 
-    token_wait_s = account.tokens.wait_s(1) if account.tokens else 0.0
-    if token_wait_s:
-        problem = f"may spend {key.tokens_per_minute} tokens a minute"
-        raise rate_limited(key, problem, "tokens", token_wait_s)
+    if account.tokens:
+        _check_tokens(account, account.tokens)
+
+
+def _check_tokens(account: _Account, bucket: Bucket) -> None:
+    """Raises `ApiError` where no token is left, be they spent or reserved."""
+    key = account.key
+    wait_s = bucket.wait_s(1)
+    if not wait_s:
+        return
+    problem = f"may spend {key.tokens_per_minute} tokens a minute"
+    if account.num_reserved:
+        # What they do not take comes back when they end, which may be soon.
+        problem += f", and its requests under way may take {account.num_reserved}"
+        wait_s = max(1.0, bucket.wait_s(1 - account.num_reserved))
+    raise rate_limited(key, problem, "tokens", wait_s)
 
 
 def rate_limited(key: Key, problem: str, kind: str, wait_s: float) -> ApiError:

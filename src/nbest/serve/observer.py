@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-from nbest.accounting.tokens import BYTES_PER_TOKEN
+from nbest.accounting.tokens import BYTES_PER_TOKEN, prompt_tokens
 from nbest.errors import EngineError
 from nbest.serve.candidate_json import completion_json
 from nbest.serve.redaction import Redact
@@ -16,6 +16,11 @@ EventKind = Literal["event", "failure", "delta"]
 StreamEvent = Delta | Mapping[str, Json]
 OnStreamEvent = Callable[[EventKind, StreamEvent], object]
 """Takes ("event", what happened), ("failure", a candidate that failed) and ("delta", a part of the answer)."""
+
+
+_ASSUMED_TOKENS_PER_S = 50.0
+"""Of a draw, where none is there yet that tells how fast the model writes."""
+_LEAST_S = 1e-3
 
 
 class GatewayObserver:
@@ -46,6 +51,8 @@ class GatewayObserver:
         """Tokens of the calls that came back."""
         self._num_bytes = 0
         """Streamed by a call that has not come back."""
+        self._tokens_per_s = 0.0
+        """Of the fastest draw so far."""
         self._num_candidates = 0
         self._last_candidate_s: float | None = None
         self._started = time.monotonic()
@@ -60,6 +67,8 @@ class GatewayObserver:
         if self.first_s is None:
             self.first_s = now
 
+        longest = max((c.usage.completion for c in completions), default=0)
+        self._tokens_per_s = max(self._tokens_per_s, longest / max(now, _LEAST_S))
         num_spent = sum(c.usage.prompt + c.usage.completion for c in completions)
         if num_spent:
             self._num_counted += num_spent
@@ -75,6 +84,14 @@ class GatewayObserver:
         self.errors.append(error)
         # Nothing more will be known of what this call has streamed.
         self._num_counted, self._num_bytes = self.num_tokens, 0
+
+    def on_cut(self, request: Request, seconds: float) -> None:
+        """Counts the prompt of a cancelled call, and what its draws wrote: as streamed, or as fast as others wrote."""
+        num_written = 0
+        if not self._num_bytes:
+            tokens_per_s = self._tokens_per_s or _ASSUMED_TOKENS_PER_S
+            num_written = min(request.params.max_tokens, round(seconds * tokens_per_s)) * request.n
+        self._num_counted += prompt_tokens(request.prompt) + num_written
 
     def on_chosen(self) -> None:
         """There is an answer."""

@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from nbest import registry
 from nbest.accounting.costs import ModelSize, Price
+from nbest.demand import demand_of
 from nbest.errors import InputError, NbestError
 from nbest.settings.run import AnswerSettings, check_spec, check_specs, from_flags, merged
 from nbest.settings.toml import TomlFile
@@ -23,6 +24,8 @@ from nbest.types import Role
 Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0, le=1e9)]
 _TOKENS_PER_DRAW = 4096
+_DRAWS_PER_CANDIDATE = 32
+_CHARS_PER_BODY_BYTE = 4
 _DEADLINE_S = 300.0
 _REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 MAX_NAME = 64
@@ -60,6 +63,8 @@ class Key(KeyHash, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """In the currency of `[serve.prices]`, from midnight to midnight UTC."""
     max_n: Count | None = None
     """The largest pool, where it is less than `max_n` of `[serve]`."""
+    max_draws: Count | None = None
+    """As in `[serve]`, where it is less. None: 32 for each of `max_n`."""
 
     # msgspec would make one that shows the hash.
     __repr__ = KeyHash.__repr__
@@ -91,6 +96,11 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """The largest pool that a client may ask for."""
     max_tokens: Count | None = None
     """Output tokens of one request, over all calls. None: 4096 for each of `max_n` draws."""
+    max_draws: Count | None = None
+    """Texts that one request may draw, of all roles together: candidates, steps, judges' replies. None: 32 for
+    each of `max_n`."""
+    max_input_chars: Count | None = None
+    """Characters of the prompts of all draws of one request together. None: 4 for each of `max_body_bytes`."""
     max_body_bytes: Count = 16 << 20
     strategies_by_clients: bool = True
     """Whether clients may write specs, and not only name presets."""
@@ -118,6 +128,20 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def default_deadline(self) -> float:
         """`deadline`, or its default."""
         return self.deadline or min(_DEADLINE_S, self.max_deadline)
+
+    @property
+    def input_limit(self) -> int:
+        """`max_input_chars`, or its default."""
+        return self.max_input_chars or self.max_body_bytes * _CHARS_PER_BODY_BYTE
+
+    def draw_limit(self, key: Key | None = None) -> int:
+        """The least `max_draws` of the gateway and of a key, or their defaults."""
+        limits = [self.max_draws or self.max_n * _DRAWS_PER_CANDIDATE]
+        if key is not None and key.max_draws is not None:
+            limits.append(key.max_draws)
+        elif key is not None and key.max_n is not None:
+            limits.append(key.max_n * _DRAWS_PER_CANDIDATE)
+        return min(limits)
 
     @property
     def token_limit(self) -> int:
@@ -224,14 +248,14 @@ def _check_presets(toml: TomlFile, settings: ServeSettings) -> None:
             message = f"{name!r} is no name for a preset: clients write it behind an @"
             raise toml.error(("presets", name), message)
         check_spec(toml, ("presets", name), "strategies", spec)
-        problem = _too_large(spec, settings.serve.max_n)
+        problem = _too_large(spec, settings.serve)
         if problem:
             raise toml.error(("presets", name), f"{name}: {problem}")
 
 
 def _check_pool(toml: TomlFile, chosen: ServeSettings) -> None:
     """Raises `InputError` where a request that chooses nothing would get an error."""
-    problem = _too_large(chosen.strategy_spec, chosen.serve.max_n)
+    problem = _too_large(chosen.strategy_spec, chosen.serve)
     if problem is None:
         return
     keys = _strategy_keys(toml, chosen)
@@ -250,11 +274,16 @@ def _strategy_keys(toml: TomlFile, chosen: ServeSettings) -> tuple[str, ...]:
     return ()
 
 
-def _too_large(spec: str, max_n: int) -> str | None:
-    size = pool_size(registry.parse("strategies", spec))
-    if size is None or size <= max_n:
-        return None
-    return f"a pool of {size} is above max_n = {max_n} of [serve]"
+def _too_large(spec: str, serve: Serve) -> str | None:
+    strategy = registry.parse("strategies", spec)
+    size = pool_size(strategy)
+    if size is not None and size > serve.max_n:
+        return f"a pool of {size} is above max_n = {serve.max_n} of [serve]"
+
+    num_draws, limit = demand_of(strategy).draws, serve.draw_limit()
+    if num_draws > limit:
+        return f"it may draw {num_draws} texts, which is above max_draws = {limit} of [serve]"
+    return None
 
 
 def _check_strategies(toml: TomlFile, chosen: ServeSettings) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from nbest.context import Context
+from nbest.demand import Demand, answers, total
 from nbest.protocols import FreeText
 from nbest.selection.pool import chosen, usable
 from nbest.strategies.phrases import words_for
@@ -51,6 +52,10 @@ class BudgetForcing:
         if not self.end_of_thinking:
             raise ValueError("end_of_thinking must not be empty")
         self._params(0, self.max_tokens)
+
+    def demand(self, n: int, steps: int) -> Demand:
+        stages = answers(self.waits + 1, self.max_tokens)
+        return total(stages, answers(1, max(1, self.answer_tokens)))
 
     async def __call__(self, prompt: Prompt, ctx: Context) -> Selection:
         pool: list[Candidate] = []

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from nbest.context import Context
+from nbest.demand import Demand, demand_of, others, total
 from nbest.protocols import EngineName, LanguageCode, Sampler, Selector, ServerPath
 from nbest.sampling.hedged import Hedged
 from nbest.sampling.spread import resized
@@ -58,6 +59,15 @@ class CrossLingual:
         for language in self.languages:
             template("translate_into", language, self.templates)
             template("answer_in", language)
+
+    def demand(self, n: int, steps: int) -> Demand:
+        size = size_of(self.sampler)
+        num_draws = size + (size if self.evidence is None else self.evidence)
+        return total(
+            demand_of(resized(self.sampler, num_draws)),
+            others(min(num_draws, len(self.languages)), self.max_tokens),
+            demand_of(self.selector, num_draws),
+        )
 
     async def __call__(self, prompt: Prompt, ctx: Context) -> Selection:
         ctx.engine_for("verifier", self.translator)  # raises before anything is drawn

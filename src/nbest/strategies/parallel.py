@@ -7,6 +7,7 @@ from math import inf
 from typing import ClassVar
 
 from nbest.context import Context
+from nbest.demand import Demand, demand_of, total
 from nbest.drawing import was_cancelled
 from nbest.protocols import Sampler, Selector
 from nbest.sampling.hedged import Hedged
@@ -36,6 +37,10 @@ class Parallel:
             raise ValueError(f"quorum must be at least 1, got {self.quorum}")
         if not 0 <= self.grace < inf:
             raise ValueError(f"grace must be a finite number of at least 0, got {self.grace:g}")
+
+    def demand(self, n: int, steps: int) -> Demand:
+        drawn = demand_of(self.sampler)
+        return total(drawn, demand_of(self.selector, drawn.draws))
 
     async def __call__(self, prompt: Prompt, ctx: Context) -> Selection:
         requests = with_logprobs(self.sampler(prompt, ctx.random("sample")), self.selector)

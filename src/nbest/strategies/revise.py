@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from nbest.context import Context
+from nbest.demand import Demand, answers, demand_of, total
 from nbest.drawing import together
 from nbest.errors import EngineError
 from nbest.protocols import FreeText, Scorer, logprobs_needed
@@ -68,6 +69,10 @@ class Revise:
         if self.turn is not None and not self.turn.strip():
             raise ValueError("turn must not be empty")
         self._params(0)
+
+    def demand(self, n: int, steps: int) -> Demand:
+        num_answers = self.sequential * self.parallel
+        return total(answers(num_answers, self.max_tokens), demand_of(self.verifier, num_answers))
 
     async def __call__(self, prompt: Prompt, ctx: Context) -> Selection:
         drawn = _Drawn(chains=[[] for _ in range(self.parallel)])

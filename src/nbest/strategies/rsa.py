@@ -8,6 +8,7 @@ from random import Random
 from typing import ClassVar
 
 from nbest.context import Context
+from nbest.demand import Demand, answers, demand_of, total
 from nbest.judging.fusion import fusion_request
 from nbest.judging.templates import TemplateLanguage
 from nbest.protocols import Sampler, Selector, ServerPath
@@ -57,6 +58,11 @@ class Rsa:
                 f"subset must be at least 1 and steps at least 0, got {self.subset} and {self.steps}"
             )
         SamplingParams(temperature=self.temperature, max_tokens=self.max_tokens)
+
+    def demand(self, n: int, steps: int) -> Demand:
+        first = demand_of(self.sampler)
+        size = first.draws
+        return total(first, answers(size * self.steps, self.max_tokens), demand_of(self.selector, size))
 
     async def __call__(self, prompt: Prompt, ctx: Context) -> Selection:
         first = with_logprobs(self.sampler(prompt, ctx.random("sample")), self.selector)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from nbest.context import Context
+from nbest.demand import Demand, answers, demand_of, total
 from nbest.errors import SelectionError
 from nbest.judging.judge_calls import ask
-from nbest.judging.judge_questions import Reply, question
+from nbest.judging.judge_questions import Reply, demand_of_questions, question
 from nbest.judging.templates import TemplateLanguage
 from nbest.judging.verdict_forms import numbers
 from nbest.protocols import EngineName, Selector, ServerPath, logprobs_needed
@@ -63,6 +64,14 @@ class SelfRefine:
         SamplingParams(temperature=self.temperature, max_tokens=self.max_tokens)
         if self.critique_tokens < 1:
             raise ValueError(f"critique_tokens must be at least 1, got {self.critique_tokens}")
+
+    def demand(self, n: int, steps: int) -> Demand:
+        num_answers = self.rounds + 1
+        return total(
+            answers(num_answers, self.max_tokens),
+            demand_of_questions(self.rounds, self.critique_tokens, "text"),
+            demand_of(self.selector, num_answers),
+        )
 
     async def __call__(self, prompt: Prompt, ctx: Context) -> Selection:
         pool: list[Candidate] = []

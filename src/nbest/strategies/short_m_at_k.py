@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from nbest.context import Context
+from nbest.demand import Demand, demand_of
 from nbest.protocols import Sampler
 from nbest.sampling.iid import Iid
 from nbest.selection.pool import usable
@@ -38,6 +39,9 @@ class ShortMAtK:
     def __post_init__(self) -> None:
         if self.m < 1:
             raise ValueError(f"m must be at least 1, got {self.m}")
+
+    def demand(self, n: int, steps: int) -> Demand:
+        return demand_of(self.sampler)
 
     async def __call__(self, prompt: Prompt, ctx: Context) -> Selection:
         pool = await ctx.sample(

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from nbest.context import Context
+from nbest.demand import STEPS, Demand, answers, demand_of, others, total
 from nbest.protocols import FreeText, Scorer, Search, Selector, logprobs_needed
 from nbest.sampling.step_draws import Boundary, Steps
 from nbest.scoring.aggregate import Reduce
 from nbest.search.beam import Beam
+from nbest.search.machine import Machine
 from nbest.selection.pool import select
 from nbest.selection.vote import Vote
 from nbest.strategies.backup import StepValues
@@ -78,6 +80,21 @@ class Tree:
             logprobs=logprobs,
         )
 
+    def demand(self, n: int, steps: int) -> Demand:
+        num_steps = _num_draws(self.search)
+        num_answers = self.search.n
+        of_rounds = total(
+            others(num_steps, self.step_tokens),
+            demand_of(self.verifier, num_steps, 1),
+            *[demand_of(self.search.similarity, num_answers)] * STEPS,
+        )
+        of_answers = total(
+            answers(num_answers, self.max_tokens),
+            demand_of(self.verifier, num_answers, 1),
+            demand_of(self.selector, num_answers),
+        )
+        return total(of_rounds, of_answers)
+
     async def __call__(self, prompt: Prompt, ctx: Context) -> Selection:
         rng = ctx.random("sample")
         drawing = StepDrawing(self._steps_of(prompt), prompt, ctx, first_seed=rng.getrandbits(30))
@@ -107,3 +124,10 @@ class Tree:
             return steps
         max_tokens = prompt.overrides.max_tokens or self.max_tokens
         return dataclasses.replace(steps, max_tokens=max_tokens, ends=prompt.overrides.stop)
+
+
+def _num_draws(search: Search) -> int:
+    """Of steps; a search of the user's own says it, or draws n a round."""
+    if isinstance(search, Machine):
+        return search.num_draws(STEPS)
+    return search.n * STEPS

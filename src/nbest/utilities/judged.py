@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nbest.context import Context
+from nbest.demand import Demand
 from nbest.judging.judge_calls import ask
-from nbest.judging.judge_questions import Question, Read, Reply, question
+from nbest.judging.judge_questions import Question, Read, Reply, demand_of_questions, question
 from nbest.judging.templates import TemplateLanguage
 from nbest.judging.verdict_forms import numbers
 from nbest.protocols import EngineName, ServerPath
@@ -49,6 +50,9 @@ class Judged:
 
     def __post_init__(self) -> None:
         SamplingParams(temperature=self.temperature, max_tokens=self.max_tokens)
+
+    def demand(self, n: int, steps: int) -> Demand:
+        return demand_of_questions(n * (n - 1), self.max_tokens, self.read)
 
     def for_prompt(self, prompt: Prompt) -> Judged:
         """This utility, with the task that the answers are for."""
