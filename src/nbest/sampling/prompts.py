@@ -67,12 +67,19 @@ class Prompts:
         return within._replace(copies=within.copies * most_copies)
 
     def __call__(self, prompt: Prompt, rng: Random) -> Sequence[Request]:
-        plan = draws(self.sampler(prompt, rng))
-        return merged(self._worded(request, i) for i, request in enumerate(plan))
+        plan = self.sampler(prompt, rng)
+        worded_by_place: dict[tuple[int, str], Prompt] = {}
+        """Each wording once, however many draws have it: prompts may be long."""
 
-    def _worded(self, request: Request, i: int) -> Request:
-        texts = self.variants or _fitting(self.file or "", request.prompt)
-        return replace(request, prompt=wrapped(request.prompt, texts[i % len(texts)]))
+        def worded(request: Request, i: int) -> Request:
+            texts = self.variants or _fitting(self.file or "", request.prompt)
+            text = texts[i % len(texts)]
+            place = (id(request.prompt), text)
+            if place not in worded_by_place:
+                worded_by_place[place] = wrapped(request.prompt, text)
+            return replace(request, prompt=worded_by_place[place])
+
+        return merged(worded(request, i) for i, request in enumerate(draws(plan)))
 
 
 def _fitting(path: str, prompt: Prompt) -> Sequence[str]:

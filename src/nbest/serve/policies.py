@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, TypeGuard, cast
 
 from nbest import registry
@@ -17,6 +18,11 @@ def open_strategy(spec: str, *, max_n: int) -> Strategy:
     """A client's spec. Raises `InputError` for one that reaches further, or costs more, than clients may."""
     if len(spec) > _MAX_SPEC:
         raise InputError(f"the strategy is longer than {_MAX_SPEC} characters")
+    return _parsed(spec, max_n)
+
+
+@lru_cache(maxsize=256)
+def _parsed(spec: str, max_n: int) -> Strategy:
     try:
         strategy: Strategy = registry.parse("strategies", spec, is_from_client=True)
     except (SpecError, RecursionError, MemoryError) as e:

@@ -12,6 +12,7 @@ from typing import Literal, TypeVar, get_args
 import msgspec
 
 from nbest.serve.api.bad_request import from_decoder, invalid
+from nbest.serve.api.counted import check_counted
 from nbest.serve.api.gateway_request import MAX_N, WITHIN_N, NbestOptions, Progress
 from nbest.types import Budget, Json, Message, Overrides
 
@@ -104,10 +105,13 @@ def overrides(
 ) -> Overrides:
     """What the client sets for every draw. vLLM's top_k=-1, all tokens, becomes 0.
 
-    Raises `BadRequestError` for `best_of`: a pool of the engine's own is neither counted nor limited.
+    Raises `BadRequestError` for `best_of` and other names of n and `max_tokens` (`check_counted`): a pool of the
+    engine's own is neither counted nor limited.
     """
     if fields.best_of is not None and fields.best_of != (fields.n or 1):
         raise invalid("best_of", 'is not supported: say "nbest": {"n": …} to choose from more answers')
+
+    check_counted(body)
 
     stop = fields.stop or []
     if isinstance(stop, str):
