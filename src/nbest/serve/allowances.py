@@ -8,7 +8,7 @@ from nbest.accounting.costs import Price
 from nbest.serve.jobs import Job
 from nbest.serve.request_context import RequestContext
 from nbest.serve.shared_limits import SharedLimits
-from nbest.serve.spending import DailySpending, cost_of, expected_usage, usage_of
+from nbest.serve.spending import DailySpending, cost_of, usage_of
 from nbest.settings.gateway import Key
 from nbest.types import Json
 
@@ -27,7 +27,7 @@ class Allowances:
 
     async def admit(self, context: RequestContext, job: Job, prices: Mapping[str, Price]) -> None:
         """Sets aside what the request may cost; `settle` ends it. Raises `ApiError` (429)."""
-        expected = expected_usage(job)
+        expected = job.most_usage
         money = cost_of({"policy": expected}, prices) or 0.0
         self.spending.reserve(context.key, money)
         if self.shared:

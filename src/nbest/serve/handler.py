@@ -93,7 +93,7 @@ class RequestHandler:
             request = await _read(http_request, api)
             job = context.job = await gateway.job(request, request_id=context.id, key=context.key)
             await self._service.allowances.admit(context, job, gateway.settings.serve.prices)
-            with limits.reserved(context.key, job.most_tokens):
+            with limits.reserved(context.key, job.most_usage.prompt + job.most_usage.completion):
                 return await self._reply(http_request, api, gateway, context, job)
 
     async def _reply(

@@ -20,7 +20,7 @@ from nbest.serve.api_errors import ApiError
 from nbest.serve.strategy_choice import StrategyChoice
 from nbest.settings.gateway import Key, Serve, ServeSettings
 from nbest.strategies.pool_size import pool_size, with_n
-from nbest.types import Budget, Prompt
+from nbest.types import Budget, Prompt, Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +38,8 @@ class Job:
     is_clients_strategy: bool
     seed: int
     budget: Budget
-    most_tokens: int
-    """Input and output tokens that it takes at most, as far as that is known before."""
+    most_usage: Usage
+    """The tokens that it takes at most, as far as that is known before."""
     created: int
     """Unix time, in seconds."""
 
@@ -52,7 +52,7 @@ async def make_job(
     _check_pool(strategy, _largest_pool(key, settings))
     prompt = await _prompt(request, request_id)
     budget = _budget(request, key, settings)
-    most_tokens = _most_tokens(strategy, prompt, budget, key, settings.serve)
+    most_usage = _most_usage(strategy, prompt, budget, key, settings.serve)
     return Job(
         request=request,
         id=request_id,
@@ -63,7 +63,7 @@ async def make_job(
         is_clients_strategy=choice.is_clients,
         seed=settings.seed if request.seed is None else request.seed,
         budget=budget,
-        most_tokens=most_tokens,
+        most_usage=most_usage,
         created=int(time.time()),
     )
 
@@ -94,7 +94,7 @@ def _check_pool(strategy: Strategy, most: int) -> None:
         raise ApiError(400, f"n: a pool of {size} is above the limit of {most}", param="n")
 
 
-def _most_tokens(strategy: Strategy, prompt: Prompt, budget: Budget, key: Key, serve: Serve) -> int:
+def _most_usage(strategy: Strategy, prompt: Prompt, budget: Budget, key: Key, serve: Serve) -> Usage:
     """The tokens that an answer takes at most. Raises `ApiError` for more draws or input than the server allows.
 
     What the client's own budget allows less of is no error: the answer is the best within it.
@@ -122,7 +122,7 @@ def _most_tokens(strategy: Strategy, prompt: Prompt, budget: Budget, key: Key, s
     max_tokens = prompt.overrides.max_tokens if prompt.overrides else None
     num_output = _least(demand.tokens(max_tokens), budget.tokens)
     num_copies = _least(demand.copies, budget.samples)
-    return num_output + num_copies * prompt_tokens(prompt)
+    return Usage(prompt=num_copies * prompt_tokens(prompt), completion=num_output)
 
 
 async def _prompt(request: GatewayRequest, request_id: str) -> Prompt:

@@ -9,17 +9,12 @@ from typing import Final
 
 from nbest.accounting import costs
 from nbest.accounting.costs import Price
-from nbest.accounting.tokens import BYTES_PER_TOKEN
 from nbest.serve.api_errors import ApiError, retry_after
-from nbest.serve.jobs import Job
 from nbest.serve.request_context import RequestContext
 from nbest.settings.gateway import Key
-from nbest.strategies.pool_size import pool_size
 from nbest.types import Usage
 
 DAY_S: Final = 86400.0
-_TOKENS_EACH = 256
-"""Output tokens of a draw, where the request does not say."""
 
 
 def cost_of(usage: Mapping[str, Usage], prices: Mapping[str, Price]) -> float | None:
@@ -118,15 +113,3 @@ def usage_of(context: RequestContext) -> Mapping[str, Usage]:
         return context.outcome.usage
     num_tokens = context.observer.num_tokens
     return {"policy": Usage(completion=num_tokens)} if num_tokens else {}
-
-
-def expected_usage(job: Job) -> Usage:
-    """What a request may take, to be set aside until it is known. A guess: it may take less, and more."""
-    num_draws = pool_size(job.strategy) or 1
-    num_prompt = -(-len(job.prompt.text.encode(errors="replace")) // BYTES_PER_TOKEN)
-    overrides = job.prompt.overrides
-    num_each = overrides.max_tokens if overrides and overrides.max_tokens else _TOKENS_EACH
-    num_completion = num_draws * num_each
-    if job.budget.tokens is not None:
-        num_completion = min(num_completion, job.budget.tokens)
-    return Usage(prompt=num_prompt, completion=num_completion)
