@@ -106,7 +106,9 @@ async def test_requests_at_once_do_not_spend_more_than_the_day_has():
             *(client.post(headers=bearer(CLIENT), max_tokens=2) for _ in range(30))
         )
         spent = client.service.allowances.spending.today["鍵"]
-    assert sum(r[0] == 200 for r in replies) == 2  # 0.069 is set aside for each: three draws, each with its prompt
+    assert (
+        sum(r[0] == 200 for r in replies) == 2
+    )  # 0.069 is set aside for each: three draws, each with its prompt
     assert spent <= 0.2
 
 
