@@ -160,6 +160,12 @@ async def test_nbest_top_says_what_is_wrong_with_an_address(tmp_path, url, says)
     assert (code, says in err) == (2, True)
 
 
+@pytest.mark.parametrize("key", ["nbest-…", "nbest-a\nb", "ключ"])
+async def test_nbest_top_refuses_a_key_that_can_be_none(tmp_path, key):
+    code, _, err = await looked(tmp_path, "http://127.0.0.1:1", key)
+    assert (code, "NBEST_OPERATOR_KEY holds characters that no key has" in err) == (2, True)
+
+
 async def looked(folder, url, key, *flags):
     process = Nbest(folder, "top", url, "--once", *flags, env={"NBEST_OPERATOR_KEY": key, "COLUMNS": "160"})
     return await asyncio.to_thread(process.wait)

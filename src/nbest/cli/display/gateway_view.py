@@ -54,7 +54,9 @@ def admin_address(url: str) -> str:
 def read(address: str) -> dict[str, Any]:
     """What the gateway says. Raises `InputError`."""
     headers: dict[str, str] = {}
-    key = os.environ.get(KEY_VARIABLE)
+    key = os.environ.get(KEY_VARIABLE, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise InputError(f"{KEY_VARIABLE} holds characters that no key has")
     if key:
         headers["Authorization"] = f"Bearer {key}"
     request = Request(address, headers=headers)  # noqa: S310 (its scheme was checked)
