@@ -85,6 +85,28 @@ _FILLERS: Final = frozenset(
         "jour",
         "року",
         "рік",
+        "r",
+        "roku",
+        "rok",
+        "a",
+        "al",
+        "anul",
+        "les",
+        "los",
+        "op",
+        "na",
+        "ngày",
+        "năm",
+        "tahun",
+        "ปี",
+        "เดือน",
+        "سنة",
+        "عام",
+        "ב",
+        "ה",
+        "yılı",
+        "tarihi",
+        "tarihinde",
     ]
 )
 _MAX_TOKENS: Final = 8
@@ -200,7 +222,9 @@ def time_reading(span: str) -> str | None:
     """`17:30` for a time of day that is the whole span, such as `5:30 PM`, `17h30`, `오후 5시 30분`; else None."""
     if len(span) > MAX_CHARS or not any(c.isdigit() for c in span):
         return None
-    key, half = _without_half_day(respelled(span))
+    key, half = _without_half_day(_without_start("at", respelled(span)))
+    if half is None:
+        key = _without_start("clock", key)
     bare_key = at_end("half_day", "clock").sub("", key)
     found = _written_time(key, bare_key, half)
     if found is None:
@@ -229,6 +253,11 @@ def _written_time(key: str, bare_key: str, half: str | None) -> tuple[str, str, 
 
 
 _MINUTES_OF_HALF: Final = {False: "0", True: "30"}
+
+
+def _without_start(field: str, key: str) -> str:
+    match = at_start("half_day", field).match(key)
+    return key[match.end() :] if match else key
 
 
 def _without_half_day(key: str) -> tuple[str, str | None]:

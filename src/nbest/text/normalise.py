@@ -135,7 +135,7 @@ _TEXT_COMMAND = regex.compile(
     r"\\(?:text\p{L}*|math(?:rm|bf|sf|it|tt|normal)|mbox|operatorname)\s*\{([^{}]*)\}"
 )
 _SPACING = regex.compile(
-    r"\\(?:left|right|displaystyle|bigl?|bigr|Bigl?|Bigr|quad|qquad)(?!\p{L})|\\[,;:! ]|~"
+    r"\\(?:left|right|displaystyle|bigl?|bigr|Bigl?|Bigr|quad|qquad)(?!\p{L})|(?<!\\)\\[,;:! ]|~"
 )
 _FRACTION = regex.compile(
     r"\\[dtc]?frac\s*(?:\{\s*(-?[0-9.,]+)\s*\}\s*\{\s*([0-9.,]+)\s*\}|([0-9])\s*([0-9]))"

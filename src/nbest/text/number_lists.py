@@ -14,23 +14,30 @@ import regex
 
 from nbest.text.answer_words import Convention
 from nbest.text.digits import readings
+from nbest.text.intervals import bracketed_reading
 from nbest.text.number import number_key
 from nbest.text.quantities import MAX_CHARS, Parts, is_connective, is_tail, parts_of, without_about
 from nbest.text.quantity_words import unit_at_start, words
 
 _LABEL = regex.compile(r"(?:\\?[\p{Latin}\p{Greek}][\w']{0,3})\s*=$")
-_SET = regex.compile(r"\\?\{(.*)\\?\}", regex.DOTALL)
+_RATIO = regex.compile(r"[0-9]{1,9}(?:\s?:\s?[0-9]{1,9}){1,4}")
 _SHORT_REMAINDER = regex.compile(r"(?<=[0-9])\s?(?:[rR]|\.{3,6})\s?(?=[0-9])")
 _DASH = regex.compile(r"(?<=[0-9%°])\s?[-–—~〜]\s?(?=[0-9$€£])")
 _COMMAS = regex.compile(r"[0-9]+(?:,[0-9]+){2,}")
 _ONE_WORD = regex.compile(r"\s?\p{L}[\p{L}\p{M}]*[\s.]*")
 _PLUS_MINUS = regex.compile(
-    r"(?:[\p{Latin}]\s?=\s?)?(?:±|\\pm|\+/-|\+-|plus or minus\s)\s?(.+)", regex.DOTALL
+    r"(?:[\p{Latin}]\s?=\s?)?(?:±|\\pm|\+/-|\+-|plus or minus\s|plus ou moins\s|plus oder minus\s|más o menos\s|più o meno\s"
+    r"|mais ou menos\s|плюс-минус\s|正负|正負|플러스마이너스|プラスマイナス)\s?(.+)",
+    regex.DOTALL,
 )
 _COMPLEX = regex.compile(
     r"(?P<real>[+-]?[0-9.]+)?\s*(?P<imaginary>(?:[+-]\s*|^)[0-9.]*)\s*i"
     r"|(?P<first>[+-]?[0-9.]*)i\s*(?P<second>[+-]\s*[0-9.]+)"
 )
+_ARTICLES: Final = frozenset(
+    {"the", "a", "le", "un", "der", "ein", "einen", "el", "o", "um", "το", "het", "een"}
+)
+"""Before a word for the remainder; "il" is none, for "il reste" is a sentence."""
 _PAIR: Final = 2
 _AROUND: Final = " ,;:.("
 
@@ -39,7 +46,10 @@ def several_reading(span: str, conv: Convention) -> str | None:
     """A canonical form for a remainder, a range, an interval, a tuple, or a list or set of solutions."""
     if len(span) > MAX_CHARS:
         return None
-    return _plus_minus(span, conv) or _complex(span) or _bracketed(span, conv) or _enumerated(span, conv)
+    if _RATIO.fullmatch(span):
+        return span.replace(" ", "")
+    found = _plus_minus(span, conv) or _complex(span) or bracketed_reading(span, conv)
+    return found or _enumerated(span, conv)
 
 
 def _plus_minus(span: str, conv: Convention) -> str | None:
@@ -71,30 +81,6 @@ def _complex(span: str) -> str | None:
     return f"{real}{plus}{imaginary}i"
 
 
-def _bracketed(span: str, conv: Convention) -> str | None:
-    span = span.strip()
-    braces = _SET.fullmatch(span)
-    if braces:
-        cells = _cells(braces[1].rstrip("\\"), conv)
-        return _listed({"": cells}) if len(cells) > 1 else None
-    if span[:1] not in {"(", "["} or span[-1:] not in {")", "]"}:
-        return None
-    cells = _cells(span[1:-1], conv)
-    return f"{span[0]}{','.join(map(number_key, cells))}{span[-1]}" if len(cells) > 1 else None
-
-
-def _cells(inner: str, conv: Convention) -> list[Fraction]:
-    """The numbers of `1, 2, 3`; none where a cell is anything else."""
-    mark = ";" if ";" in inner else ","
-    cells: list[Fraction] = []
-    for cell in inner.split(mark):
-        parts = parts_of(cell.strip(), conv)
-        if not parts or len(parts.numbers) != 1 or parts.before or parts.behind[0].strip():
-            return []
-        cells.append(parts.numbers[0].values[0])
-    return cells
-
-
 def _enumerated(span: str, conv: Convention) -> str | None:
     parts = parts_of(_spaced(span, conv), conv)
     if parts is None or len(parts.numbers) < _PAIR:
@@ -119,12 +105,23 @@ def _two(parts: Parts) -> str | None:
     if not _is_unit(parts.behind[1].replace(")", "")) or not (is_from or before == ""):
         return None
 
-    if before == "" and between & words("between", "remainder"):
+    if before == "" and (between & words("between", "remainder") or _says_remainder(parts.behind[0])):
         return f"{first} r {second}"
     joins_range = bool(between & words("between", "range"))
     if joins_range or (is_from and between & words("between", "and")):
         return f"{first}-{second}"
     return None
+
+
+def _says_remainder(behind: str) -> bool:
+    """Whether "and", an article or a copula around a word for the remainder is all that stands between two numbers."""
+    around = words("between", "and") | words("between", "copula") | _ARTICLES
+    tokens = behind.strip(_AROUND).split()
+    while tokens and tokens[0] in around:
+        tokens = tokens[1:]
+    while tokens and tokens[-1] in around:
+        tokens = tokens[:-1]
+    return " ".join(tokens) in words("between", "remainder")
 
 
 def _connectives(behind: str) -> set[str]:
@@ -151,6 +148,9 @@ def _list(parts: Parts) -> str | None:
         return None
 
     labels = [label for label in values if label]
+    shared = [v for v in parts.numbers[0].values if all(v in n.values for n in parts.numbers)]
+    if shared and not labels:  # 3/8, or 37.5 %
+        return number_key(shared[0])
     if len(labels) == 1:  # x = 3 or 5
         return _listed({"": [v for found in values.values() for v in found]})
     return None if labels and "" in values else _listed(values)

@@ -30,7 +30,7 @@ _MAX_BEFORE: Final = 9
 _SEPARATORS = r"(?:[.,'’_٬٫][0-9]+)*"
 _NUMBER = (
     r"(?<![0-9\p{Lu}\p{Ll}^_]|[0-9][.,:'/]|[\p{Lu}\p{Ll}]-)"
-    r"(?P<sign>(?<![0-9\p{L})\]}%])[-–+])?(?P<currency>(?:\b[A-Z]{1,2})?\p{Sc}\s?)?(?P<percent>%\s?)?(?P<sign2>-)?"
+    r"(?P<sign>(?<![0-9\p{L})\]}%])[-–+])?(?P<currency>(?:\b[A-Z]{1,2})?\p{Sc}\s?)?(?P<percent>%\s?)?(?P<sign2>(?<=[\p{Sc}%]\s?)-)?"
     r"(?P<numeral>\.[0-9]+|DIGITS" + _SEPARATORS + ")"
 )
 _PLAIN = regex.compile(_NUMBER.replace("DIGITS", "[0-9]+"))

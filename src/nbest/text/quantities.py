@@ -18,7 +18,7 @@ from nbest.text import cjk
 from nbest.text.answer_words import Convention
 from nbest.text.number import Number
 from nbest.text.numerals import numbers_in
-from nbest.text.quantity_words import at_start, places_by_unit, ratios, unit_at_start, words
+from nbest.text.quantity_words import at_start, is_money, places_by_unit, ratios, unit_at_start, words
 from nbest.text.spelling import respelled
 
 MAX_CHARS: Final = 200
@@ -80,10 +80,19 @@ def _units_behind(parts: Parts) -> InUnits | None:
         unit, rest = _unit_and_rest(behind)
         unit = unit or number.unit
         ends_well = is_tail(rest) if i == last else is_connective(rest)
+        if unit is None and ends_well and _is_hundredths(parts, i, units):
+            return (parts.numbers[0].values[0] + number.values[0] / 100,), units[0]
         if unit is None or not ends_well:
             return None
         units.append(respelled(unit))
     return _in_largest(units, parts.numbers)
+
+
+def _is_hundredths(parts: Parts, at: int, units: Sequence[str]) -> bool:
+    """Whether the second of two numbers is the hundredths of an amount: "4 Euro 50"."""
+    number = parts.numbers[at]
+    has_two_digits = number.end - number.start == 2 and number.values[0].denominator == 1  # noqa: PLR2004
+    return at == 1 and len(parts.numbers) == 2 and has_two_digits and is_money(units[0])  # noqa: PLR2004
 
 
 def _units_before(parts: Parts) -> InUnits | None:
@@ -128,7 +137,7 @@ def _sum(family: str, places: Sequence[int], numbers: Sequence[Number]) -> tuple
 
 def is_connective(text: str) -> bool:
     """Whether `text` joins two parts: nothing, a comma, "and" or "or"."""
-    found = text.strip(" ,;、·")
+    found = text.strip(" ,;、·-")
     return not found or found in words("between", "and") or found in words("between", "or")
 
 

@@ -50,10 +50,15 @@ def words(table: str, field: str) -> frozenset[str]:
     return frozenset(respelled(word) for word in _data()[table][field])
 
 
+def _both(table: str, field: str) -> frozenset[str]:
+    """The words of a list as written and in one spelling."""
+    return words(table, field) | frozenset(_data()[table][field])
+
+
 @cache
 def at_start(table: str, field: str) -> regex.Pattern[str]:
     """Any of a list's words at the start of a respelled text, whole where its script puts spaces between words."""
-    return regex.compile(rf"(?:{_any_of(words(table, field))})\s*", regex.IGNORECASE)
+    return regex.compile(rf"(?:{_any_of(_both(table, field))})\s*", regex.IGNORECASE)
 
 
 @cache
@@ -100,7 +105,13 @@ _JOINING = (
     ("between", "remainder"),
 )
 _AROUND = (("half", "words"), ("sign", "below_zero"), ("sign", "above_zero"), ("sign", "about"))
-_OF_DAY = (("half_day", "am"), ("half_day", "pm"), ("half_day", "clock"))
+_OF_DAY = (
+    ("half_day", "am"),
+    ("half_day", "pm"),
+    ("half_day", "clock"),
+    ("half_day", "hour"),
+    ("between", "copula"),
+)
 
 
 @cache

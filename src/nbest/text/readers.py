@@ -196,7 +196,8 @@ def _right_side(span: str, conv: Convention) -> Answer | None:
     match = _EQUATION.match(span)
     if match is None:
         return None
-    return quantity_answer(bare(span[match.end() :]), conv)
+    right = bare(span[match.end() :])
+    return _composite(right, conv) or _several(right, conv) or quantity_answer(right, conv)
 
 
 def _expression(clean: str, plain: str) -> Answer | None:

@@ -17,7 +17,7 @@ _VOWEL_SIGNS = regex.compile(
 """Harakat and tatweel of Arabic, niqqud and cantillation of Hebrew: written for learners, left out by others."""
 _ONE_SPELLING: Final = str.maketrans({
     "ی": "ي", "ى": "ي", "ې": "ي", "ک": "ك", "ە": "ه", "ۀ": "ه", "ة": "ه", "أ": "ا", "إ": "ا", "آ": "ا", "ٱ": "ا",
-    "ς": "σ", "ı": "i", "ё": "е", "\u2011": "-", "’": "'", "\u200c": None,
+    "ς": "σ", "ı": "i", "ё": "е", "\u2011": "-", "’": "'", "\u200c": None, "ş": "ș", "ţ": "ț",
 })  # fmt: skip
 _TONED_GLIDE = regex.compile(r"(?:(?<=o)|(?<=u))([\u0300\u0301\u0303\u0309\u0323])(?=[aey])")
 """Vietnamese `hòa` is `hoà`: the tone may stand on either vowel of oa, oe and uy."""

@@ -30,6 +30,8 @@ _SPACED: Final = (
     r"\p{Latin}\p{Cyrillic}\p{Greek}\p{Arabic}\p{Hebrew}\p{Devanagari}\p{Bengali}\p{Telugu}\p{Hangul}"
 )
 """Scripts whose unknown words are taken whole."""
+_MAY_BEGIN: Final = frozenset("-+±√∞π$€£¥₽₹₩₺₴৳฿₫₪([{]") | {"\\sqrt", "\\pm", "\\pi", "\\infty"}
+_MAY_END: Final = frozenset("%‰°'\"¢π∞$€£¥₽₹₩₺₴৳฿₫₪)]}[") | {"\\pi", "\\infty"}
 _JOINT = regex.compile(r"[,;、·،-]|…+|\.{3,6}")
 _COMMA_LIST = regex.compile(r"[^\p{L}=(\[{\]]+")
 _LABEL_BEFORE = regex.compile(r"(?<![\p{L}\p{M}\p{N}])(?:\p{Latin}|\p{Greek})(?:_?\{?[0-9]{1,2}\}?|')?\s*$")
@@ -43,7 +45,7 @@ def _token(conv: Convention) -> regex.Pattern[str]:
     return regex.compile(
         rf"(?P<number>[0-9]+(?:[.,'][0-9]+)*)"
         rf"|(?P<word>(?<![\p{{L}}\p{{M}}])\L<spaced>(?![\p{{L}}\p{{M}}])|\L<unspaced>)"
-        rf"|(?P<relation>{_RELATION})|(?P<sign>{_OPERATOR}|[,;、،%‰°'\"¢\p{{Sc}}()\[\]{{}}|₀-₉])"
+        rf"|(?P<relation>{_RELATION})|(?P<sign>{_OPERATOR}|[,;|、،%‰°'\"¢\p{{Sc}}()\[\]{{}}|₀-₉])"
         rf"|(?P<letter>(?<![\p{{L}}\p{{M}}\\])[\p{{Latin}}\p{{Greek}}](?![\p{{L}}\p{{M}}]))"
         rf"|(?P<other>\\?[{_SPACED}][{_SPACED}\p{{M}}]*|\S)",
         regex.IGNORECASE,
@@ -173,8 +175,10 @@ def _parts(left: int, first: int, last: int, right: int) -> Iterator[tuple[int, 
 
 def _is_loose(tokens: Sequence[regex.Match[str]], begin: int, stop: int) -> bool:
     """Whether a part begins or ends with what only joins, or with half of a pair of brackets."""
-    edges = tokens[begin][0], tokens[stop][0]
-    return any(_JOINT.fullmatch(edge) and edge != "-" for edge in edges) or edges[1] in "-=<>+"
+    first, last = tokens[begin], tokens[stop]
+    begins_badly = first["sign"] is not None and first[0] not in _MAY_BEGIN
+    ends_badly = last["relation"] is not None or (last["sign"] is not None and last[0] not in _MAY_END)
+    return begins_badly or ends_badly
 
 
 def _read(span: str, conv: Convention) -> Answer | None:
