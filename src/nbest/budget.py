@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from math import inf
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple
+
+import msgspec
 
 from nbest.types import Budget, Completion, Json, Prompt, Request, replace
 
@@ -61,6 +63,8 @@ class BudgetLedger:
         """Drawn, or reserved for draws under way."""
         self._num_input_chars = 0
         """Of the prompts of draws that were granted."""
+        self._last_prompt: tuple[Prompt, int] | None = None
+        """The prompt that was counted last, and its characters: the draws of a pool have the same one."""
         self._started = time.monotonic()
 
     @property
@@ -92,15 +96,21 @@ class BudgetLedger:
         samples_left, tokens_left = self.samples_left, self.tokens_left
         if samples_left is not None and num_samples > samples_left:
             return False
-        if self._most_sent(requests) < num_samples:
-            return False
+        if self.budget.input_chars is not None:
+            num_chars = sum(r.n * self._input_chars(r) for r in requests)
+            if num_chars > self.budget.input_chars - self._num_input_chars:
+                return False
         if tokens_left is not None and num_tokens > tokens_left:
             return False
         return self.seconds_left != 0
 
     def grant(self, request: Request) -> Grant:
         """Reserves as much of `request` as the budget allows: fewer draws first, then a shorter one."""
-        n, max_tokens = self._most_sent([request]), request.params.max_tokens
+        n, max_tokens = request.n, request.params.max_tokens
+        num_chars = 0
+        if self.budget.input_chars is not None:
+            num_chars = self._input_chars(request)
+            n = min(n, max(0, self.budget.input_chars - self._num_input_chars) // num_chars)
         if (samples_left := self.samples_left) is not None:
             n = min(n, samples_left)
 
@@ -119,27 +129,17 @@ class BudgetLedger:
 
         self._num_samples += n
         self._num_tokens += n * max_tokens
-        if self.budget.input_chars is not None:
-            self._num_input_chars += n * input_chars(request)
+        self._num_input_chars += n * num_chars
         if not is_whole:
             request = replace(request, n=n, params=replace(request.params, max_tokens=max_tokens))
         return Grant(request, stopped, is_cut_by_reservations)
 
-    def _most_sent(self, requests: Sequence[Request]) -> int:
-        """How many draws of `requests` the limit of input allows, from the first on."""
-        num_draws = sum(r.n for r in requests)
-        if self.budget.input_chars is None:
-            return num_draws
-        left = self.budget.input_chars - self._num_input_chars
-        num_sent = 0
-        for request in requests:
-            size = input_chars(request)
-            n = min(request.n, max(0, left) // size)
-            num_sent += n
-            left -= n * size
-            if n < request.n:
-                break
-        return num_sent
+    def _input_chars(self, request: Request) -> int:
+        """Characters of what an engine is sent for one draw, at least 1."""
+        prompt = request.prompt
+        if self._last_prompt is None or self._last_prompt[0] is not prompt:
+            self._last_prompt = (prompt, prompt_chars(prompt))
+        return max(1, self._last_prompt[1] + len(request.prefix))
 
     def settle(self, request: Request, completions: Sequence[Completion]) -> None:
         """Gives back what `completions` leave of the tokens that were reserved for them."""
@@ -158,11 +158,6 @@ class BudgetLedger:
             self._num_tokens -= tokens
 
 
-def input_chars(request: Request) -> int:
-    """Characters of what an engine is sent for one draw, at least 1."""
-    return max(1, prompt_chars(request.prompt) + len(request.prefix))
-
-
 def prompt_chars(prompt: Prompt) -> int:
     """Characters of a prompt: texts, images and files as they are sent, tools and schemas."""
     num_chars = 0
@@ -176,12 +171,5 @@ def prompt_chars(prompt: Prompt) -> int:
 
 
 def _chars_of(value: Json) -> int:
-    """Of the texts and keys of a JSON value; everything else counts as one."""
-    if isinstance(value, str):
-        return len(value)
-    if isinstance(value, Mapping):
-        items = cast("Mapping[str, Json]", value).items()
-        return sum(len(key) + _chars_of(inner) for key, inner in items)
-    if isinstance(value, (list, tuple)):
-        return sum(map(_chars_of, cast("Sequence[Json]", value)))
-    return 1
+    """Of a JSON value as it is sent, in UTF-8."""
+    return len(msgspec.json.encode(value))

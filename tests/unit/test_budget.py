@@ -4,8 +4,18 @@ import asyncio
 
 import pytest
 
-from nbest.budget import BudgetLedger, deadline, seconds_left
-from nbest.types import Budget, Completion, Request, SamplingParams, Usage
+from nbest.budget import BudgetLedger, deadline, prompt_chars, seconds_left
+from nbest.types import (
+    Budget,
+    Completion,
+    Message,
+    Overrides,
+    Prompt,
+    Request,
+    SamplingParams,
+    Usage,
+    replace,
+)
 from scripted import prompt_of
 
 PROMPT = prompt_of("ถาม")
@@ -71,3 +81,26 @@ async def test_the_nearest_deadline_is_seen_inside_and_forgotten_outside():
         async with deadline(0.01):
             await asyncio.sleep(60)
     assert seconds_left() == float("inf")
+
+
+def test_prompts_are_counted_for_each_draw():
+    ledger = BudgetLedger(Budget(input_chars=3 * len(PROMPT.text) + 2))
+    assert ledger.can_grant([request(3)])
+    assert not ledger.can_grant([request(2), request(2)])
+    granted = ledger.grant(request(2))
+    assert (granted.request.n, granted.stopped) == (2, None)
+    granted = ledger.grant(request(2))
+    assert (granted.request.n, granted.stopped) == (1, "budget")
+    assert ledger.grant(request(1)).request is None
+
+
+def test_a_beginning_an_image_and_a_tool_are_input_too():
+    image = {"type": "image_url", "image_url": {"url": "data:" + "A" * 100}}
+    turn = Message(role="user", content="看图", parts=({"type": "text", "text": "看图"}, image))
+    tools = Overrides(body={"tools": [{"function": {"description": "す" * 100}}]})
+    plain = prompt_chars(Prompt(id="p", messages=(Message(role="user", content="看图"),)))
+    assert plain == 2
+    assert prompt_chars(Prompt(id="p", messages=(turn,))) > 100
+    assert prompt_chars(Prompt(id="p", messages=(turn,), overrides=tools)) > 300
+    ledger = BudgetLedger(Budget(input_chars=20))
+    assert ledger.grant(replace(request(1), prefix="คำตอบ" * 10)).request is None

@@ -30,6 +30,7 @@ class BudgetTable(Budget, frozen=True, kw_only=True, forbid_unknown_fields=True)
     samples: Annotated[int, Meta(ge=0)] | None = None
     tokens: Annotated[int, Meta(ge=0)] | None = None
     seconds: Annotated[float, Meta(ge=0)] | None = None
+    input_chars: Annotated[int, Meta(ge=0)] | None = None
 
 
 class AnswerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
