@@ -118,9 +118,9 @@ def _convention(known: str | None) -> Convention:
         ),
         given=_trailing(_words(tables, "given")),
         copulas=_copulas(_words(tables, "is"), has_dash=known in {None, "ru", "uk"}),
-        ends_with_copula=regex.compile(rf"\s?(?:{_any_of(_words(tables, 'tail'))})[\s.。।]*$"),
-        joint=_joint(_words(tables, "is")),
-        tails=frozenset(_words(tables, "tail")),
+        ends_with_copula=regex.compile(rf"\s?(?:{_any_of(_words(with_answers, 'tail'))})[\s.。।]*$"),
+        joint=_joint(_words(with_answers, "is")),
+        tails=frozenset(_words(with_answers, "tail")),
         verdicts={text_key(w): v for v in ("no", "yes") for w in _words(tables, v)},
         options=_leading(_words(tables, "option")),
         minus=_leading(_words(tables, "minus")),
@@ -200,7 +200,7 @@ def _whole(word: str) -> str:
 def _joint(words: Iterable[str]) -> regex.Pattern[str]:
     """`: `, ` is: `, ` (in dollars) = `, or only space before a digit; linear, as each part is bounded."""
     join, marks = rf"(?:{_any_of(words)})", r"[\s*_`\"”’»)\]]{0,8}"
-    colon = r"[:=：→﹕—]"
+    colon = r"(?:[:=：→﹕—]|[-=]+>)"
     gap = rf"[^\n:=.!?。！？।]{{0,{_CONNECTIVE_CHARS}}}?"
     pattern = (
         rf"{marks}(?:\([^()\n]{{0,{_CONNECTIVE_CHARS}}}\){marks})?"

@@ -30,12 +30,18 @@ def equivalent(a: Answer | str | None, b: Answer | str | None) -> bool:
         return True
     if "text" in {a.kind, b.kind}:
         return _are_same_words(a, b)
+    if _are_intervals(a, b) and (a.key[0], a.key[-1]) != (b.key[0], b.key[-1]):
+        return False
     if "expression" in {a.kind, b.kind}:
         relations = [set(_RELATIONS.findall(x.key)) for x in (a, b)]
         if relations[0] != relations[1] or any(x.key[:1] in "<>≤≥≠" for x in (a, b)):
             return False
         return are_equal(a.text, b.text)
     return False
+
+
+def _are_intervals(a: Answer, b: Answer) -> bool:
+    return all(x.key[0] in "([" and x.key[-1] in ")]" and "," in x.key for x in (a, b))
 
 
 def _are_same_words(a: Answer, b: Answer) -> bool:

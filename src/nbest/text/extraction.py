@@ -57,13 +57,23 @@ def extract(text: str, *, language: str | None = None) -> Answer | None:
     `1.234` means. Reads at most the last 20 000 characters, in linear time; never raises. Remembers the
     latest texts, since pools repeat themselves.
     """
-    norm, conv = normalised(answer_text(text)), convention(language)
+    norm, conv = _read_part(text), convention(language)
     return _from_json(norm, conv) or _marked_last(norm, conv) or _marked(norm, conv) or _unmarked(norm, conv)
 
 
 def extract_marked(text: str, *, language: str | None = None) -> Answer | None:
     r"""The final answer that a text itself says is one; None without `\boxed`, `####` or a marker."""
-    return _marked(normalised(answer_text(text)), convention(language))
+    return _marked(_read_part(text), convention(language))
+
+
+_SPECIAL_TOKENS = regex.compile(
+    r"<\|[\w-]{1,30}\|>|</?s>|<(?:eos|bos|pad|end_of_turn|start_of_turn)>|\[/?INST\]"
+)
+
+
+def _read_part(text: str) -> str:
+    """The end of a text, normalised, without reasoning and tokens that a server forgot to leave out."""
+    return _SPECIAL_TOKENS.sub("", normalised(answer_text(text)))
 
 
 def _from_json(norm: str, conv: Convention) -> Answer | None:

@@ -71,7 +71,8 @@ def quantity_answer(span: str, conv: Convention) -> Answer | None:
 def mixed_answer(span: str, conv: Convention) -> Answer | None:
     """`1 and 3/4`, `1과 3/4`."""
     match = _MIXED.fullmatch(_without_about(span))
-    if not match or respelled(match["and"]) not in words("between", "and"):
+    joints = words("between", "and") | words("between", "whole")
+    if not match or respelled(match["and"]) not in joints:
         return None
     units, parts, of = (int(match[name]) for name in ("units", "parts", "of"))
     if parts >= of:

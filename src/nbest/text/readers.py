@@ -40,7 +40,7 @@ _MATHS = regex.compile(
     r"|^[(\[].*,.*[)\]]$|\{.*\}|^-?[0-9.]+\s?[abeijknpqruvwxyzα-ω](?![\p{L}])"
 )
 _WORD = regex.compile(
-    r"(?<![\\\p{L}])(?!(?:sin|cos|tan|log|ln|exp|max|min|gcd|lcm|mod)(?!\p{L}))\p{L}[\p{L}\p{M}]+"
+    r"(?<![\\\p{L}])(?!(?:sin|cos|tan|log|ln|exp|max|min|gcd|lcm|mod|[pbv]?matrix|cases|array|aligned)(?!\p{L}))\p{L}[\p{L}\p{M}]+"
     r"|[^\P{L}\p{Latin}\p{Greek}]"
 )
 _SPACES_AND_DOLLARS = regex.compile(r"\s+|\$")
