@@ -2,8 +2,8 @@
 
     python benchmarks/gateway/flaky_upstream.py --port 19100 --count COUNT
 
-Of a hundred calls about two get a 500, one a 429, one a closed connection, one half a reply, one no reply for a minute. A token
-is four bytes of UTF-8. COUNT holds eight numbers that outlive the process (`Count`): of replies that were sent whole, and of
+Every draw is written at 60 tokens a second; a token is four bytes of UTF-8. Of a thousand calls about twenty get a 500, ten a 429, ten a
+closed connection, ten half a reply, and three write on for a minute without a reply. COUNT holds eight numbers that outlive the process (`Count`): of replies that were sent whole, and of
 those that a client broke off or a fault cut, as far as they had come.
 """
 
@@ -12,6 +12,7 @@ import asyncio
 import mmap
 import random
 import struct
+import time
 from pathlib import Path
 
 import msgspec
@@ -21,9 +22,9 @@ from upstream import MODELS, WORKING
 
 _NUMBERS = struct.Struct("<8q")
 _NAMES = ("calls", "prompt", "completion", "faults", "broken", "broken_prompt", "broken_completion", "starts")
-DELTA_S = 0.004
+TOKENS_PER_S = 60
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-FAULTS = {"500": 0.02, "429": 0.01, "close": 0.01, "cut": 0.01, "hang": 0.01}
+FAULTS = {"500": 0.02, "429": 0.01, "close": 0.01, "cut": 0.01, "endless": 0.003}
 
 
 class Count:
@@ -92,14 +93,14 @@ class Server:
                 return True
             case "close":
                 return False
-            case "hang":
-                await self._pause(60, reader, num_prompt)
+            case "endless":
+                await self._write(60, reader, num_prompt, body.get("n") or 1)
                 return False
 
         texts = [self._text() for _ in range(body.get("n") or 1)]
         if body.get("stream"):
             return await self._stream(body, texts, num_prompt, reader, writer, is_cut=fault == "cut")
-        await self._pause(self._random.uniform(0.01, 0.1), reader, num_prompt)
+        await self._write(max(map(tokens, texts)) / TOKENS_PER_S, reader, num_prompt, len(texts))
         reply = reply_bytes(msgspec.json.encode(reply_of(texts, num_prompt)))
         if fault == "cut":
             writer.write(reply[: len(reply) // 2])
@@ -110,28 +111,29 @@ class Server:
         return True
 
     async def _stream(self, body, texts, num_prompt, reader, writer, *, is_cut):
-        """One text after another, in deltas of eight characters; then the usage."""
+        """A delta of eight characters of every text in turn; then the usage."""
         writer.write(HEAD)
         sent = 0
         try:
-            for i, text in enumerate(texts):
-                for start in range(0, len(text), 8):
-                    delta = text[start : start + 8]
-                    await pause(DELTA_S, reader)
-                    writer.write(
-                        event(
-                            {
-                                "index": i,
-                                "delta": {"role": "assistant", "content": delta},
-                                "finish_reason": None,
-                            }
+            for start in range(0, max(map(len, texts)), 8):
+                deltas = [text[start : start + 8] for text in texts]
+                await pause(max(map(tokens, deltas)) / TOKENS_PER_S, reader)
+                for i, delta in enumerate(deltas):
+                    finish = "stop" if start + 8 >= len(texts[i]) else None
+                    if delta:
+                        writer.write(
+                            event(
+                                {
+                                    "index": i,
+                                    "delta": {"role": "assistant", "content": delta},
+                                    "finish_reason": finish,
+                                }
+                            )
                         )
-                    )
-                    await writer.drain()
-                    sent += len(delta.encode())
-                    if is_cut and sent > 40:
-                        raise GoneError  # noqa: TRY301 (as when the client goes)
-                writer.write(event({"index": i, "delta": {}, "finish_reason": "stop"}))
+                await writer.drain()
+                sent += sum(len(delta.encode()) for delta in deltas)
+                if is_cut and sent > 40:
+                    raise GoneError  # noqa: TRY301 (as when the client goes)
             writer.write(event(None, usage_of(texts, num_prompt)) + chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
             await writer.drain()
         except (ConnectionError, GoneError):
@@ -140,11 +142,14 @@ class Server:
         self._count.add(calls=1, prompt=num_prompt, completion=sum(map(tokens, texts)))
         return True
 
-    async def _pause(self, seconds, reader, num_prompt):
+    async def _write(self, seconds, reader, num_prompt, num_texts):
+        """Writes the texts at once; counts them as far as they are when the client goes."""
+        started = time.monotonic()
         try:
             await pause(seconds, reader)
         except GoneError:
-            self._count.add(broken=1, broken_prompt=num_prompt)
+            num_written = round((time.monotonic() - started) * TOKENS_PER_S) * num_texts
+            self._count.add(broken=1, broken_prompt=num_prompt, broken_completion=num_written)
             raise
 
     def _fault(self):

@@ -1,6 +1,6 @@
 """A gateway under mixed load with faults, for minutes or a night; then it must hold what it held after the first minute.
 
-    python benchmarks/gateway/soak.py [--seconds 600] [--clients 24] [--folder .venv-peers]
+    python benchmarks/gateway/soak.py [--seconds 600] [--clients 32] [--folder .venv-peers]
 
 Before the gateway stand two upstream servers with faults (`flaky_upstream.py`), one of which is killed every 20 s and started again 3 s
 later. Clients ask all three APIs, streamed and not, with several strategies, and send requests that are wrong; a tenth of
@@ -277,7 +277,7 @@ def seconds(text):
 def main():
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ask.add_argument("--seconds", type=seconds, default=600, help="such as 90, 10m or 8h")
-    ask.add_argument("--clients", type=int, default=24)
+    ask.add_argument("--clients", type=int, default=32)
     ask.add_argument("--folder", type=Path, default=Path(".venv-peers"), help="for logs")
     sys.exit(asyncio.run(measure(ask.parse_args())))
 

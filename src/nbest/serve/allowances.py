@@ -8,7 +8,7 @@ from nbest.accounting.costs import Price
 from nbest.serve.jobs import Job
 from nbest.serve.request_context import RequestContext
 from nbest.serve.shared_limits import SharedLimits
-from nbest.serve.spending import DailySpending, cost_of, usage_of
+from nbest.serve.spending import DailySpending, cost_of
 from nbest.settings.gateway import Key
 from nbest.types import Json
 
@@ -44,7 +44,7 @@ class Allowances:
         reserved = self._reserved.pop(context.id, None)
         if reserved is None:
             return
-        spent = cost_of(usage_of(context), prices) or 0.0
+        spent = cost_of(context.observer.usage, prices) or 0.0
         self.spending.charge(context.key, reserved=reserved, spent=spent)
         if self.shared:
             num_tokens = context.observer.num_tokens

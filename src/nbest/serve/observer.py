@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
+from nbest.accounting.meter import Meter, total
 from nbest.accounting.tokens import BYTES_PER_TOKEN, prompt_tokens
 from nbest.errors import EngineError
 from nbest.serve.candidate_json import completion_json
 from nbest.serve.redaction import Redact
-from nbest.types import Completion, Delta, Json, ReasoningDelta, Request, ToolCallDelta
+from nbest.types import Completion, Delta, Json, ReasoningDelta, Request, ToolCallDelta, Usage
 
 EventKind = Literal["event", "failure", "delta"]
 StreamEvent = Delta | Mapping[str, Json]
@@ -47,8 +48,8 @@ class GatewayObserver:
         """Seconds from the last candidate to the choice."""
         self.has_emitted = False
         """Whether a part of the answer was streamed, which can only be continued."""
-        self._num_counted = 0
-        """Tokens of the calls that came back."""
+        self._meter = Meter()
+        """Of the calls that came back or were cut."""
         self._num_bytes = 0
         """Streamed by a call that has not come back."""
         self._tokens_per_s = 0.0
@@ -60,7 +61,17 @@ class GatewayObserver:
     @property
     def num_tokens(self) -> int:
         """Input and output tokens so far, over all calls; of a call that was broken off, by its text's length."""
-        return self._num_counted + _tokens_of(self._num_bytes)
+        spent = total(self.usage)
+        return spent.prompt + spent.completion
+
+    @property
+    def usage(self) -> Mapping[str, Usage]:
+        """By role so far: what an outcome has, and besides the estimated part of calls that were broken off."""
+        spent = dict(self._meter.usage)
+        if self._num_bytes:
+            streamed = Usage(completion=_tokens_of(self._num_bytes))
+            spent["policy"] = spent.get("policy", Usage()) + streamed
+        return spent
 
     def on_completions(self, request: Request, completions: Sequence[Completion]) -> None:
         now = time.monotonic() - self._started
@@ -69,9 +80,8 @@ class GatewayObserver:
 
         longest = max((c.usage.completion for c in completions), default=0)
         self._tokens_per_s = max(self._tokens_per_s, longest / max(now, _LEAST_S))
-        num_spent = sum(c.usage.prompt + c.usage.completion for c in completions)
-        if num_spent:
-            self._num_counted += num_spent
+        self._meter.count(request.role, completions)
+        if any(c.usage.prompt + c.usage.completion for c in completions):
             self._num_bytes = 0
 
         if request.role == "policy":
@@ -83,7 +93,8 @@ class GatewayObserver:
     def on_error(self, request: Request, error: EngineError) -> None:
         self.errors.append(error)
         # Nothing more will be known of what this call has streamed.
-        self._num_counted, self._num_bytes = self.num_tokens, 0
+        self._meter.add("policy", Usage(completion=_tokens_of(self._num_bytes)))
+        self._num_bytes = 0
 
     def on_cut(self, request: Request, seconds: float) -> None:
         """Counts the prompt of a cancelled call, and what its draws wrote: as streamed, or as fast as others wrote."""
@@ -91,7 +102,8 @@ class GatewayObserver:
         if not self._num_bytes:
             tokens_per_s = self._tokens_per_s or _ASSUMED_TOKENS_PER_S
             num_written = min(request.params.max_tokens, round(seconds * tokens_per_s)) * request.n
-        self._num_counted += prompt_tokens(request.prompt) + num_written
+        num_prompt = prompt_tokens(request.prompt)
+        self._meter.add(request.role, Usage(prompt=num_prompt, completion=num_written, calls=1))
 
     def on_chosen(self) -> None:
         """There is an answer."""

@@ -10,7 +10,6 @@ from typing import Final
 from nbest.accounting import costs
 from nbest.accounting.costs import Price
 from nbest.serve.api_errors import ApiError, retry_after
-from nbest.serve.request_context import RequestContext
 from nbest.settings.gateway import Key
 from nbest.types import Usage
 
@@ -105,11 +104,3 @@ def over_budget(key: Key, now: float) -> ApiError:
         code="insufficient_quota",
         retry_after_s=retry_after(until_midnight_s),
     )
-
-
-def usage_of(context: RequestContext) -> Mapping[str, Usage]:
-    """What a request took, by role; of one that was broken off, what its observer has counted."""
-    if context.outcome is not None:
-        return context.outcome.usage
-    num_tokens = context.observer.num_tokens
-    return {"policy": Usage(completion=num_tokens)} if num_tokens else {}

@@ -1,6 +1,7 @@
 """Who may see what a gateway does, and what it shows."""
 
 import asyncio
+import contextlib
 import json
 
 import pytest
@@ -110,6 +111,19 @@ async def test_requests_at_once_do_not_spend_more_than_the_day_has():
         sum(r[0] == 200 for r in replies) == 2
     )  # 0.069 is set aside for each: three draws, each with its prompt
     assert spent <= 0.2
+
+
+async def test_a_client_that_leaves_pays_for_what_was_drawn():
+    async with serving(Answers(delay_s=5.0), serve=WITH_BOTH) as client:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.4):
+                await client.post(headers=bearer(CLIENT))
+        for _ in range(1000):
+            await asyncio.sleep(0.01)
+            if not client.service.activity.view()["num_live"]:
+                break
+        spent = client.service.allowances.spending.today["مفتاح"]
+    assert spent > 3 * 10 * 10_000 / 1e6  # three draws, of 50 tokens a second
 
 
 @pytest.mark.parametrize(

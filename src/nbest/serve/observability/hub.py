@@ -18,7 +18,7 @@ from nbest.serve.observability.metrics import Metrics, language_name
 from nbest.serve.observability.recorder import Recorder
 from nbest.serve.request_context import RequestContext
 from nbest.serve.service import Service
-from nbest.serve.spending import cost_of, usage_of
+from nbest.serve.spending import cost_of
 from nbest.text.language import likely_language
 from nbest.types import Json, Outcome, replace
 
@@ -85,7 +85,7 @@ class ObservabilityHub:
 
     def _count(self, context: RequestContext, language: str | None) -> None:
         """Adds a request to the totals that operators see."""
-        usage = usage_of(context)
+        usage = context.observer.usage
         self._service.activity.count(
             context,
             language=language_name(language),
