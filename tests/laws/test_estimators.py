@@ -145,6 +145,15 @@ def test_equal_difficulty_shares_a_bin_and_harder_is_never_lower(pass1, num_bins
     assert len(set(pass1)) == len(set(zip(pass1, bins.tolist(), strict=True)))
 
 
+@given(st.lists(st.sampled_from([0, 0.125, 0.25, 0.5, 0.75, 1]), min_size=1, max_size=60), st.integers(1, 6))
+def test_a_bin_is_that_of_the_mean_rank(pass1, num_bins):
+    expected = []
+    for own in pass1:
+        num_easier, num_equal = sum(other > own for other in pass1), pass1.count(own)
+        expected.append(num_bins * (2 * num_easier + num_equal) // (2 * len(pass1)))
+    assert difficulty_bins(np.array(pass1), num_bins).tolist() == expected
+
+
 @given(st.lists(st.floats(0, 1), max_size=8), st.floats(0.001, 0.5))
 def test_holm_rejects_what_the_step_down_procedure_rejects(p_values, alpha):
     adjusted = holm(p_values)

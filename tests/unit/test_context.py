@@ -345,17 +345,27 @@ def test_the_observer_is_given_the_error_of_a_failed_call():
     assert observer.calls == [("policy", "seed 10 fails"), ("policy", 1)]
 
 
-def test_at_the_deadline_what_was_emitted_is_a_truncated_answer():
-    class Slow(Writing):
-        async def generate(self, request, on_delta=None):
-            on_delta("หนึ่ง ")
-            await asyncio.sleep(60)
+class SlowAfterAWord(Writing):
+    async def generate(self, request, on_delta=None):
+        on_delta("หนึ่ง ")
+        await asyncio.sleep(60)
 
+
+def test_at_the_deadline_what_was_emitted_is_a_truncated_answer():
     observer = Observer()
-    ctx = Context({"policy": Slow()}, observer=observer, budget=Budget(seconds=0.05))
+    ctx = Context({"policy": SlowAfterAWord()}, observer=observer, budget=Budget(seconds=0.05))
     [cut] = asyncio.run(ctx.sample([Request(prompt=PROMPT)], is_answer=True))
     assert (cut.text, cut.finish, cut.error, ctx.stopped) == ("หนึ่ง ", "length", None, "deadline")
     read = -(-len(PROMPT.text.encode()) // 4)
     assert ctx.meter.usage == {"policy": Usage(prompt=read, completion=4, calls=1)} == {"policy": cut.usage}
     assert ctx.notes == ["a stream was cut at the deadline: its tokens are estimated by length"]
     assert observer.calls == [("policy", 1)]
+
+
+def test_the_prompt_of_a_continuation_that_was_cut_is_estimated_with_its_prefix():
+    ctx = Context({"policy": SlowAfterAWord()}, observer=Observer(), budget=Budget(seconds=0.05))
+    request = Request(prompt=PROMPT, prefix="คำตอบคือ ")
+    [cut] = asyncio.run(ctx.sample([request], is_answer=True))
+    assert cut.text == "คำตอบคือ หนึ่ง "
+    read = -(-len((PROMPT.text + "คำตอบคือ ").encode()) // 4)
+    assert cut.usage == Usage(prompt=read, completion=4, calls=1)

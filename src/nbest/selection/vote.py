@@ -26,9 +26,9 @@ class Vote:
     JSON objects are equivalent by their fields, but for those that no two candidates agree in (reasoning).
 
     With a scorer, a class weighs the sum of its scores: best-of-N weighted (arXiv 2408.03314, §5).
-    With `power` as well, it weighs the sum of (N − r + 1)^power over its members' ranks r by score:
-    Borda by confidence (arXiv 2502.18581). Equal classes: the one with the lowest id. The winner is the
-    lowest id in its class, or with a scorer the best scored, of those that `max_tokens` did not cut where
+    With `power` as well, it weighs the sum of (N − r + 1)^power over its members' ranks r by score: Borda by
+    confidence (arXiv 2502.18581), equal scores sharing the better rank. Equal classes: the one with the lowest id.
+    The winner is the lowest id in its class, or with a scorer the best scored, of those that `max_tokens` did not cut where
     there are any. Candidates without a final answer form no class, and win only where nobody has one.
     `scores` are the votes for each candidate's class. Where any score is below zero, scores are taken for logarithms
     (of probabilities; of Bradley–Terry strengths, as reward models give them): a candidate weighs exp(score − highest).

@@ -125,6 +125,20 @@ class TestConfig:
             parameters=common + V * W + 2 * 6 * 3 * W * 5, active=common + 2 * 2 * 3 * W * 5
         )
 
+    def test_of_every_second_layer_the_second_has_experts(self, tmp_path):
+        """Qwen2-MoE's `decoder_sparse_step`: layer i has experts where (i + 1) % step is 0, so that 3 have one."""
+        fields = SMALL | {
+            "num_experts": 6,
+            "num_experts_per_tok": 2,
+            "moe_intermediate_size": 5,
+            "decoder_sparse_step": 2,
+            "qkv_bias": False,
+        }
+        common = LAYERS * LAYER + W + V * W + 2 * 3 * W * INNER + 6 * W
+        assert hf_config.read_size(config(tmp_path, model_type="qwen2_moe", **fields)) == ModelSize(
+            parameters=common + V * W + 6 * 3 * W * 5, active=common + 2 * 3 * W * 5
+        )
+
     @pytest.mark.parametrize(
         ("fields", "parameters", "active"),
         [

@@ -118,6 +118,15 @@ def test_a_prompt_that_was_not_answered_though_it_has_draws_scores_as_its_worst(
     assert list(asyncio.run(gather([path], score="mqm")).runs[0].values.values()) == [-1, -4]
 
 
+def test_worse_evidence_is_not_the_worst_of_the_draws(tmp_path):
+    asked = marked([-4.0, -1.0], prompt=prompt_in("hi"), winner=None)
+    evidence = Candidate(id=2, text="2", language="ja", meta={"mqm": -9.0})
+    asked = replace(asked, candidates=(*asked.candidates, evidence))
+    path = run_of(tmp_path / "run", [asked])
+    assert measured(path, scorer="mqm").columns["score"][0].tolist() == [-4]
+    assert list(asyncio.run(gather([path], score="mqm")).runs[0].values.values()) == [-4]
+
+
 def test_where_0_is_the_lowest_score_a_failure_is_0_everywhere(tmp_path):
     gold = {"answer": "4"}
     right = ["الجواب: ٤", "الجواب: 4", "الجواب: ٤"]

@@ -171,6 +171,15 @@ async def test_pruning_with_every_reference_at_once_is_exact():
     assert pruned == await select(texts)
 
 
+async def test_pruning_counts_a_text_as_often_as_it_was_drawn():
+    texts = near_and_far(20)
+    texts += texts[-3:] * 5
+    pruned = await select(texts, Mbr(mode="pruned", first_references=99))
+    exact = await select(texts)
+    assert exact.winner != (await select(near_and_far(20))).winner
+    assert pruned == exact
+
+
 async def test_pruning_follows_the_seed():
     selector = Mbr(mode="pruned", first_references=2, confidence=0.6)
     assert await select(near_and_far(32), selector, 1) == await select(near_and_far(32), selector, 1)

@@ -133,6 +133,14 @@ async def test_borda_votes_by_rank():
     assert unweighted.winner.id == 1
 
 
+async def test_equal_scores_share_the_better_rank():
+    # Ranks 1, 1, 3, 3, 3 of 5 candidates.
+    texts = ("Answer: 5", "答案：6", "الجواب: ٧", "उत्तर: ७", "Ответ: 7")
+    selection = await vote(*texts, spec="vote(weight=recorded(s), power=1)", scores=(0.9, 0.9, 0.1, 0.1, 0.1))
+    assert selection.scores == {0: 5.0, 1: 5.0, 2: 9.0, 3: 9.0, 4: 9.0}
+    assert selection.winner.id == 2
+
+
 def test_power_needs_a_weight():
     with pytest.raises(SpecError, match="weight"):
         registry.parse("selectors", "vote(power=1)")

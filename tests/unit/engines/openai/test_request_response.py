@@ -152,6 +152,12 @@ def test_log_probs_reveal_how_many_tokens_each_choice_has():
     assert [c.usage.completion for c in drawn] == [3, 1]
 
 
+def test_tokens_that_are_not_counted_apart_are_shared_by_bytes():
+    choices = chat("abc"), chat("三四五", index=1)  # 3 and 9 bytes, each with one for its end
+    drawn = completions(parse_reply(reply(*choices, usage={"completion_tokens": 14})), PLAIN)
+    assert [c.usage.completion for c in drawn] == [4, 10]
+
+
 def test_a_text_that_was_cut_has_all_its_tokens():
     choices = chat("a", finish_reason="length"), chat("bcd", index=1), chat("b", index=2)
     params = SamplingParams(max_tokens=10)

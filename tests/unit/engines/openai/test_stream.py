@@ -266,6 +266,12 @@ def test_a_stream_that_just_ends(chunks):
         stream(*chunks, done=False)
 
 
+@pytest.mark.parametrize("after", [delta(), delta(content=""), delta(role="assistant")])
+def test_a_chunk_behind_the_end_leaves_the_finish_reason(after):
+    _, drawn = stream(delta(content="答えは"), delta("length"), after)
+    assert (drawn.text, drawn.finish) == ("答えは", "length")
+
+
 def test_a_finish_reason_is_an_end():
     assert stream(delta(content="да"), END, done=False)[1].text == "да"
 

@@ -248,6 +248,14 @@ def test_reasoning_that_was_streamed_is_not_sent_again():
     ]  # fmt: skip
 
 
+def test_reasoning_that_was_streamed_behind_that_of_a_failed_draw_is_not_sent_again():
+    w = make(ChatWriter)
+    raw = w.start() + w.reasoning("сбой") + w.reasoning("два") + w.text("4")
+    raw += w.finish(reply(Choice(text="4", reasoning="два")), emitted="4")
+    said = [c["choices"][0]["delta"].get("reasoning_content") for c in data(raw)[:-1]]
+    assert [text for text in said if text] == ["сбой", "два"]
+
+
 @pytest.mark.parametrize("is_streamed", [True, False])
 def test_reasoning_is_the_content_of_an_item_and_progress_its_summary(is_streamed):
     w = make(ResponsesWriter, progress="reasoning")
