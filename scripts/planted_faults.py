@@ -19,7 +19,8 @@ from typing import Final, NamedTuple
 ROOT: Final = Path(__file__).parents[1]
 EVERYTHING: Final = ("tests/unit", "tests/laws", "tests/contract", "tests/golden")
 TIMEOUT_S: Final = 3600
-_FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
+_FAILED = re.compile(r"^(?:FAILED|ERROR) ([^\s[]+)", re.MULTILINE)
+"""A test of the summary, without its parameters."""
 _CHECK: Final = '''
 import subprocess, sys
 import nbest

@@ -25,6 +25,14 @@ def test_prompts_and_conversations(tmp_path):
     assert (second.prompt.id, second.prompt.text) == ("7", "كم؟")
 
 
+@pytest.mark.parametrize("blank", ["\n", " \t\n", "\r\n"])
+def test_blank_lines_count_in_ids_and_messages(tmp_path, blank):
+    rows = '{"prompt": "苹果？"}\n' + blank + '{"prompt": "كم؟"}\n'
+    assert [item.prompt.id for item in read_prompts(write(tmp_path, rows))] == ["1", "3"]
+    with pytest.raises(InputError, match="line 5: not valid JSON"):
+        read_prompts(write(tmp_path, rows + blank + "{\n"))
+
+
 @pytest.mark.parametrize(
     ("row", "says"),
     [

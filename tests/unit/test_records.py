@@ -95,6 +95,13 @@ def test_a_prompt_that_failed_is_tried_again_and_its_last_outcome_counts(tmp_pat
     ]
 
 
+def test_an_answer_that_a_fallback_chose_stands(tmp_path):
+    """A dead verifier is `stopped` "error" without an error of the prompt: its answer is not drawn again."""
+    write(tmp_path, [outcome(0, stopped="error", notes=("判定者が失敗した",)), outcome(1)])
+    with RunWriter(tmp_path, CONFIG) as run:
+        assert set(run.recorded) == {"0", "1"}
+
+
 def test_another_configuration_is_refused_and_the_keys_named(tmp_path):
     write(tmp_path, [outcome(0)])
     with pytest.raises(RecordsError) as e:

@@ -8,7 +8,7 @@ from nbest.errors import RecordsError
 from nbest.records import RunWriter
 from nbest.registry import parse
 from nbest.run import ask, run_all, select
-from nbest.types import Candidate, Message, Prompt, Usage
+from nbest.types import Budget, Candidate, Message, Prompt, Usage
 from scripted import prompt_of
 
 PROMPT = prompt_of("३ + २ =", "hi")
@@ -53,6 +53,15 @@ async def test_a_failing_model_is_no_internal_error():
     outcome = await ask(PROMPT, parse("strategies", "parallel"), {"policy": Fake(error_rate=1.0)})
     assert "told to fail" in outcome.error
     assert "internal error" not in outcome.error
+
+
+@pytest.mark.parametrize(
+    ("budget", "stopped"), [(Budget(samples=0), "budget"), (Budget(seconds=0), "deadline")]
+)
+async def test_a_prompt_without_a_draw_says_what_left_none(budget, stopped):
+    outcome = await ask(PROMPT, parse("strategies", "parallel"), {"policy": Fake()}, budget=budget)
+    assert (outcome.stopped, outcome.selection) == (stopped, None)
+    assert "no candidate was drawn" in outcome.error
 
 
 POOL = Pool(
