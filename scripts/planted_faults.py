@@ -1,7 +1,7 @@
 """Plants one fault at a time in a copy of src/, runs the tests that should notice, and prints which did.
 
-Faults that the tests of their rooms miss are planted together, and tried with `EVERYTHING`: a test that fails then
-is run with each of them alone. What nothing notices has survived.
+Faults that the tests of their rooms miss are planted together, and tried with `EVERYTHING`: the tests that fail then,
+and do not without a fault, are run with each of them alone. What nothing notices has survived.
 Words on the command line choose faults by name; `--control` runs `EVERYTHING` on a copy without a fault.
 """
 
@@ -131,10 +131,11 @@ def main(words: list[str]) -> int:
         applying = [fault for fault in chosen if _applies(fault)]
         test_by_fault = {fault: _first(_failed(src, [fault], fault.tests, "-x")) for fault in applying}
         missed = [fault for fault in applying if test_by_fault[fault] is None]
-        for test in _failed(src, missed, EVERYTHING) if missed else ():
-            for fault in missed:
-                if test_by_fault[fault] is None:
-                    test_by_fault[fault] = _first(_failed(src, [fault], (test,)))
+        failed = _failed(src, missed, EVERYTHING) if missed else []
+        broken = _failed(src, [], tuple(failed)) if failed else []  # without any fault
+        noticing = tuple(test for test in failed if test not in broken)
+        for fault in missed if noticing else ():
+            test_by_fault[fault] = _first(_failed(src, [fault], noticing, "-x"))
 
     print("| fault | file | | first test that failed |\n|---|---|---|---|")
     for fault in chosen:
@@ -181,7 +182,7 @@ def _failed(src: Path, faults: list[Fault], paths: tuple[str, ...], *options: st
         check=False,
         timeout=TIMEOUT_S,
     )
-    found = _FAILED.findall(done.stdout)
+    found = list(dict.fromkeys(_FAILED.findall(done.stdout)))
     if done.returncode != 0 and not found:  # the check of what is imported, or pytest itself
         raise RuntimeError(done.stdout + done.stderr)
     return found
