@@ -41,14 +41,31 @@ class Nbest:
     """A command under way; its standard output and error go to files in `folder`.
 
     `constants` are set in modules of the new process, as {"nbest.serve.start": {"_RETRY_S": 0.1}}. `max_files`
-    is its limit on open files, soft and hard.
+    is its limit on open files, soft and hard, `max_bytes` that on its address space.
     """
 
     def __init__(
-        self, folder, *arguments, err="process.err", env=None, cwd=None, constants=None, max_files=None
+        self,
+        folder,
+        *arguments,
+        err="process.err",
+        env=None,
+        cwd=None,
+        constants=None,
+        max_files=None,
+        max_bytes=None,
     ):
         self.out, self.err = Path(folder) / "process.out", Path(folder) / err
-        given = (list(map(str, arguments)), self.out, self.err, env or {}, cwd, constants or {}, max_files)
+        given = (
+            list(map(str, arguments)),
+            self.out,
+            self.err,
+            env or {},
+            cwd,
+            constants or {},
+            max_files,
+            max_bytes,
+        )
         self._process = _CONTEXT.Process(target=_main, args=given)
         self._process.start()
 
@@ -83,7 +100,7 @@ def until(is_so, process, *, within_s=20):
         time.sleep(0.002)
 
 
-def _main(arguments, out, err, env, cwd, constants, max_files):
+def _main(arguments, out, err, env, cwd, constants, max_files, max_bytes):
     for descriptor, log in ((1, out), (2, err)):
         with log.open("w") as file:
             os.dup2(file.fileno(), descriptor)
@@ -92,6 +109,8 @@ def _main(arguments, out, err, env, cwd, constants, max_files):
     os.environ.update(env)
     if max_files is not None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (max_files, max_files))
+    if max_bytes is not None:
+        resource.setrlimit(resource.RLIMIT_AS, (max_bytes, max_bytes))
     if cwd is not None:
         os.chdir(cwd)
     for module, values in constants.items():

@@ -11,6 +11,7 @@ from nbest.accounting.meter import Meter
 from nbest.budget import BudgetLedger, deadline
 from nbest.drawing import Drawing, RequestObserver
 from nbest.errors import EngineError, MissingEngineError
+from nbest.offload import Turns
 from nbest.protocols import Capabilities, Engine, Scorer
 from nbest.registry import spec_of
 from nbest.types import Budget, Candidate, Completion, Json, Prompt, Request, Role, Score, Stopped
@@ -44,6 +45,8 @@ class Context:
         self.notes: list[str] = []
         self.stopped: Stopped = "done"
         self._seed = f"{seed}/{prompt_id}"
+        self._turns = Turns()
+        """A strategy that asks for what the budget forbids waits for nothing: it too lets others run."""
         self._observer = observer
         self._one_call_per_draw = one_call_per_draw
         self._ledger = BudgetLedger(budget or Budget())
@@ -154,6 +157,7 @@ class Context:
         `is_answer`: if this one draw succeeds, it is the answer. It is streamed to an observer that wants
         deltas, unless it may fail the client's `response_format` while other candidates could take its place.
         """
+        await self._turns.give()
         granted = [g for r in constraints.applied(requests) if (g := self._grant(r))]
         num_draws = sum(r.n for r in granted)
         if (
@@ -188,6 +192,7 @@ class Context:
 
         Within the same budget: a request that it forbids gives an empty list.
         """
+        await self._turns.give()
         granted = [self._grant(r) for r in requests]
         drawn = iter(await self._drawing.draw([g for g in granted if g]))
         return [next(drawn) if g else [] for g in granted]

@@ -97,13 +97,24 @@ def num_at_work() -> int:
     return len(_at_work)
 
 
+class Turns:
+    """Lets the event loop run every now and then."""
+
+    def __init__(self) -> None:
+        self._since = time.perf_counter()
+
+    async def give(self) -> None:
+        """Waits for one turn of the loop, if the last such turn was more than 2 ms ago."""
+        if time.perf_counter() - self._since > _SLICE_S:
+            await asyncio.sleep(0)
+            self._since = time.perf_counter()
+
+
 async def spaced(items: Iterable[T]) -> AsyncIterator[T]:
     """`items`, letting the event loop run in between as soon as 2 ms have passed: for many small pieces of work."""
-    since = time.perf_counter()
+    turns = Turns()
     for item in items:
-        if time.perf_counter() - since > _SLICE_S:
-            await asyncio.sleep(0)
-            since = time.perf_counter()
+        await turns.give()
         yield item
 
 

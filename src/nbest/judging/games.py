@@ -13,6 +13,7 @@ from nbest.judging.judge_questions import Read, Reply, question
 from nbest.judging.templates import TemplateLanguage
 from nbest.judging.verdict_forms import GRADES
 from nbest.judging.verdict_text import POINTS, Grade
+from nbest.offload import spaced
 from nbest.text.reasoning import answer_text
 from nbest.types import Candidate, Json, Prompt, SamplingParams
 
@@ -70,7 +71,7 @@ async def play(
             templates=templates,
             form=GRADES,
         )
-        for a, b in seats
+        async for a, b in spaced(seats)
     ]
     replies = await ask(questions, ctx, read=read)
     games = [Game(a, b, r) for (a, b), r in zip(seats, replies, strict=True)]

@@ -19,6 +19,7 @@ from nbest.judging.templates import (
     template_for,
 )
 from nbest.judging.verdict_forms import numbers
+from nbest.offload import spaced
 from nbest.protocols import EngineName, ServerPath
 from nbest.scoring.next_token import has_alternatives, num_logprobs, share
 from nbest.text.reasoning import answer_text
@@ -79,7 +80,7 @@ class Judge:
 
     async def _by_number(self, prompt: Prompt, texts: Sequence[str], ctx: Context) -> list[float | None]:
         params = SamplingParams(temperature=self.temperature, max_tokens=self.max_tokens)
-        questions = [self._question("score", prompt, t, params, ctx) for t in texts]
+        questions = [self._question("score", prompt, t, params, ctx) async for t in spaced(texts)]
         replies = await ask(questions, ctx, read=self.read)
         _note_missing([r.problem for r in replies], ctx)
         return [_value(r) for r in replies]
@@ -87,7 +88,7 @@ class Judge:
     async def _by_logprobs(self, prompt: Prompt, texts: Sequence[str], ctx: Context) -> list[float | None]:
         k = await num_logprobs(ctx, "judge", self.engine, wanted=self.top_logprobs, lacking=_lacks_logprobs())
         params = SamplingParams(temperature=0.0, max_tokens=1, logprobs=k)
-        questions = [self._question("yes_no", prompt, t, params, ctx) for t in texts]
+        questions = [self._question("yes_no", prompt, t, params, ctx) async for t in spaced(texts)]
         drawn = await ctx.complete([q.request for q in questions])
         answered = [c[0] for c in drawn if c and c[0].error is None]
         if answered and not any(map(has_alternatives, answered)):

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 from nbest.context import Context
 from nbest.demand import Demand, others
 from nbest.errors import CapabilityError
+from nbest.offload import spaced
 from nbest.protocols import EngineName
 from nbest.scoring.aggregate import Reduce, aggregate
 from nbest.scoring.recorded_logprobs import mean
@@ -100,7 +101,7 @@ class Rollouts:
         new = [t for t in dict.fromkeys(texts) if t not in known]
         if new:
             await self._check(ctx)
-            drawn = await ctx.complete([self._request(prompt, t, ctx) for t in new])
+            drawn = await ctx.complete([self._request(prompt, t, ctx) async for t in spaced(new)])
             for text, completions in zip(new, drawn, strict=True):
                 there = [text + c.text for c in completions if c.error is None]
                 if there:

@@ -13,6 +13,7 @@ from nbest.judging.judge_calls import ask
 from nbest.judging.judge_questions import Question, Read, Reply, demand_of_questions, question
 from nbest.judging.templates import TemplateLanguage
 from nbest.judging.verdict_forms import numbers
+from nbest.offload import spaced
 from nbest.protocols import EngineName, ServerPath
 from nbest.scoring.aggregate import Reduce, aggregate
 from nbest.scoring.step_texts import Split, note_half_steps, steps_of
@@ -64,7 +65,9 @@ class StepJudge:
         steps_by_text = {c.text: steps_of(c.text, self.split) for c in candidates if c.is_usable}
         texts = [t for t, steps in steps_by_text.items() if steps]
         questions = [
-            self._question(prompt, steps_by_text[t], vote, ctx) for t in texts for vote in range(self.votes)
+            self._question(prompt, steps_by_text[t], vote, ctx)
+            async for t in spaced(texts)
+            for vote in range(self.votes)
         ]
         replies = await ask(questions, ctx, read=self.read)
         missing = [r.problem for r in replies if r.verdict is None]

@@ -11,6 +11,7 @@ from nbest.context import Context
 from nbest.demand import Demand, answers, demand_of, total
 from nbest.judging.fusion import fusion_request
 from nbest.judging.templates import TemplateLanguage
+from nbest.offload import spaced
 from nbest.protocols import Sampler, Selector, ServerPath
 from nbest.sampling.iid import Iid
 from nbest.selection.pool import select
@@ -74,7 +75,9 @@ class Rsa:
 
         rng = ctx.random("rsa")
         for _ in range(self.steps):
-            requests = [self._aggregation(prompt, population, rng, ctx) for _ in range(size)]
+            if ctx.seconds_left == 0:
+                break
+            requests = [self._aggregation(prompt, population, rng, ctx) async for _ in spaced(range(size))]
             population = _replaced(population, await ctx.sample(with_logprobs(requests, self.selector)))
         return await select(self.selector, prompt, population, ctx)
 

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from nbest.offload import offload
+from nbest.offload import offload, spaced
+from nbest.text.answer_words import convention_code
 from nbest.text.classes import answer_keys
 from nbest.text.expressions import is_installed
+from nbest.text.extraction import extract
 from nbest.text.grading import final_answer
 from nbest.types import Candidate, Prompt
 
 _MAX_CHARS: Final = 1 << 15
-"""Up to here, of all candidates together, reading them takes a few milliseconds."""
+"""Of all candidates together, that are read here, one by one."""
+_MAX_TEXT: Final = 1 << 12
+"""Up to here, reading one takes a few milliseconds."""
+_SAMPLES: Final = (
+    "The answer is 4.",
+    "答案是 (B)",
+    "x = 1,5 kg",
+    "2026-01-02",
+    r"\boxed{\frac{1}{2}}",
+    "yes",
+)
+_prepared: Final[set[str | None]] = set()
+"""Languages whose patterns are compiled in this process."""
 
 
 async def answer_classes(
@@ -27,10 +42,12 @@ async def answer_classes(
     bare = [_bare(c) for c in candidates]
     asked = Prompt(id="", messages=(), language=prompt.language)
     num_chars = sum(len(c.text) + sum(len(call.arguments) for call in c.tool_calls) for c in bare)
-    if pattern is not None or num_chars > _MAX_CHARS:
+    is_long = num_chars > _MAX_CHARS or any(len(c.text) > _MAX_TEXT for c in bare)
+    if pattern is not None or is_long:
         return await offload(keys_of, bare, asked, pattern, seconds=seconds)
 
-    answer_by_id = {c.id: final_answer(c, asked) for c in bare}
+    await prepare({c.language or prompt.language for c in bare})
+    answer_by_id = {c.id: final_answer(c, asked) async for c in spaced(bare)}
     expressions = {a.key for a in answer_by_id.values() if a and a.kind == "expression"}
     numbers = {a.key for a in answer_by_id.values() if a and a.kind == "number"}
     needs_mathematics = expressions and len(expressions) + len(numbers) > 1
@@ -42,6 +59,20 @@ async def answer_classes(
 def keys_of(candidates: Sequence[Candidate], prompt: Prompt, pattern: str | None) -> list[str | None]:
     """`answer_keys` of the candidates' final answers."""
     return answer_keys(candidates, lambda c: final_answer(c, prompt, pattern=pattern))
+
+
+async def prepare(languages: Iterable[str | None]) -> None:
+    """Compiles the patterns of languages that were not read yet, in a thread: half a second for each."""
+    codes = {convention_code(language) for language in languages} - _prepared
+    if codes:
+        await asyncio.to_thread(_read_samples, codes)
+        _prepared.update(codes)
+
+
+def _read_samples(codes: Iterable[str | None]) -> None:
+    for code in codes:
+        for text in _SAMPLES:
+            extract(text, language=code)
 
 
 def _bare(candidate: Candidate) -> Candidate:

@@ -84,8 +84,13 @@ def languages() -> tuple[str, ...]:
 
 def convention(language: str | None) -> Convention:
     """That of `language` (any BCP 47 tag) and English; of every language for None or an unknown one."""
+    return _convention(convention_code(language))
+
+
+def convention_code(language: str | None) -> str | None:
+    """The code in the table of `language` (any BCP 47 tag); None for one that is not there."""
     code = primary_subtag(language)
-    return _convention(code if code in languages() else None)
+    return code if code in languages() else None
 
 
 @cache
