@@ -20,7 +20,7 @@ from nbest.offload import LENGTH, read_frame, write_frame
 
 _NICENESS: Final = 5
 """The event loop goes first where there are fewer cores than processes."""
-_MAX_RSS_BYTES: Final = 400 << 20
+_MAX_RSS_BYTES: Final = 256 << 20
 _ORPHAN_GRACE_S: Final = 5.0
 
 

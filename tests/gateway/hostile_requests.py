@@ -20,6 +20,8 @@ NEEDED = {
 }
 NUMBERS = ("0", "1", "2", "7", "64", "1000000", "1000000000000000000", "-1", "0.5", "1e308", "1e-9")
 TEXTS = ("'((a+)+)+$'", r"'(?=(a+)+$)(\\w+\\s*)+'", "'de'", "'{prompt}'", r"'\\p{L}{1,500}\\d+'")
+DEADLINE_S = 0.6
+LANGUAGES = ("zh", "ar", "th", "de", "en", "hi")
 SIZES = (20, 2_000, 20_000, 60_000)
 
 
@@ -36,9 +38,14 @@ def body(rng, *, strategy, kind=None, size=None, **more):
     kind = kind or rng.choice(sorted(KINDS))
     size = size or rng.choice(SIZES)
     shown = rng.choice(("none", "comments", "events", "reasoning"))
-    nbest = {"strategy": strategy, "deadline": 1.0, "progress": shown, "candidates": rng.random() < 0.5}
+    nbest = {
+        "strategy": strategy,
+        "deadline": DEADLINE_S,
+        "progress": shown,
+        "candidates": rng.random() < 0.5,
+    }
     if rng.random() < 0.5:
-        nbest["language"] = rng.choice(("zh", "ar", "th", "de", "en", "hi"))
+        nbest["language"] = rng.choice(LANGUAGES)
     content = f"2加2等于几？ ⟦{kind}:{size}⟧"
     return {
         "model": "m",
@@ -55,9 +62,11 @@ def large_pools():
     utilities = ("chrf", "chrf(word_order=2)", "bleu", "bleu(respell=true)", "token_f1", "edit")
     for utility, kind in itertools.product(utilities, ("plain", "arabic", "accents")):
         yield body(rng, strategy=f"mbr(n=64, utility={utility})", kind=kind, size=8_000)
-    for kind in KINDS:
-        yield body(rng, strategy="vote(n=64)", kind=kind, size=16_000)
-        yield body(rng, strategy="guard(n=32, selector=vote)", kind=kind, size=16_000)
+    for kind, strategy in zip(
+        KINDS, itertools.cycle(("vote(n=64)", "guard(n=32, selector=vote)")), strict=False
+    ):
+        yield body(rng, strategy=strategy, kind=kind, size=16_000)
+    yield body(rng, strategy="vote(n=64)", kind="digits", size=16_000)
     yield body(rng, strategy="mbr(n=64, mode=aggregate)", kind="plain", size=60_000)
     yield body(rng, strategy="mbr(n=64, mode=pruned, num_resamples=10000)", kind="plain", size=8_000)
     yield body(rng, strategy="dora(n=32, verifier=logprob)", kind="plain", size=8_000)
@@ -65,14 +74,17 @@ def large_pools():
 
 
 def parameters(rng):
-    """Every parameter of every open plug-in, with numbers and texts that are not meant for it."""
+    """Every open plug-in, one parameter of each with a number or text that is not meant for it."""
     numbers, texts = itertools.cycle(NUMBERS), itertools.cycle(TEXTS)
     for family in FAMILIES:
         for name in opened(family):
             hints = types_of(registry.load(family, name))
-            for field in fields_of(registry.load(family, name)):
-                value = next(texts) if is_open_text(hints[field]) else next(numbers)
-                yield body(rng, strategy=within(family, call(name, {field: value})))
+            fields = sorted(fields_of(registry.load(family, name)))
+            given = {}
+            if fields:
+                field = rng.choice(fields)
+                given[field] = next(texts) if is_open_text(hints[field]) else next(numbers)
+            yield body(rng, strategy=within(family, call(name, given)))
 
 
 def made(family, rng, depth):
@@ -113,9 +125,9 @@ def schemas():
     """Schemas that expand, recur, match slowly or are merely large, of answers and of tools."""
     rng = Random(0)
     for schema in hostile_schemas():
-        for kind, size in (("object", 20_000), ("lists", 100)):
-            wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
-            yield body(rng, strategy="vote(n=16)", kind=kind, size=size, response_format=wanted)
+        wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+        kind, size = rng.choice((("object", 20_000), ("lists", 100)))
+        yield body(rng, strategy="vote(n=16)", kind=kind, size=size, response_format=wanted)
         tool = {"type": "function", "function": {"name": "f", "strict": True, "parameters": schema}}
         yield body(rng, strategy="vote(n=4)", kind="plain", size=100, tools=[tool])
 

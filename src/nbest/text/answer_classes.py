@@ -25,7 +25,13 @@ _SAMPLES: Final = (
     "2026-01-02",
     r"\boxed{\frac{1}{2}}",
     "yes",
+    "因为二加二是四，所以是四。 3",
+    "So there are between 4 and 5 apples, or half of -7 million, in 2 boxes at 5 pm.",
+    "[[4]] 3",
+    "x = 2 or x = -3",
+    "twenty-one",
 )
+"""Answers of every kind: reading them compiles what reading others needs."""
 _prepared: Final[set[str | None]] = set()
 """Languages whose patterns are compiled in this process."""
 
