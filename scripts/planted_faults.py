@@ -184,7 +184,7 @@ def _failed(src: Path, faults: list[Fault], paths: tuple[str, ...], *options: st
     )
     found = list(dict.fromkeys(_FAILED.findall(done.stdout)))
     if done.returncode != 0 and not found:  # the check of what is imported, or pytest itself
-        raise RuntimeError(done.stdout + done.stderr)
+        raise RuntimeError(f"pytest ended with {done.returncode}: {done.stdout}{done.stderr}")
     return found
 
 
