@@ -159,7 +159,7 @@ async def test_replicas_stand_in_for_each_other(fault, stream):
                 got = await client.ask(stream=stream)
                 assert (got.status, got.text, got.num_failed) == (200, RIGHT, 0)
             first.fault = None
-            await asyncio.sleep(0.35)
+            await asyncio.sleep(1.0)
             first.bodies.clear()
             await client.healthy()
             assert first.bodies
