@@ -79,6 +79,8 @@ def _read_part(text: str) -> str:
 def _from_json(norm: str, conv: Convention) -> Answer | None:
     """The field for the answer of a text that is one JSON object."""
     fields = _json_fields(norm)
+    if not fields:
+        return None  # of most texts: the markers of all languages are many
     for word in (*conv.markers, *conv.weak_markers):
         value = fields.get(word)
         if isinstance(value, str | int | float):
