@@ -113,7 +113,8 @@ class _Words:
         self, words: Iterable[str], strength: Strength, *, begin: int = 0, at_line_start: bool = False
     ) -> Iterator[Mark]:
         """The last mark of each word from `begin` on."""
-        for word in words:
+        present = [word for word in words if word in self.lower]  # few of the hundreds of all languages
+        for word in present:
             at = self._last_whole(word, begin, at_line_start=at_line_start)
             if at is not None:
                 yield from self._marks(at, at + len(word), strength)
