@@ -6,7 +6,7 @@ from measure import BLOCKS, VERIFIERS
 from plan import ABMCTS, AUCS, BEAM, DIFFERENT, DORA, DVTS, LOOKAHEAD, PARTICLES, REBASE, SQUARE
 from tables import QUINTILES, SCALE, Results, title
 
-from nbest.evaluate.intervals import Estimate
+from nbest.evaluate.confidence import Estimate
 from nbest.report.curves import Curve, Panel, Point, curves
 from nbest.report.svg import Svg
 from nbest.report.table import count

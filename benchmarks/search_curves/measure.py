@@ -15,8 +15,9 @@ from plan import AUCS, BUDGETS, DIFFICULTY, GREEDY, POOLS, REAL, Cell, items, ve
 from nbest import registry
 from nbest.accounting.meter import total
 from nbest.context import Context
+from nbest.evaluate.confidence import Estimate
 from nbest.evaluate.estimators import difficulty_bins, is_right
-from nbest.evaluate.intervals import Estimate, mean_interval, resampled_clusters
+from nbest.evaluate.intervals import mean_interval, resampled_clusters
 from nbest.lab.word_steps import WordSteps
 from nbest.records import read_outcomes
 from nbest.text import classes, extract

@@ -10,7 +10,7 @@ from measure import VERIFIERS, Study
 from plan import BEAM, DIFFERENT, DVTS, PARTICLES, REBASE
 from verifiers import DEAR, SCORERS, auc_of
 
-from nbest.evaluate.intervals import Estimate
+from nbest.evaluate.confidence import Estimate
 from nbest.report.table import Table, count
 
 GAIN = "![Gain by verifier quality](images/search-gain.svg)"

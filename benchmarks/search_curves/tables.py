@@ -20,7 +20,7 @@ from plan import (
     search_cell,
 )
 
-from nbest.evaluate.intervals import Estimate
+from nbest.evaluate.confidence import Estimate
 from nbest.report.table import Scale, Table, count
 
 SCALE = Scale(decimals=1)

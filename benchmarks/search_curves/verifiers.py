@@ -15,8 +15,9 @@ from plan import AUCS, DRAW, Cell, items, verifier
 from nbest import registry
 from nbest.accounting.meter import total
 from nbest.context import Context
+from nbest.evaluate.confidence import Estimate
 from nbest.evaluate.estimators import is_right
-from nbest.evaluate.intervals import Estimate, mean_interval
+from nbest.evaluate.intervals import mean_interval
 from nbest.lab.word_steps import WordSteps
 from nbest.records import read_outcomes
 from nbest.sampling.step_draws import shortened

@@ -39,7 +39,9 @@ async def check(prompt: Prompt) -> None:
     The message begins with the name of the field. Schemas above the limits of `schema_limits` are not usable.
     """
     own = _schema_of(prompt)
-    schemas = [own] if own is not None else []
+    schemas: list[Schema] = []
+    if own is not None:
+        schemas.append(own)
     for function in _functions_of(prompt).values():
         parameters = _parameters_of(function)
         if parameters is not None:
@@ -100,7 +102,9 @@ def _checks(
 ) -> list[_Check]:
     """The texts of an answer that have to fit a schema."""
     if not completion.tool_calls:
-        return [] if own is None else [("response_format", own, completion.text)]
+        if own is None:
+            return []
+        return [("response_format", own, completion.text)]
     checks: list[_Check] = []
     for call in completion.tool_calls:
         schema = parameters_by_name.get(call.name)
@@ -155,12 +159,16 @@ def _applied(request: Request, overrides: Overrides, *, is_ladder: bool, is_pool
         if temperature is not None and not (is_ladder or is_flat):
             changes["temperature"] = temperature
 
-    return replace(request, params=replace(params, **changes)) if changes else request
+    if not changes:
+        return request
+    return replace(request, params=replace(params, **changes))
 
 
 def _schema_of(prompt: Prompt) -> Schema | None:
     """Of `response_format`. Raises `InputError`."""
-    wanted: Json = prompt.overrides.body.get("response_format") if prompt.overrides else None
+    wanted: Json = None
+    if prompt.overrides:
+        wanted = prompt.overrides.body.get("response_format")
     match wanted:
         case None | {"type": "text"}:
             return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import msgspec
 
@@ -120,7 +120,9 @@ def single(prompt: str | Prompt | Iterable[Message], *, language: str | None = N
     """A prompt from a question or a conversation. Raises `InputError` for a `language` that is no language code."""
     if isinstance(prompt, Prompt):
         return prompt
-    messages = (Message(role="user", content=prompt),) if isinstance(prompt, str) else tuple(prompt)
+    if isinstance(prompt, str):
+        prompt = [Message(role="user", content=prompt)]
+    messages = tuple(prompt)
     _check_language(language, "language")
     return Prompt(id="prompt", messages=messages, language=language)
 
@@ -134,25 +136,32 @@ def _check_language(language: str | None, where: str) -> None:
 
 
 def _check_new(id_: str, number: int, seen: dict[str, int], where: str) -> None:
-    if first := seen.get(id_):
+    first = seen.get(id_)
+    if first is not None:
         raise InputError(f"{where}: id {id_!r} already stands in line {first}; ids must be unique")
     seen[id_] = number
 
 
 def _rows(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    try:
-        lines: Iterable[bytes] = sys.stdin.buffer if path == "-" else Path(path).open("rb")  # noqa: SIM115
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except OSError as e:
-        raise InputError(f"{path}: {e.strerror}") from None
+    lines = _opened(path)
     try:
         for number, line in enumerate(lines, 1):
             if line.strip(b" \t\r\n\xef\xbb\xbf"):
                 yield number, _object(line, f"{path}, line {number}")
     finally:
         if path != "-":
-            lines.close()  # type: ignore[attr-defined]
+            lines.close()
+
+
+def _opened(path: str) -> BinaryIO:
+    if path == "-":
+        return sys.stdin.buffer
+    try:
+        return Path(path).open("rb")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except OSError as e:
+        raise InputError(f"{path}: {e.strerror}") from None
 
 
 def _object(line: bytes, where: str) -> dict[str, Any]:
@@ -174,10 +183,13 @@ def item_of(row: Mapping[str, Any], where: str, *, default_id: str, is_asked: bo
     """
     messages = _messages_of(row, where)
     id_ = row.get("id", default_id)
+    language = row.get("language")
+    if language == "":
+        language = None
     fields = {
         "id": str(id_) if type(id_) is int else id_,
         "messages": messages,
-        "language": None if row.get("language") == "" else row.get("language"),
+        "language": language,
         "task": row.get("task"),
     }
     prompt = _convert(fields, Prompt, where)
@@ -211,7 +223,9 @@ def _messages_of(row: Mapping[str, Any], where: str) -> Any:
 def _candidate(raw: Any, i: int, where: str) -> Candidate:
     """Candidate i of a pool; `id` is its place, and what is not of our form stays in `meta`."""
     where = f"{where}, candidate {i}"
-    row: Any = {"text": raw} if isinstance(raw, str) else raw
+    row: Any = raw
+    if isinstance(raw, str):
+        row = {"text": raw}
     if not isinstance(row, dict):
         raise InputError(f'{where}: neither a text nor an object with "text"')
     row = cast("dict[str, Any]", row)

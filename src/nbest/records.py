@@ -179,7 +179,9 @@ def _check_manifest(path: Path, config: Mapping[str, Any]) -> None:
         raise RecordsError(f"{path} has record schema {manifest.get('schema')}, this nbest writes {SCHEMA}")
     then = _flat(manifest["config"])
     now = _flat(msgspec.to_builtins(config))
-    if differing := [k for k in sorted(then.keys() | now.keys()) if not _is_same(k, then.get(k), now.get(k))]:
+    keys = sorted(then.keys() | now.keys())
+    differing = [k for k in keys if not _is_same(k, then.get(k), now.get(k))]
+    if differing:
         what = "; ".join(f"{k} was {then.get(k)!r}, is {now.get(k)!r}" for k in differing)
         raise RecordsError(
             f"{path} was made under another configuration: {what}."
@@ -191,11 +193,11 @@ def _is_same(key: str, then: Any, now: Any) -> bool:
     """Whether two values are equal, or specs of equal plug-ins: names change, and old runs go on."""
     if then == now:
         return True
-    kind = next((k for part in key.split(".") if (k := _KIND_BY_KEY.get(part))), None)
-    if kind is None or not isinstance(then, str):
+    kinds = [_KIND_BY_KEY[part] for part in key.split(".") if part in _KIND_BY_KEY]
+    if not kinds or not isinstance(then, str):
         return False
     try:
-        return spec_of(parse(kind, then)) == now
+        return spec_of(parse(kinds[0], then)) == now
     except NbestError:
         return False
 
@@ -216,7 +218,8 @@ def _shards(path: Path) -> list[Path]:
 
 def _cut_torn_line(path: Path) -> None:
     """Cuts what a killed writer left of its last line."""
-    if not (shards := _shards(path)):
+    shards = _shards(path)
+    if not shards:
         return
     with shards[-1].open("r+b") as f:
         size = end = f.seek(0, os.SEEK_END)

@@ -106,7 +106,9 @@ async def run_all(
     With `out`, items that it already holds are skipped, and each outcome is recorded as it arrives.
     `on_outcome` is called with each. Raises `RecordsError` where an id is recorded with another prompt.
     """
-    todo = items if out is None else _unrecorded(items, out)
+    todo = items
+    if out is not None:
+        todo = _unrecorded(items, out)
     async for outcome in _as_done(todo, work, concurrency):
         if out is not None:
             out.append(outcome)
@@ -204,7 +206,9 @@ def _outcome(
     error: str | None,
     started: float,
 ) -> Outcome:
-    stopped = "error" if error and ctx.stopped == "done" else ctx.stopped
+    stopped = ctx.stopped
+    if error and stopped == "done":
+        stopped = "error"
     return Outcome(
         prompt=prompt,
         strategy=strategy,

@@ -74,9 +74,11 @@ class Session:
         if "policy" not in given:
             names = ", ".join(sorted(given))
             raise NbestError(f"no engine is called 'policy', which answers; engines: {names}")
-        self.strategy: Strategy = (
-            registry.parse("strategies", strategy) if isinstance(strategy, str) else strategy
-        )
+        self.strategy: Strategy
+        if isinstance(strategy, str):
+            self.strategy = registry.parse("strategies", strategy)
+        else:
+            self.strategy = strategy
         self.engines: dict[str, Engine] = {
             name: engine_of(e) if isinstance(e, str) else e for name, e in given.items()
         }

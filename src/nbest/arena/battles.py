@@ -11,7 +11,8 @@ from nbest.arena.judged_games import Verdict
 from nbest.arena.style import Style, style
 from nbest.arena.style_control import Battles
 from nbest.errors import InputError
-from nbest.evaluate.intervals import Floats, Ints, codes
+from nbest.evaluate.confidence import Floats, Ints
+from nbest.evaluate.intervals import codes
 from nbest.evaluate.scores import CLUSTER
 from nbest.judging.verdict_text import POINTS
 from nbest.types import Prompt

@@ -14,7 +14,8 @@ from nbest.accounting.meter import total
 from nbest.arena.battles import Pair
 from nbest.arena.judged_games import Verdict
 from nbest.arena.point_shares import share_estimate
-from nbest.evaluate.intervals import Estimate, codes, resampled_clusters
+from nbest.evaluate.confidence import Estimate
+from nbest.evaluate.intervals import codes, resampled_clusters
 from nbest.judging.verdict_text import POINTS
 from nbest.types import Usage, Value
 

@@ -72,7 +72,9 @@ class Judging:
         if self.templates is None:
             return None
         path = Path(self.templates)
-        files = [path] if path.is_file() else sorted(path.rglob(f"{NAME}.txt"))
+        files = [path]
+        if not path.is_file():
+            files = sorted(path.rglob(f"{NAME}.txt"))
         if not files:
             raise InputError(f"{path}: no {NAME}.txt there (`templates`)")
         digest = hashlib.sha256()
@@ -90,7 +92,9 @@ class Judging:
             ctx.note("equal texts: a tie, not asked")
         else:
             reply = await self._asked(game, ctx)
-        selection = None if reply.verdict is None else _selection(game, reply, reply.verdict)
+        selection = None
+        if reply.verdict is not None:
+            selection = _selection(game, reply, reply.verdict)
         if selection is None and reply.text:
             ctx.note(f"the judge's reply: {reply.text}")
         return Outcome(
@@ -177,7 +181,9 @@ def _verdicts(out: Path) -> Iterator[Verdict]:
         id_, *systems = o.prompt.id.rsplit("/", 2)
         if o.strategy != NAME or len(systems) != 2 or len(o.candidates) != 2:  # noqa: PLR2004
             raise RecordsError(f"{out} holds answers, not verdicts; choose another `out`")
-        found: Grade | None = o.selection.details["verdict"] if o.selection else None
+        found: Grade | None = None
+        if o.selection:
+            found = o.selection.details["verdict"]
         yield Verdict(
             prompt=replace(o.prompt, id=id_),
             systems=(systems[0], systems[1]),

@@ -8,10 +8,10 @@ from math import fsum
 import numpy as np
 
 from nbest.arena.battles import Table
-from nbest.arena.point_shares import percentiles, share_estimate
+from nbest.arena.point_shares import share_estimate
 from nbest.arena.style import style
 from nbest.arena.style_control import controlled, win_probability
-from nbest.evaluate.intervals import Estimate, Floats, Ints
+from nbest.evaluate.confidence import Estimate, Floats, Ints, percentiles
 from nbest.judging.bradley_terry import bradley_terry
 from nbest.types import Value
 
@@ -102,7 +102,9 @@ class Rates:
             game = pair.games[0]
             if system in game.systems:
                 lengths.append(style(game.texts[game.systems.index(system)]).length)
-        return fsum(lengths) / len(lengths) if lengths else None
+        if not lengths:
+            return None
+        return fsum(lengths) / len(lengths)
 
     def _by_language(self, i: int, num_clusters_L: Ints) -> dict[str, Estimate]:
         shares = {

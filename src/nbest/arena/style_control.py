@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from nbest.evaluate.intervals import Floats, Ints
+from nbest.evaluate.confidence import Floats, Ints
 from nbest.judging.bradley_terry import tied_games
 
 _PRECISION: Final = 1e-9

@@ -23,7 +23,8 @@ from nbest.arena.judge_report import JudgeReport, judge_report
 from nbest.arena.judged_games import Verdict
 from nbest.arena.rates import Rates, SystemRates
 from nbest.errors import InputError
-from nbest.evaluate.intervals import Estimate, Floats, resampled_clusters
+from nbest.evaluate.confidence import Estimate, Floats
+from nbest.evaluate.intervals import resampled_clusters
 from nbest.types import Value, replace
 
 
@@ -46,7 +47,9 @@ class WinRates(Value, frozen=True, kw_only=True):
     @property
     def units(self) -> str:
         """What intervals are over, for a reader."""
-        return "prompts" if self.cluster is None else f"clusters of prompts ({self.cluster})"
+        if self.cluster is None:
+            return "prompts"
+        return f"clusters of prompts ({self.cluster})"
 
 
 def win_rates(
@@ -121,7 +124,9 @@ def _notes(table: Table, judged: JudgeReport, column: str | None, nulls: Nulls) 
     if judged.num_pairs_left_out and not table.pairs:
         notes.append("not one pair of different answers has both verdicts: nothing is known")
     if judged.num_pairs_left_out:
-        done = "counted as ties" if nulls == "tie" else "left out"
+        done = "left out"
+        if nulls == "tie":
+            done = "counted as ties"
         notes.append(
             f"{judged.num_pairs_left_out} pairs have a game without a verdict; {done} (nulls says which)"
         )

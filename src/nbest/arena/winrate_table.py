@@ -10,7 +10,7 @@ from rich.text import Text
 from nbest.arena.judge_report import JudgeReport
 from nbest.arena.rates import SystemRates
 from nbest.arena.winrate import WinRates
-from nbest.evaluate.intervals import Estimate
+from nbest.evaluate.confidence import Estimate
 
 _MAX_PROBLEMS = 3
 
@@ -92,4 +92,6 @@ def _signed(estimate: Estimate) -> str:
 
 
 def _length(system: SystemRates) -> str:
-    return "–" if system.mean_length is None else f"{system.mean_length:.0f}"
+    if system.mean_length is None:
+        return "–"
+    return f"{system.mean_length:.0f}"

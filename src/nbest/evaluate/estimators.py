@@ -15,7 +15,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from nbest.evaluate.intervals import Bools, Estimate, Floats, Ints, mean_interval
+from nbest.evaluate.confidence import Bools, Estimate, Floats, Ints
+from nbest.evaluate.intervals import mean_interval
 from nbest.text import grading
 from nbest.types import Candidate, Outcome
 
@@ -177,7 +178,9 @@ def difficulty_bins(pass1_P: Floats, num_bins: int = 5) -> Ints:
 
 def _votes(classes_PN: Ints, votes_PN: Bools | None) -> Bools:
     """Which draws have an answer; all, where nothing is said."""
-    return np.ones(classes_PN.shape, dtype=bool) if votes_PN is None else votes_PN
+    if votes_PN is None:
+        return np.ones(classes_PN.shape, dtype=bool)
+    return votes_PN
 
 
 def _check_k(k: int, n: int) -> None:

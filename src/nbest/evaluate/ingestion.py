@@ -20,7 +20,7 @@ import numpy as np
 
 from nbest.datasets import Pool
 from nbest.errors import CapabilityError
-from nbest.evaluate.intervals import Floats
+from nbest.evaluate.confidence import Floats
 from nbest.evaluate.recorded_draws import draws_of, greedy_of
 from nbest.evaluate.scores import failed_score, pool_of, scores_of
 from nbest.protocols import Scorer
@@ -52,7 +52,9 @@ class MeasuredPrompt(NamedTuple):
     def greedy(self) -> float | None:
         """Score of the first draw at temperature 0; None where there is none, or it has no score."""
         draw = greedy_of(self.draws)
-        return None if draw is None else self.scores.get(draw.id)
+        if draw is None:
+            return None
+        return self.scores.get(draw.id)
 
     @property
     def num_truncated_draws(self) -> int:
@@ -85,8 +87,10 @@ async def ingest(
 
     pool = pool_of(outcome)
     try:
-        wanted = outcome.candidates if scores_all else draws
-        scores = await scores_of(pool, scorer, wanted) if known is None else known
+        scores = known
+        if scores is None:
+            wanted = outcome.candidates if scores_all else draws
+            scores = await scores_of(pool, scorer, wanted)
         value = await choice_score(outcome.selection, pool, scores, scorer)
     except CapabilityError as e:
         return MeasuredPrompt(outcome, draws, {}, None, str(e))

@@ -7,37 +7,17 @@ Dimensions: P prompts, K clusters, G groups of prompts, M measures, R resamples,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import Any, Final, NamedTuple, cast
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import special  # pyright: ignore[reportMissingTypeStubs]
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.intp]
-Bools = NDArray[np.bool_]
+from nbest.evaluate.confidence import Bools, Estimate, Floats, Ints, exact_share, percentiles
 
-LEVEL: Final = 0.95
 _CHUNK: Final = 4_000_000
 """Numbers held at a time while resampling."""
 _FEWEST_WHOLE: Final = 0.05
 """Share of the resamples that must have something of every group: 100 of 2000, for tails of some."""
-_special = cast("Any", special)
-
-
-class Estimate(NamedTuple):
-    """A value with its 95 % confidence interval; `low` and `high` are None where it cannot be told."""
-
-    value: float
-    low: float | None
-    high: float | None
-
-    def text(self, number: Callable[[float], str]) -> str:
-        """`12.3 [10.1, 14.5]`; the value alone where there is no interval."""
-        if self.low is None or self.high is None:
-            return number(self.value)
-        return f"{number(self.value)} [{number(self.low)}, {number(self.high)}]"
 
 
 def mean_interval(
@@ -51,7 +31,7 @@ def mean_interval(
     """Mean over P prompts with its bootstrap interval; of paired differences, the paired bootstrap.
 
     Resamples prompts, or whole clusters where `clusters` names one per prompt (Efron & Tibshirani 1993,
-    ch. 8), and takes percentiles, widened for small numbers of units (`tail`). One unit gives no
+    ch. 8), and takes percentiles, widened for small numbers of units (`confidence.tail`). One unit gives no
     interval, and equal values one without width, unless they are shares of a whole (`is_share`) that are all 0
     or all 1: then it is Clopper & Pearson's (1934) for K trials.
     Raises `ValueError` for no values.
@@ -207,19 +187,6 @@ def resampled_clusters(num_clusters: int, *, resamples: int, seed: int) -> Itera
         )
 
 
-def tail(num_units: int) -> float:
-    """Share of resampled means to cut off at each end.
-
-    A bootstrap mean varies by σ√((K−1)/K) and knows nothing of t: percentiles of few units are too narrow.
-    The "expanded percentile" interval takes Φ(−√(K/(K−1)) · t(0.975, K−1)) instead of 0.025
-    (Hesterberg 2015, What Teachers Should Know About the Bootstrap); 0.0211 at K = 50.
-    """
-    if num_units < 2:  # noqa: PLR2004
-        return (1 - LEVEL) / 2
-    t = float(_special.stdtrit(num_units - 1, (1 + LEVEL) / 2))
-    return float(_special.ndtr(-np.sqrt(num_units / (num_units - 1)) * t))
-
-
 def units_of(clusters: Sequence[Hashable] | None, num_prompts: int) -> Ints:
     """The number of each prompt's cluster; without clusters each prompt is its own."""
     if clusters is None:
@@ -244,14 +211,6 @@ def _ratio(sums: Floats, counts: Floats) -> Floats:
     return np.divide(sums, counts, out=np.full(sums.shape, np.inf), where=counts > 0)
 
 
-def exact_share(value: float, num_units: int) -> Estimate:
-    """A share of 0 or of 1 among `num_units` trials, with the interval of Clopper & Pearson (1934)."""
-    bound = ((1 - LEVEL) / 2) ** (1 / num_units)
-    if value == 0:
-        return Estimate(value, 0.0, 1 - bound)
-    return Estimate(value, bound, 1.0)
-
-
 def _estimate(
     sampled_R: Floats,
     point: Floats,
@@ -272,9 +231,8 @@ def _estimate(
     if is_share and value in {0.0, 1.0} and np.all(values == value):
         return exact_share(value, num_units)
 
-    cut = tail(num_units)
     whole_R = sampled_R[np.isfinite(sampled_R)]
     if whole_R.size < _FEWEST_WHOLE * sampled_R.size:
         return Estimate(value, None, None)
-    low, high = np.quantile(whole_R, [cut, 1 - cut])
-    return Estimate(value, float(low), float(high))
+    low, high = percentiles(whole_R, num_units)
+    return Estimate(value, low, high)

@@ -16,10 +16,11 @@ import numpy as np
 from nbest import registry
 from nbest.accounting.costs import Costs, inference_flops, money
 from nbest.accounting.meter import total
+from nbest.evaluate.confidence import Floats, Ints
 from nbest.evaluate.estimators import best_at_k, majority_at_k, max_at_k, pool_sizes
 from nbest.evaluate.gold_inside import says_gold
 from nbest.evaluate.ingestion import MeasuredPrompt, ingest
-from nbest.evaluate.intervals import Floats, Ints, codes
+from nbest.evaluate.intervals import codes
 from nbest.evaluate.method import method_of
 from nbest.evaluate.scores import is_accuracy
 from nbest.text import answer_keys
@@ -33,9 +34,6 @@ Columns = Mapping[str, list[float | None]]
 
 Weight = TypeVar("Weight")
 
-SHARES = frozenset({"line", "word", "truncated", "truncated_draws", "gold_inside"})
-"""Measures that are shares of ones among zeros and ones whatever the scorer."""
-
 
 class Row(NamedTuple):
     """An outcome to be measured."""
@@ -43,12 +41,6 @@ class Row(NamedTuple):
     outcome: Outcome
     reads_language: bool = True
     """Whether the language of the chosen text is judged."""
-
-
-def is_share(name: str, scorer: str | None) -> bool:
-    """Whether a measure is a share of ones among zeros and ones, or the expectation of one."""
-    of_right = name in {"score", "oracle", "greedy"} or "@" in name
-    return name in SHARES or (is_accuracy(scorer) and of_right)
 
 
 def measure(rows: Sequence[Row], scorer: str | None, costs: Costs) -> Columns:
@@ -140,7 +132,9 @@ def _verdicts(prompt: MeasuredPrompt) -> Floats | None:
     if selection is None or not method_of(prompt.outcome.strategy).scores_one_by_one:
         return None
     known = [selection.scores[c.id] for c in prompt.draws if c.id in selection.scores]
-    return np.array(known, dtype=np.float64) if len(known) == len(prompt.draws) else None
+    if len(known) != len(prompt.draws):
+        return None
+    return np.array(known, dtype=np.float64)
 
 
 def _of_the_choice(prompt: MeasuredPrompt, scorer: str | None) -> Iterator[tuple[str, float]]:
@@ -183,7 +177,9 @@ def _of_smaller_pools(pools: Sequence[_Pool], *, votes: bool) -> Iterator[tuple[
     scores_PN: Floats = np.stack([pool.scores_N for pool in pools])
     classes_PN: Ints = np.stack([codes(pool.keys) for pool in pools])
     votes_PN = np.array([[key is not None for key in pool.keys] for pool in pools])
-    name = "pass" if votes else "max"
+    name = "max"
+    if votes:
+        name = "pass"
     for k in pool_sizes(scores_PN.shape[1]):
         yield f"{name}@{k}", max_at_k(scores_PN, k).tolist()
         if votes:
@@ -210,7 +206,9 @@ def _language(row: Row) -> Iterator[tuple[str, float]]:
     if lines is None:
         return
     yield "line", float(lines)
-    words = passes_words(text, language) if lines else None
+    if not lines:
+        return
+    words = passes_words(text, language)
     if words is not None:
         yield "word", float(words)
 
@@ -234,10 +232,12 @@ def _weighed(
     usage: Mapping[str, Usage], weights: Mapping[str, Weight], cost: Callable[[Usage, Weight], float]
 ) -> float | None:
     """Sum over roles; None where a role has no weight of its own and the policy has none."""
+    if not weights:
+        return None
     found = 0.0
     for role, spent in usage.items():
         weight = weights.get(role, weights.get("policy"))
         if weight is None:
             return None
         found += cost(spent, weight)
-    return found if weights else None
+    return found

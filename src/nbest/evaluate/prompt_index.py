@@ -50,7 +50,9 @@ class PromptIndex:
         of_same_id = self._number_by_id.get(id_)
         if of_same_id in numbers:
             return of_same_id
-        return numbers[0] if is_sole and len(numbers) == 1 else None
+        if is_sole and len(numbers) == 1:
+            return numbers[0]
+        return None
 
     def _added(self, run: str, id_: str, content: bytes) -> int:
         if id_ in self._number_by_id:

@@ -20,7 +20,7 @@ import numpy as np
 
 from nbest.accounting.costs import Costs
 from nbest.errors import InputError
-from nbest.evaluate.intervals import Bools, Floats
+from nbest.evaluate.confidence import Bools, Floats
 from nbest.evaluate.measures import Columns, Row, measure
 from nbest.evaluate.prompt_index import content_of
 from nbest.evaluate.scores import ACCURACY, CLUSTER, REFERENCE, pool_of, score_spec

@@ -27,6 +27,16 @@ def is_accuracy(spec: str | None) -> bool:
     return spec is not None and (spec == ACCURACY or spec.startswith(f"{ACCURACY}("))
 
 
+_SHARES: Final = frozenset({"line", "word", "truncated", "truncated_draws", "gold_inside"})
+"""Measures that are shares of ones among zeros and ones whatever the scorer."""
+
+
+def is_share(measure: str, spec: str | None) -> bool:
+    """Whether a measure is a share of ones among zeros and ones, or the expectation of one."""
+    of_right = measure in {"score", "oracle", "greedy"} or "@" in measure
+    return measure in _SHARES or (is_accuracy(spec) and of_right)
+
+
 REFERENCE = "reference_oracle"
 """The score that is a utility against the row's reference."""
 _FROM_ZERO: Final = frozenset({"bleu", "chrf", "edit", "token_f1"})
@@ -41,7 +51,8 @@ def split_specs(text: str) -> list[str]:
     parts, depth, quote = [""], 0, ""
     for ch in text:
         if quote:
-            quote = "" if ch == quote else quote
+            if ch == quote:
+                quote = ""
         elif ch in "'\"":
             quote = ch
         else:
@@ -90,7 +101,9 @@ def score_spec(given: str | None, pool: Pool) -> str:
 
 def _fields_of(pool: Pool) -> str:
     fields = sorted({k for c in pool.candidates for k, v in c.meta.items() if isinstance(v, int | float)})
-    return f"; its candidates carry: {', '.join(fields)}" if fields else ""
+    if fields:
+        return f"; its candidates carry: {', '.join(fields)}"
+    return ""
 
 
 def lowest_score(scorer: Scorer) -> float | None:
@@ -99,8 +112,12 @@ def lowest_score(scorer: Scorer) -> float | None:
     None where the scale has no such end, or is not known to have one: rewards, human marks, recorded fields.
     """
     if isinstance(scorer, ReferenceOracle):
-        return 0.0 if registry.name_of(type(scorer.utility)) in _FROM_ZERO else None
-    return 0.0 if isinstance(scorer, Oracle) else None
+        if registry.name_of(type(scorer.utility)) in _FROM_ZERO:
+            return 0.0
+        return None
+    if isinstance(scorer, Oracle):
+        return 0.0
+    return None
 
 
 def failed_score(scorer: Scorer, known: Iterable[float | None]) -> float | None:
@@ -124,7 +141,9 @@ async def scores_of(
     truth; other scorers may see more of a candidate than its text. Raises `CapabilityError` where the prompt's
     row lacks what the scorer reads.
     """
-    given = pool.candidates if candidates is None else candidates
+    given = pool.candidates
+    if candidates is not None:
+        given = tuple(candidates)
     usable = [c for c in given if c.is_usable]
     scores = await _usable_scores(pool, scorer, usable)
     if len(usable) == len(given):
@@ -150,8 +169,9 @@ async def _usable_scores(
 
 def _key_of(candidate: Candidate, scorer: Scorer) -> object:
     """Equal for candidates that have the same score: ground truth reads a text, in its language."""
-    is_truth = isinstance(scorer, Oracle | ReferenceOracle)
-    return (candidate.text, candidate.language) if is_truth else candidate.id
+    if isinstance(scorer, Oracle | ReferenceOracle):
+        return candidate.text, candidate.language
+    return candidate.id
 
 
 def gold_text(pool: Pool) -> str | None:
@@ -159,7 +179,9 @@ def gold_text(pool: Pool) -> str | None:
     value: Json = pool.gold.get("answer", pool.gold.get("reference"))
     if isinstance(value, list):
         return "\n".join(str(v) for v in cast("list[Json]", value))
-    return None if value is None else str(value)
+    if value is None:
+        return None
+    return str(value)
 
 
 def pool_of(outcome: Outcome) -> Pool:

@@ -11,7 +11,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nbest.evaluate.intervals import Floats, mean_interval, units_of
+from nbest.evaluate.confidence import Floats
+from nbest.evaluate.intervals import mean_interval, units_of
 
 _CHUNK: Final = 4_000_000
 """Signs held at a time."""

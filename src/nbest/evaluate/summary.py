@@ -8,11 +8,12 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 
 from nbest.errors import InputError
+from nbest.evaluate.confidence import Bools, Floats, Ints
 from nbest.evaluate.estimators import difficulty_bins
-from nbest.evaluate.intervals import Bools, Floats, Ints, codes, group_intervals
-from nbest.evaluate.measures import is_share
+from nbest.evaluate.intervals import codes, group_intervals
 from nbest.evaluate.prompt_index import PromptIndex
 from nbest.evaluate.runs import Measured
+from nbest.evaluate.scores import is_share
 from nbest.evaluate.significance import holm, paired_difference
 from nbest.types import Value, replace
 
@@ -105,7 +106,9 @@ def evaluate(runs: Sequence[Measured], *, by: By = "language", seed: int = 0) ->
         number_by_id = index.add(run.name, dict(zip(run.ids, run.contents, strict=True)))
         numbered.append(_Run(run, [number_by_id[id_] for id_ in run.ids]))
 
-    bins = _bins(numbered[0]) if by == "difficulty" else {}
+    bins = {}
+    if by == "difficulty":
+        bins = _bins(numbered[0])
     labels = [_labels(run, by, bins) for run in numbered]
     groups = [g for run, of in zip(runs, labels, strict=True) for g in _groups(run, of, by, seed)]
     changes = [c for run in numbered[1:] for c in _changes(run, numbered[0], labels[0], seed)]
@@ -187,7 +190,9 @@ def _groups(run: Measured, labels: Sequence[str], by: By, seed: int) -> Iterator
 
 
 def _num_resamples(num_clusters: int) -> int:
-    return 1000 if num_clusters > _MANY_CLUSTERS else 2000
+    if num_clusters > _MANY_CLUSTERS:
+        return 1000
+    return 2000
 
 
 def _changes(run: _Run, first: _Run, labels: Sequence[str], seed: int) -> Iterator[Change]:

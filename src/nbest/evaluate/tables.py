@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from rich.box import SIMPLE_HEAD
@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nbest.evaluate.runs import MOST_LANGUAGE_CHECKS
+from nbest.evaluate.notes import notes_on, warnings_on
 from nbest.evaluate.scores import is_accuracy
-from nbest.evaluate.summary import Cell, Change, Evaluation, Group, RunFacts
+from nbest.evaluate.summary import Cell, Change, Evaluation, Group
 
 _MOSTLY: Final = 0.9
 _COLUMN_WIDTH: Final = 14
@@ -47,9 +47,9 @@ def show(evaluation: Evaluation, console: Console) -> None:
                 console.print(_table(f"{facts.run}: {title}", evaluation.by, groups, shown))
     if evaluation.changes:
         console.print(_changes(evaluation, in_percent=in_percent))
-    for warning in _warnings(evaluation):
+    for warning in warnings_on(evaluation):
         console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
-    console.print("\n".join(_notes(evaluation)), style="dim", soft_wrap=True)
+    console.print("\n".join(notes_on(evaluation)), style="dim", soft_wrap=True)
 
 
 def _table(title: str, by: str, groups: Sequence[Group], columns: Sequence[_Shown]) -> Table:
@@ -103,7 +103,9 @@ def _ks(kind: str, num_known: Counter[str], num_all: int) -> list[int]:
         return []
     usual = [k for k in ks if num_known[f"{kind}@{k}"] >= _MOSTLY * num_all]
     largest = max(usual or ks)
-    return sorted({1, largest}) if kind in {"pass", "max"} else [largest]
+    if kind in {"pass", "max"}:
+        return sorted({1, largest})
+    return [largest]
 
 
 def _has_truncated(groups: Sequence[Group]) -> bool:
@@ -131,8 +133,10 @@ def _number(x: float, *, in_percent: bool, sign: str = "") -> str:
     if size and not _SMALL <= size < _LARGE:
         return format(x, f"{sign}.2e")
     decimals = 2
-    if size >= 10:  # noqa: PLR2004
-        decimals = 1 if size < 1000 else 0  # noqa: PLR2004
+    if size >= 1000:  # noqa: PLR2004
+        decimals = 0
+    elif size >= 10:  # noqa: PLR2004
+        decimals = 1
     return format(x, f"{sign}.{decimals}f").replace("-", "−")
 
 
@@ -170,70 +174,6 @@ def _interval(change: Change, *, in_percent: bool) -> str:
 
 
 def _p(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"  # noqa: PLR2004
-
-
-def _warnings(evaluation: Evaluation) -> Iterator[str]:
-    """What may make the numbers wrong."""
-    for facts in evaluation.runs:
-        whole = _whole(evaluation, facts)
-        num_truncated = _num_of(whole, "truncated")
-        draws = whole.cells.get("truncated_draws")
-        if num_truncated or (draws and draws.value > 0):
-            num_draws = 0.0 if draws is None else 100 * draws.value
-            yield (
-                f"{facts.run}: {num_truncated} of {whole.num_prompts} chosen answers, and {num_draws:.1f} % of the"
-                " draws, were cut off at max_tokens (finish=length); they may be graded by a number on the way"
-            )
-        num_inside = _num_of(whole, "gold_inside")
-        if num_inside:
-            yield (
-                f"{facts.run}: {num_inside} of {_num_wrong(whole)} answers graded wrong say the gold answer:"
-                " see whether they are read as they are meant, or choose another score"
-            )
-
-
-def _whole(evaluation: Evaluation, facts: RunFacts) -> Group:
-    """The group of all prompts of a run, which stands last."""
-    return [g for g in evaluation.groups if g.run == facts.run][-1]
-
-
-def _num_of(group: Group, measure: str) -> int:
-    """For how many prompts a measure that is 0 or 1 is 1."""
-    cell = group.cells.get(measure)
-    return 0 if cell is None else round(cell.value * cell.num_prompts)
-
-
-def _num_wrong(group: Group) -> int:
-    return group.cells["score"].num_prompts - _num_of(group, "score")
-
-
-def _notes(evaluation: Evaluation) -> Iterator[str]:
-    """What a reader must know to trust the numbers."""
-    cells = [cell for group in evaluation.groups for cell in group.cells.values()]
-    if any(cell.low is None for cell in cells):
-        yield (
-            "No interval: a single prompt or cluster, or a macro average of groups with one, does not tell how sure a"
-            " value is."
-        )
-    for facts in evaluation.runs:
-        yield from _notes_on_run(facts, _whole(evaluation, facts))
-
-
-def _notes_on_run(facts: RunFacts, whole: Group) -> Iterator[str]:
-    measured = "nothing to measure answers by" if facts.scorer is None else f"measured by {facts.scorer}"
-    units = "intervals over prompts, each on its own"
-    if facts.cluster:
-        units = f"intervals over {whole.num_clusters} clusters (column {facts.cluster!r})"
-    yield f"{facts.run}: {measured}; {units}."
-
-    num_scored = whole.cells["score"].num_prompts if "score" in whole.cells else 0
-    if facts.scorer and num_scored < whole.num_prompts:
-        yield f"  {whole.num_prompts - num_scored} of {whole.num_prompts} prompts have no score."
-    line = whole.cells.get("line")
-    if line and line.num_prompts < whole.num_prompts:
-        sampled = ", of a sample" if whole.num_prompts > MOST_LANGUAGE_CHECKS else ""
-        yield (
-            f"  language was judged in {line.num_prompts} answers of {whole.num_prompts}: those with a line"
-            f" of 5 words or more{sampled}."
-        )
+    if p < 0.001:  # noqa: PLR2004
+        return "< 0.001"
+    return f"{p:.3f}"

@@ -10,7 +10,7 @@ import numpy as np
 
 from nbest import registry
 from nbest.context import Context
-from nbest.evaluate.intervals import Floats
+from nbest.evaluate.confidence import Floats
 from nbest.protocols import Utility
 from nbest.selection.mbr import Mbr, NeedsPrompt
 
@@ -53,4 +53,6 @@ def with_cached_utilities(plugin: Any, texts: Sequence[str], made: dict[str, Cac
     inner = {f.name: getattr(plugin, f.name) for f in fields(plugin) if f.init}
     cached = {name: with_cached_utilities(value, texts, made) for name, value in inner.items()}
     changed = {name: value for name, value in cached.items() if value is not inner[name]}
-    return cast("Any", replace(plugin, **changed)) if changed else plugin
+    if changed:
+        return cast("Any", replace(plugin, **changed))
+    return plugin

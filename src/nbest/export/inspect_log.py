@@ -45,9 +45,13 @@ def write(source: Source, out: Path) -> list[Path]:
         raise InputError(f"{out}: inspect logs are written as JSON; name a .json file or a directory")
     header = _read(source)
     spec = _spec(source, header)
-    file = out if out.suffix == ".json" else out / _file_name(spec)
+    file = out
+    if out.suffix != ".json":
+        file = out / _file_name(spec)
     if out.is_dir() == (file is out) and out.exists():
-        kind = "directory" if out.is_dir() else "file"
+        kind = "file"
+        if out.is_dir():
+            kind = "directory"
         raise InputError(f"{out} is a {kind}; name a .json file or a directory")
     file.parent.mkdir(parents=True, exist_ok=True)
     fields: dict[str, Any] = {
@@ -111,7 +115,9 @@ def _results(header: _Header) -> dict[str, Any]:
 def _metrics(name: str, by_language: dict[str, list[float]], num_prompts: int) -> dict[str, Any]:
     """The mean and its standard error, and the mean of each language."""
     values = [v for of in by_language.values() for v in of]
-    overall = "accuracy" if name == "accuracy" else "mean"
+    overall = "mean"
+    if name == "accuracy":
+        overall = "accuracy"
     metrics: dict[str, Any] = {overall: {"name": overall, "value": mean(values)}}
     error = stderr(values)
     if error is not None:
@@ -129,7 +135,9 @@ def _metrics(name: str, by_language: dict[str, list[float]], num_prompts: int) -
 
 
 def _spec(source: Source, header: _Header) -> dict[str, Any]:
-    task = next(iter(header.tasks)) if len(header.tasks) == 1 else ""
+    task = ""
+    if len(header.tasks) == 1:
+        task = next(iter(header.tasks))
     identity = msgspec.json.encode([source.name, source.config, source.began], order="sorted")
     id_ = hashlib.sha256(identity).hexdigest()[:22]
     return {

@@ -53,8 +53,11 @@ def sample(outcome: Outcome, *, model: str, graded: Grade | None) -> dict[str, A
 
 def _message(message: Message) -> dict[str, str]:
     """Roles that inspect does not know are the user's, but for the developer's, which is the system's."""
-    known = message.role if message.role in _ROLES else "user"
-    role = "system" if message.role == "developer" else known
+    role = "user"
+    if message.role in _ROLES:
+        role = message.role
+    elif message.role == "developer":
+        role = "system"
     return {"role": role, "content": message.content, "source": "input"}
 
 
@@ -102,7 +105,9 @@ def _scores(graded: Grade, winner: Candidate | None) -> dict[str, Any]:
     """Right and wrong as inspect writes them, so that its own metrics count them."""
     value: float | str = graded.value
     if graded.metric == "accuracy":
-        value = "C" if graded.value == 1 else "I"
+        value = "I"
+        if graded.value == 1:
+            value = "C"
     return {
         graded.metric: {
             "value": value,

@@ -24,7 +24,9 @@ def sample(outcome: Outcome, *, doc_id: int, graded: Grade | None) -> dict[str, 
     asked = _asked(outcome)
     target = target_of(outcome)
     metrics = _metrics(graded)
-    winner_id = None if winner is None else winner.id
+    winner_id = None
+    if winner is not None:
+        winner_id = winner.id
     pool = [c for c in outcome.candidates if c.finish != "step" or c.id == winner_id]
     places: dict[int | None, int] = {c.id: i for i, c in enumerate(pool)}
     return {

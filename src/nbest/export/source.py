@@ -79,7 +79,9 @@ def grade(outcome: Outcome) -> Grade | None:
     measured = asyncio.run(ingest(known, registry.parse("scorers", spec)))
     if measured.value is None:
         return None
-    metric = "accuracy" if is_accuracy(spec) else "chrf"
+    metric = "chrf"
+    if is_accuracy(spec):
+        metric = "accuracy"
     scores = measured.draw_scores
     return Grade(metric, measured.value, None if scores is None else float(scores.max()))
 
@@ -95,7 +97,9 @@ def _without_empty_gold(outcome: Outcome) -> Outcome:
 
 def winner_of(outcome: Outcome) -> Candidate | None:
     """The chosen answer, where there is one."""
-    return outcome.selection.winner if outcome.selection else None
+    if not outcome.selection:
+        return None
+    return outcome.selection.winner
 
 
 def mean(values: Sequence[float]) -> float:
@@ -130,13 +134,17 @@ def plain(value: Any) -> Any:
 
 def _model(config: Mapping[str, Json]) -> str:
     """`engine/model`, as far as the configuration names them: openai/qwen3, llamacpp/nbest-mini, fake."""
-    engines: Any = config.get("engine")
-    spec = str(engines.get("policy", "")) if isinstance(engines, dict) else ""  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
+    engines = config.get("engine")
+    spec = ""
+    if isinstance(engines, dict):
+        spec = str(cast("Mapping[str, Json]", engines).get("policy", ""))
     engine = re.match(r"\w*", spec)
     if engine is None or not engine[0]:
         return "recorded"
     named = re.search(r"\bmodel='([^']+?)(?:\.gguf)?'", spec)
-    return f"{engine[0]}/{named[1]}" if named else engine[0]
+    if named:
+        return f"{engine[0]}/{named[1]}"
+    return engine[0]
 
 
 def _modified(file: Path) -> datetime:

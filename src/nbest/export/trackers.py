@@ -79,7 +79,9 @@ def metrics(source: Source) -> dict[str, float]:
     """`th/score`, `all/pass@4`, … as `nbest eval` has them, and `usage/policy/completion`."""
     found: dict[str, float] = {}
     for group in evaluate([measured(source.path)]).groups:
-        name = "unknown" if group.group == UNKNOWN else group.group
+        name = group.group
+        if name == UNKNOWN:
+            name = "unknown"
         found |= {f"{name}/{measure}": cell.value for measure, cell in group.cells.items()}
     usage: dict[str, Usage] = {}
     for outcome in source.outcomes():
@@ -96,7 +98,9 @@ def rows(source: Source) -> list[list[Any]]:
     found: list[list[Any]] = []
     for outcome in source.outcomes():
         prompt, graded = outcome.prompt, grade(outcome)
-        score = None if graded is None else graded.value
+        score = None
+        if graded is not None:
+            score = graded.value
         found.append(
             [
                 prompt.id,

@@ -40,7 +40,9 @@ def draw_conversation(rng: random.Random, max_num_steps: int = MAX_NUM_STEPS) ->
     kind = rng.random()
     if kind < REVISION_RATE:
         return revision(rng, draw_problem(), num_attempts=rng.choice((1, 1, 2, 3)))
-    num_problems = rng.choice((2, 3, 4)) if kind < REVISION_RATE + SERIES_RATE else 1
+    num_problems = 1
+    if kind < REVISION_RATE + SERIES_RATE:
+        num_problems = rng.choice((2, 3, 4))
     turns: list[Turn] = []
     for _ in range(num_problems):
         problem = draw_problem()
@@ -99,5 +101,7 @@ def _corrupt(rng: random.Random, problem: Problem) -> tuple[list[tuple[str, int]
 
 def _slip(rng: random.Random, equation: Equation) -> Equation:
     error = rng.choice(_ERRORS)
-    value = equation.value + (error if equation.value + error >= MIN_VALUE else abs(error))
+    if equation.value + error < MIN_VALUE:
+        error = abs(error)
+    value = equation.value + error
     return Equation(equation.left, equation.operator, equation.right, value)

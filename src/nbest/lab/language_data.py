@@ -50,7 +50,9 @@ class Language:
 
     def word(self, value: int) -> str:
         """A small number as a word where the language has `words`, else in digits."""
-        return self.words[value] if value < len(self.words) else self.number(value)
+        if value < len(self.words):
+            return self.words[value]
+        return self.number(value)
 
     def noun(self, obj: int, value: int, *, case: str = "") -> str:
         """The object's form that agrees with `value`; `case` "_acc" asks for the accusative."""
@@ -101,7 +103,9 @@ def _russian_form(value: int) -> str:
 
 
 def _arabic_form(value: int) -> str:
-    return "_plural" if value % 100 in _ARABIC_PLURAL else ""
+    if value % 100 in _ARABIC_PLURAL:
+        return "_plural"
+    return ""
 
 
 _PLURAL_FORM_BY_LANGUAGE = {"ru": _russian_form, "ar": _arabic_form}

@@ -85,7 +85,9 @@ class Llama(nn.Module):
         for name, weight in self.named_parameters():
             if weight.dim() == 2:
                 is_residual_out = name.endswith(("attention_out.weight", "down.weight"))
-                depth_scale = 1 / math.sqrt(2 * config.num_layers) if is_residual_out else 1.0
+                depth_scale = 1.0
+                if is_residual_out:
+                    depth_scale = 1 / math.sqrt(2 * config.num_layers)
                 nn.init.normal_(weight, std=depth_scale / math.sqrt(weight.shape[1]))
 
     @property

@@ -100,7 +100,9 @@ def extract_answer(text: str) -> str | None:
     """The number of the final answer line in ASCII digits; None when the last line is no answer line."""
     last_line = text.strip().splitlines()[-1:] or [""]
     match = _ANSWER_LINE.fullmatch(last_line[0].strip())
-    return None if match is None else str(int(match.group("number")))
+    if match is None:
+        return None
+    return str(int(match.group("number")))
 
 
 def is_correct(problem: Problem, text: str) -> bool:

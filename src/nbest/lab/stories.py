@@ -112,7 +112,9 @@ def draw_story(rng: random.Random, split: Split, max_num_steps: int = MAX_NUM_ST
 def _draw_any_story(rng: random.Random, max_num_steps: int) -> Story:
     num_steps = rng.choices(range(1, max_num_steps + 1), _NUM_STEPS_WEIGHTS[:max_num_steps])[0]
     is_large = rng.random() < _LARGE_RATE
-    limit = _LARGE_LIMIT if is_large else _SMALL_LIMIT
+    limit = _SMALL_LIMIT
+    if is_large:
+        limit = _LARGE_LIMIT
     start = value = rng.randint(2, limit)
     operations: list[Operation] = []
     while len(operations) < num_steps:
@@ -143,13 +145,19 @@ def _draw_operation(
     kind = rng.choices(tuple(_KIND_WEIGHTS), tuple(_KIND_WEIGHTS.values()))[0]
     variant = rng.randrange(4)
     if kind == "again":
-        return None if is_first else Operation(kind, start, variant)
+        if is_first:
+            return None
+        return Operation(kind, start, variant)
     if kind == "mul":
         return Operation(kind, rng.randint(2, 9 if is_large else 5), variant)
     if kind == "div":
         divisors = [d for d in range(2, 10) if value % d == 0 and value > d]
-        return Operation(kind, rng.choice(divisors), variant) if divisors else None
+        if not divisors:
+            return None
+        return Operation(kind, rng.choice(divisors), variant)
     limit = _SMALL_LIMIT
     if is_large:
-        limit = 3 * _LARGE_LIMIT if rng.random() < _VERY_LARGE_RATE else _LARGE_LIMIT
+        limit = _LARGE_LIMIT
+        if rng.random() < _VERY_LARGE_RATE:
+            limit = 3 * _LARGE_LIMIT
     return Operation(kind, rng.randint(2, limit), variant)

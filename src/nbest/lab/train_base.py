@@ -127,7 +127,9 @@ def _optimizers(model: Llama) -> list[tuple[torch.optim.Optimizer, float]]:
 def _schedule(step: int, num_steps: int) -> float:
     warmup = min(1.0, (step + 1) / NUM_WARMUP_STEPS)
     done = step / num_steps
-    return warmup * (1.0 if done < DECAY_START else max(0.01, (1 - done) / (1 - DECAY_START)))
+    if done < DECAY_START:
+        return warmup
+    return warmup * max(0.01, (1 - done) / (1 - DECAY_START))
 
 
 def _batches(rng: random.Random, tokenizer: Tokenizer, num_steps: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -135,7 +137,9 @@ def _batches(rng: random.Random, tokenizer: Tokenizer, num_steps: int) -> Iterat
     pad = token_id(tokenizer, PAD)
     num_done = 0
     while num_done < num_steps:
-        max_num_steps = WARM_UP_NUM_STEPS if num_done < WARM_UP_SHARE * num_steps else MAX_NUM_STEPS
+        max_num_steps = MAX_NUM_STEPS
+        if num_done < WARM_UP_SHARE * num_steps:
+            max_num_steps = WARM_UP_NUM_STEPS
         num_drawn = BATCH_SIZE * _BATCHES_PER_BUCKET
         conversations = [draw_conversation(rng, max_num_steps) for _ in range(num_drawn)]
         encoded = sorted(encode_conversations(tokenizer, conversations), key=lambda pair: len(pair[0]))

@@ -106,7 +106,9 @@ class Record:
         self.num_steps += len(candidates) - len(answers)
         shown = [_candidate(c, scores.get(c.id), self.language) for c in candidates]
         self._pools.append(msgspec.json.encode({"run": run, "c": shown}))
-        differ = {scores.get(c.id) if scores else c.text for c in answers}
+        differ: set[object] = {c.text for c in answers}
+        if scores:
+            differ = {scores.get(c.id) for c in answers}
         self.flags |= CANDIDATES_DIFFER * (len(differ) > 1)
         return place
 
@@ -114,7 +116,9 @@ class Record:
         """What run number `run` made of pool number `pool`; `value` is the score of its choice."""
         selection = outcome.selection
         if selection is not None:
-            same = repr(value) if value is not None else selection.winner.text
+            same = selection.winner.text
+            if value is not None:
+                same = repr(value)
             self.won.add(blake2b(same.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest())
         self.flags |= FAILED * (selection is None) | NOTED * bool(outcome.notes)
         self.flags |= METHODS_DIFFER * (len(self.won) > 1)
@@ -180,7 +184,9 @@ def _choice(outcome: Outcome, pool: int, run: int, value: float | None) -> dict[
 
 
 def _candidate(c: Candidate, score: float | None, language: str | None) -> dict[str, Any]:
-    temperature = None if c.params is None else c.params.temperature
+    temperature = None
+    if c.params is not None:
+        temperature = c.params.temperature
     return _without_none(
         {
             "i": c.id,
@@ -204,11 +210,15 @@ def _numbers(values: Mapping[int, float]) -> dict[str, float] | None:
 
 def _unless(usual: str | None, value: str | None) -> str | None:
     """`value`, or None, which is left out, where it is the usual one."""
-    return None if value == usual else value
+    if value == usual:
+        return None
+    return value
 
 
 def _rounded(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.{_DIGITS}g}")
+    if value is None:
+        return None
+    return float(f"{value:.{_DIGITS}g}")
 
 
 def _without_none(fields: dict[str, Any]) -> dict[str, Any]:

@@ -37,7 +37,9 @@ def heatmap(
             if cell is None:
                 continue
             value, tip = cell
-            share = (value - low) / (high - low) if high > low else 0.5
+            share = 0.5
+            if high > low:
+                share = (value - low) / (high - low)
             left = label_width + j * width
             svg.shape(
                 "rect",
@@ -123,7 +125,9 @@ def bars(
         svg.text(label_width - 8, y + 18, clipped(name, label_width - 10), anchor="end")
         at = 0.0
         for part in parts:
-            pale = " pale" if part.is_light else ""
+            pale = ""
+            if part.is_light:
+                pale = " pale"
             classes = f"bar {colour(groups.index(part.group))}{pale}"
             tip = f"{part.label}: {count(part.value)}"
             svg.rect(x(at), y + 5, x(at + part.value) - x(at), 18.0, classes, tip)

@@ -36,7 +36,9 @@ def tables(comparison: Comparison, language: str | None = None) -> list[Table]:
         )
     ]
     if gains:
-        unit = f" in {scale.unit}" if scale.unit else ""
+        unit = ""
+        if scale.unit:
+            unit = f" in {scale.unit}"
         title = f"gain over {baseline_name(comparison)} on the same pools{unit}"
         found.append(Table(title=title, columns=columns, rows=tuple(gains)))
     return found
@@ -60,7 +62,9 @@ def _note(comparison: Comparison, cells: Sequence[ComparisonCell]) -> str:
 
 def baseline_name(comparison: Comparison) -> str:
     """What gains are over, for a reader."""
-    return "the mean of all draws" if comparison.baseline == MEAN else comparison.baseline
+    if comparison.baseline == MEAN:
+        return "the mean of all draws"
+    return comparison.baseline
 
 
 def _cost_rows(cells: Sequence[ComparisonCell]) -> list[tuple[str, ...]]:

@@ -45,7 +45,9 @@ def _cells(usage: Usage, role: str, num_prompts: int, costs: Costs) -> list[str]
     if not costs.sizes:
         return cells
     size = costs.sizes.get(role, costs.sizes.get("policy"))
-    return [*cells, "–" if size is None else f"{inference_flops(usage, size) / num_prompts:.2e}"]
+    if size is None:
+        return [*cells, "–"]
+    return [*cells, f"{inference_flops(usage, size) / num_prompts:.2e}"]
 
 
 def _parts(run: Run) -> list[Part]:

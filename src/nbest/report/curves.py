@@ -102,11 +102,15 @@ def _plots(panels: Sequence[Panel], top: float) -> list[_Plot]:
     """One wide plot, or rows of up to four small ones."""
     num_columns = min(_MOST_COLUMNS, len(panels))
     width = (WIDTH - _LEFT - _RIGHT - _GAP * (num_columns - 1)) / num_columns
-    height = 330.0 if num_columns == 1 else 130.0
+    height = 130.0
+    if num_columns == 1:
+        height = 330.0
     plots: list[_Plot] = []
     for k, panel in enumerate(panels):
         row, column = divmod(k, num_columns)
-        above = 18 if panel.title else 4
+        above = 4
+        if panel.title:
+            above = 18
         plots.append(
             _Plot(
                 left=_LEFT + column * (width + _GAP),
@@ -161,7 +165,9 @@ def _draw_curve(svg: Svg, curve: Curve, labels: Sequence[str], x: Axis, y: Axis)
     nudge = 2.2 * (series - (len(labels) - 1) / 2)  # intervals stand side by side
     at = [(x(point.x) + nudge, point) for point in curve.points]
     if curve.is_joined and len(at) > 1:
-        dashed = " dashed" if series >= _NUM_SOLID else ""
+        dashed = ""
+        if series >= _NUM_SOLID:
+            dashed = " dashed"
         svg.polyline([(px, y(point.y.value)) for px, point in at], f"series {colour(series)}{dashed}")
     for px, point in at:
         if point.y.low is not None and point.y.high is not None:

@@ -18,7 +18,9 @@ def to_dot(outcome: Outcome) -> str:
     `tree` puts them. Any outcome can be drawn; one without parents is a row.
     """
     selection = outcome.selection
-    values: Mapping[str, Any] = selection.details.get("values", {}) if selection else {}
+    values: Mapping[str, Any] = {}
+    if selection:
+        values = selection.details.get("values", {})
     by_id = {c.id: c for c in outcome.candidates}
     lines = [
         "digraph nbest {",
@@ -27,14 +29,18 @@ def to_dot(outcome: Outcome) -> str:
     ]
     for c in outcome.candidates:
         parents = [by_id[p] for p in c.parents if p in by_id]
-        before = parents[0].text if parents else ""
+        before = ""
+        if parents:
+            before = parents[0].text
         label = _label(c, before, values.get(str(c.id)))
         style: list[str] = []
         if selection and selection.winner.id == c.id:
             style.append("bold")
         if c.finish not in {"stop", "step"}:
             style.append("dashed")
-        shape = "box" if c.finish == "step" else "ellipse"
+        shape = "ellipse"
+        if c.finish == "step":
+            shape = "box"
         lines.append(f'  c{c.id} [label={_quoted(label)}, shape={shape}, style="{",".join(style)}"];')
         lines += [f"  c{p.id} -> c{c.id};" for p in parents] or [f"  prompt -> c{c.id};"]
     return "\n".join([*lines, "}"]) + "\n"
@@ -44,7 +50,9 @@ def _label(c: Candidate, before: str, value: float | None) -> str:
     own = " ".join((c.error or c.text.removeprefix(before)).split())
     if len(own) > _MOST_SHOWN:
         own = f"{own[: _MOST_SHOWN - 1]}…"
-    return own if value is None else f"{own}\n{value:.3g}"
+    if value is None:
+        return own
+    return f"{own}\n{value:.3g}"
 
 
 def _quoted(text: str) -> str:

@@ -76,7 +76,9 @@ def _methods(found: Findings, against: Run | None) -> Figure:
 
 def _score_and_gain(found: Findings, run: Run, against: Run) -> list[str]:
     scale, everyone = score_scale(found), range(len(found.ids))
-    gain = None if run is against else gain_of(found, run, against, everyone)
+    gain = None
+    if run is not against:
+        gain = gain_of(found, run, against, everyone)
     return [
         _text(mean_of(found, run, everyone), scale, of=run.num_prompts),
         _text(gain, scale, of=run.num_prompts, signed=True),
@@ -84,7 +86,9 @@ def _score_and_gain(found: Findings, run: Run, against: Run) -> list[str]:
 
 
 def _text(mean: Mean | None, scale: Scale, *, of: int, signed: bool = False) -> str:
-    return "–" if mean is None else mean.text(scale, of=of, signed=signed)
+    if mean is None:
+        return "–"
+    return mean.text(scale, of=of, signed=signed)
 
 
 def _languages(found: Findings, scale: Scale, against: Run | None) -> list[Figure]:
@@ -101,7 +105,9 @@ def _languages(found: Findings, scale: Scale, against: Run | None) -> list[Figur
             mean = mean_of(found, run, numbers[lang])
             cells.append(_text(mean, scale, of=len(numbers[lang])))
             if mean is not None:
-                gain = None if run is against else gain_of(found, run, against, numbers[lang])
+                gain = None
+                if run is not against:
+                    gain = gain_of(found, run, against, numbers[lang])
                 tip = f"{run.label}, {lang}: {cells[-1]}"
                 if gain is not None:
                     tip += f"; {_text(gain, scale, of=len(numbers[lang]), signed=True)} over {against.label}"

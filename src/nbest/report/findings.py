@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nbest.errors import InputError
-from nbest.evaluate.intervals import Floats
+from nbest.evaluate.confidence import Floats
 from nbest.evaluate.prompt_index import PromptIndex
 from nbest.report import browse
 from nbest.types import Usage

@@ -84,7 +84,9 @@ async def _add(
 
     key = _fingerprint(outcome.candidates)
     place = record.places.get(key)
-    known = None if place is None else record.scores[place]
+    known = None
+    if place is not None:
+        known = record.scores[place]
     measured = await ingest(outcome, scorer, scores_all=True, known=known)
     found.unscored = found.unscored or measured.why_unscored
     if place is None:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nbest.evaluate.confidence import Floats
 from nbest.evaluate.estimators import Estimate, mean_interval
-from nbest.evaluate.intervals import Floats
 from nbest.report import charts
 from nbest.report.charts import Span
 from nbest.report.figure import Figure
@@ -34,7 +34,9 @@ def hope_and_risk(found: Findings, scale: Scale) -> list[Figure]:
     """Per language and pool; against greedy where every pool's prompt has a greedy answer somewhere."""
     greedy = _greedy_by_number(found)
     drawn = [i for i, pools in enumerate(found.pools) if pools]
-    against = greedy if all(i in greedy for i in drawn) else None
+    against = None
+    if all(i in greedy for i in drawn):
+        against = greedy
     languages: list[str | None] = [None]
     if len(found.known_languages) > 1:
         languages += found.known_languages
@@ -85,7 +87,9 @@ def _greedy_by_number(found: Findings) -> dict[int, float]:
 
 def _reach(found: Findings, pools: Sequence[tuple[int, Floats]], greedy: dict[int, float] | None) -> _Reach:
     """`pools` are (prompt, scores); without `greedy` the base is the mean of each pool."""
-    base_P = np.array([scores.mean() if greedy is None else greedy[i] for i, scores in pools])
+    base_P = np.array([scores.mean() for _, scores in pools])
+    if greedy is not None:
+        base_P = np.array([greedy[i] for i, _ in pools])
     clusters = [found.clusters[i] for i, _ in pools]
     ends_P3 = np.array([(scores.min(), scores.mean(), scores.max()) for _, scores in pools])
     risk, mean, hope = (mean_interval(column - base_P, clusters=clusters) for column in ends_P3.T)

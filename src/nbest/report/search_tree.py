@@ -78,7 +78,9 @@ def _draw_edges(svg: Svg, node: _Node, root: float) -> None:
         path = (
             f"M{x:g} {y:g} C{x + bend:g} {y:g} {node.x - bend:g} {node.middle:g} {node.x:g} {node.middle:g}"
         )
-        to_first = "edge on-path" if node.is_on_path else "edge"
+        to_first = "edge"
+        if node.is_on_path:
+            to_first = "edge on-path"
         svg.shape("path", "edge other" if k else to_first, d=path)
 
 
@@ -139,7 +141,9 @@ def _values(selection: Selection | None) -> Mapping[int, float]:
 
 def _node_of(c: Candidate, parents: list[_Node]) -> _Node:
     """A new node under its first parent; of a step, its own text is what it adds to its only parent's."""
-    before = parents[0].candidate.text if len(parents) == 1 else ""
+    before = ""
+    if len(parents) == 1:
+        before = parents[0].candidate.text
     depth = max((parent.depth + 1 for parent in parents), default=0)
     node = _Node(c, parents, c.text.removeprefix(before), depth)
     if parents:
@@ -152,7 +156,7 @@ def _mark_path(nodes: Sequence[_Node]) -> None:
     node = next((n for n in nodes if n.is_won), None)
     while node is not None:
         node.is_on_path = True
-        node = node.parents[0] if node.parents else None
+        node = next(iter(node.parents), None)
 
 
 def _place(nodes: Sequence[_Node]) -> float:
@@ -208,7 +212,9 @@ def _draw_box(svg: Svg, node: _Node, share: float) -> None:
     if node.num > 1:
         facts.append(f"×{node.num}")
     svg.text(node.x + _PAD, node.y + 34, "  ".join(facts), "strong")
-    star = "★ " if node.is_won else ""
+    star = ""
+    if node.is_won:
+        star = "★ "
     svg.text(node.x + _WIDTH - _PAD, node.y + 34, f"{star}#{c.id}", "faint", anchor="end")
 
 

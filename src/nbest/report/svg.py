@@ -146,7 +146,9 @@ class Axis:
         self.ticks = [round(self._low + i * step, 10) for i in range(num + 1)]
 
     def __call__(self, value: float) -> float:
-        at = math.log10(max(value, 1e-12)) if self._log else value
+        at = value
+        if self._log:
+            at = math.log10(max(value, 1e-12))
         return self._start + (at - self._low) / (self._high - self._low) * (self._end - self._start)
 
 
@@ -165,7 +167,9 @@ def _log_ticks(low: float, high: float) -> list[float]:
 
 
 def _number(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:.2f}".rstrip("0").rstrip(".")
+    if isinstance(value, str):
+        return value
+    return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 @cache

@@ -39,7 +39,9 @@ class Table(Value, frozen=True, kw_only=True):
         head = "".join(self._cell("th", i, column, ' scope="col"') for i, column in enumerate(self.columns))
         body = "".join(f"<tr>{self._row(row)}</tr>\n" for row in self.rows)
         note = paragraph("note", self.note)
-        caption = f"<caption>{escape(self.title)}</caption>" if is_titled else ""
+        caption = ""
+        if is_titled:
+            caption = f"<caption>{escape(self.title)}</caption>"
         return (
             f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(self.title)}"><table>'
             f"{caption}<thead><tr>{head}</tr></thead>\n"
@@ -52,7 +54,9 @@ class Table(Value, frozen=True, kw_only=True):
         return self._cell("th", 0, first, ' scope="row"') + "".join(cells)
 
     def _cell(self, tag: str, i: int, text: str, extra: str = "") -> str:
-        kind = "" if i < self.num_text_columns else ' class="number"'
+        kind = ' class="number"'
+        if i < self.num_text_columns:
+            kind = ""
         return f'<{tag}{kind}{extra} dir="auto">{escape(text)}</{tag}>'
 
     def markdown(self) -> str:
@@ -121,7 +125,9 @@ class Scale(Value, frozen=True, kw_only=True):
         """`12.3`, or `+12.3`, with a true minus sign; a dash for None."""
         if value is None:
             return "–"
-        sign = "+" if signed else ""
+        sign = ""
+        if signed:
+            sign = "+"
         return format(value * self.factor, f"{sign}.{self.decimals}f").replace("-", "−")
 
     def ticks(self, values: Sequence[float], *, signed: bool = False) -> list[str]:
@@ -136,17 +142,23 @@ class Scale(Value, frozen=True, kw_only=True):
 
     def interval(self, e: Estimate | None, *, signed: bool = False) -> str:
         """`12.3 [10.1, 14.5]`, as `Estimate.text`; a dash for None."""
-        return "–" if e is None else e.text(partial(self.number, signed=signed))
+        if e is None:
+            return "–"
+        return e.text(partial(self.number, signed=signed))
 
 
 def paragraph(cls: str, text: str) -> str:
     """A `<p>` of the class `cls`; nothing for no text."""
-    return f'<p class="{cls}">{escape(text)}</p>' if text else ""
+    if text:
+        return f'<p class="{cls}">{escape(text)}</p>'
+    return ""
 
 
 def score_name(score: str | None) -> str:
     """For axes and headings."""
-    return "right answers (%)" if is_accuracy(score) else score or "score"
+    if is_accuracy(score):
+        return "right answers (%)"
+    return score or "score"
 
 
 def count(number: float) -> str:

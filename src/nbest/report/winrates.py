@@ -8,7 +8,7 @@ from typing import cast
 
 from nbest.arena.judged_games import read_verdicts
 from nbest.arena.winrate import WinRates, win_rates
-from nbest.evaluate.intervals import Estimate
+from nbest.evaluate.confidence import Estimate
 from nbest.records import read_manifest
 from nbest.report.curves import Curve, Panel, Point, curves
 from nbest.report.figure import Figure
@@ -35,7 +35,9 @@ def win_rate_figures(found: Findings, stores: Sequence[Path], *, cluster: str | 
     made: list[Figure] = []
     for k, store in enumerate(stores):
         rates = win_rates(read_verdicts(store), cluster=cluster, baseline=_baseline(found, store))
-        suffix = f"-{k + 1}" if k else ""
+        suffix = ""
+        if k:
+            suffix = f"-{k + 1}"
         drawn = _curves(found, rates)
         drawing = None
         if drawn:
@@ -67,7 +69,9 @@ def _curves(found: Findings, rates: WinRates) -> list[Curve]:
     drawn: list[Curve] = []
     for system in rates.systems:
         cost = cost_by_name.get(system.system, 0.0)
-        rate = _EVEN if system.system == rates.baseline else system.win_rate
+        rate = _EVEN
+        if system.system != rates.baseline:
+            rate = system.win_rate
         if rate is None or cost == 0:
             continue
         tip = f"{system.system}: {_PERCENT.interval(rate)}, {count(round(cost, 1))} tokens per prompt"

@@ -25,6 +25,8 @@ def aggregate(steps: Sequence[float], how: Reduce = "last") -> float | None:
         case "min":
             return min(steps)
         case "product":
-            return fsum(steps) if min(steps) < 0 else prod(steps)
+            if min(steps) < 0:
+                return fsum(steps)
+            return prod(steps)
         case "mean":
             return fsum(steps) / len(steps)

@@ -99,7 +99,9 @@ class CometQuality(CometAt):
         source = self.source_of(prompt)
         texts = list(dict.fromkeys(c.text for c in candidates if c.is_usable))
         rows = [{"src": source, "mt": t} for t in texts]
-        scores = await in_time(self.ask(rows, ctx), ctx, "comet_quality") if rows else None
+        scores = None
+        if rows:
+            scores = await in_time(self.ask(rows, ctx), ctx, "comet_quality")
         score_by_text = dict(zip(texts, scores or [None] * len(texts), strict=True))
         return [Score(value=score_by_text[c.text] if c.is_usable else None) for c in candidates]
 

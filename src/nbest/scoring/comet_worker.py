@@ -28,7 +28,9 @@ Score = Callable[[Rows], list[float]]
 def load(model: str, batch: int, gpus: int) -> Score:
     """`model` is a hub name or a path to a checkpoint."""
     comet: Any = importlib.import_module("comet")
-    checkpoint = model if os.path.exists(model) else comet.download_model(model)  # noqa: PTH110
+    checkpoint = model
+    if not os.path.exists(model):  # noqa: PTH110
+        checkpoint = comet.download_model(model)
     loaded = comet.load_from_checkpoint(checkpoint)
 
     def score(rows: Rows) -> list[float]:

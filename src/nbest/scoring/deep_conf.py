@@ -69,7 +69,9 @@ def _group_means(values: Sequence[float], window: int) -> list[float]:
     """Mean of every `window` values in a row; of all where there are fewer; none of none."""
     if len(values) <= window:
         whole = mean(values)
-        return [] if whole is None else [whole]
+        if whole is None:
+            return []
+        return [whole]
 
     # Differences of partial sums: a chain of 100k tokens is gone through once.
     sums, total = [0.0], 0.0

@@ -30,12 +30,14 @@ def grader_of(name: str | None) -> Grader | None:
     A function gets a candidate's text and one accepted answer, and says whether the text is right. Raises
     `ValueError` for a name that is neither, `SpecError` for code that cannot be loaded.
     """
-    where = None if name is None else code_name(name)
+    if name is None:
+        return None
+    where = code_name(name)
     if where is not None:
         return function_in_code(where)
-    if name is not None and name not in GRADERS:
+    if name not in GRADERS:
         raise ValueError(f"grader must be one of {', '.join(GRADERS)}, or module:function, got {name!r}")
-    return cast("Grader | None", name)
+    return cast("Grader", name)
 
 
 def truth(candidate: Candidate, prompt: Prompt, gold: Gold, *, grader: Grader | None = None) -> float:

@@ -32,7 +32,9 @@ class HfModel:
         self.name = name
         self._torch, transformers = optional("torch", "hf"), optional("transformers", "hf")
         auto = f"AutoModelFor{head.capitalize()}Classification"
-        trusted = {"trust_remote_code": True} if remote_code else {}
+        trusted = {}
+        if remote_code:
+            trusted = {"trust_remote_code": True}
         try:
             self.tokenizer = transformers.AutoTokenizer.from_pretrained(name, **trusted)
             if remote_code:  # a class of the model's own is named under one of two names
@@ -63,7 +65,9 @@ class HfModel:
         self._max_tokens = min(int(n) for n in limits if n)
 
     def _default_device(self) -> str:
-        return "cuda" if self._torch.cuda.is_available() else "cpu"
+        if self._torch.cuda.is_available():
+            return "cuda"
+        return "cpu"
 
     @contextmanager
     def its_faults(self) -> Generator[None]:

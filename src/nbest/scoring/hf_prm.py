@@ -135,7 +135,9 @@ class HfPrm:
 
 
 def _ids(tokenizer: Any, text: str) -> list[int]:
-    return tokenizer(text, add_special_tokens=False)["input_ids"] if text else []
+    if text:
+        return tokenizer(text, add_special_tokens=False)["input_ids"]
+    return []
 
 
 def _encoded(ids: list[int]) -> Encoded:

@@ -73,7 +73,9 @@ class HfReward:
     def _encode(self, model: HfModel, prompt: Prompt, text: str) -> Encoded:
         form, tokenizer = self.form, model.tokenizer
         if form == "auto":
-            form = "chat" if tokenizer.chat_template else "pair"
+            form = "pair"
+            if tokenizer.chat_template:
+                form = "chat"
         match form:
             case "chat":
                 turns = [{"role": m.role, "content": m.content} for m in prompt.messages]

@@ -97,7 +97,9 @@ class Judge:
         values: list[float | None] = []
         problems: list[str | None] = []
         for completions in drawn:
-            value = share(completions[0], words.yes, words.no) if completions else None
+            value = None
+            if completions:
+                value = share(completions[0], words.yes, words.no)
             values.append(value)
             problems.append(_why(completions) if value is None else None)
         _note_missing(problems, ctx)
@@ -127,7 +129,9 @@ class Judge:
 def _value(reply: Reply[int]) -> float | None:
     if reply.probabilities is not None:
         return fsum(p * score for score, p in reply.probabilities.items())
-    return None if reply.verdict is None else float(reply.verdict)
+    if reply.verdict is None:
+        return None
+    return float(reply.verdict)
 
 
 def _lacks_logprobs() -> CapabilityError:

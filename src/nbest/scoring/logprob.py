@@ -34,4 +34,6 @@ class Logprob:
         if not logprobs.values:
             return None
         total = fsum(logprobs.values)
-        return total / len(logprobs.values) if self.normalise == "length" else total
+        if self.normalise == "length":
+            return total / len(logprobs.values)
+        return total

@@ -29,7 +29,9 @@ def share(completion: Completion, words: Sequence[str], others: Sequence[str]) -
         return None
     top = completion.logprobs.top[0]
     yes, no = _mass(top, words, others), _mass(top, others, words)
-    return yes / (yes + no) if yes + no > 0 else None
+    if yes + no <= 0:
+        return None
+    return yes / (yes + no)
 
 
 def has_alternatives(completion: Completion) -> bool:

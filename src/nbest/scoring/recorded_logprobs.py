@@ -51,7 +51,9 @@ def check_top(top: int) -> None:
 
 def mean(values: Sequence[float]) -> float | None:
     """None of no values."""
-    return fsum(values) / len(values) if values else None
+    if not values:
+        return None
+    return fsum(values) / len(values)
 
 
 def _places(logprobs: Logprobs | None, top: int) -> list[list[float]]:

@@ -29,7 +29,9 @@ class ReferenceOracle:
         self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
     ) -> Sequence[Score]:
         gold: Json = ctx.gold.get("reference")
-        given: list[Json] = cast("list[Json]", gold) if isinstance(gold, list) else [gold]
+        given: list[Json] = [gold]
+        if isinstance(gold, list):
+            given = cast("list[Json]", gold)
         references = [str(r) for r in given if r is not None]
         if not references:
             raise CapabilityError(

@@ -121,7 +121,9 @@ class Reward:
         api, endpoint = await before_deadline(wanted, ctx, urlsplit(self.url).netloc)
         if api in {"classify", "pooling"} and self.form == "text":
             return await self._merged(api, endpoint, prompt, texts, ctx)
-        size = 1 if self._is_chat(api) else self.batch
+        size = self.batch
+        if self._is_chat(api):
+            size = 1
         parts = [texts[i : i + size] for i in range(0, len(texts), size)]
         read = await asyncio.gather(*(self._ask(api, endpoint, prompt, part, ctx) for part in parts))
         return [reading for part in read for reading in part]
@@ -236,7 +238,9 @@ class Reward:
         steps = tuple(row[label] for row in reading)
         has_steps = self.step_mark is not None or len(steps) > 1
         value = aggregate(steps, self.reduce)
-        return Score(value=value, steps=steps) if has_steps else Score(value=value)
+        if has_steps:
+            return Score(value=value, steps=steps)
+        return Score(value=value)
 
     def _check_places(self, num_places: int, num_steps: int) -> None:
         if num_places != num_steps:

@@ -132,7 +132,9 @@ def addresses(url: str) -> list[tuple[Api, str]]:
     if named:
         return [(named, url)]
     root = re.sub(r"/v[12]$", "", url)
-    given = [url] if url != root else []
+    given: list[str] = []
+    if url != root:
+        given.append(url)
     bases = list(dict.fromkeys([root, *given, f"{root}/v1"]))
     ranked = list(dict.fromkeys([*given, f"{root}/v1", root, f"{root}/v2"]))
     return [

@@ -75,8 +75,7 @@ class Rollouts:
         begun = [text for c in pool for text in self._unfinished(c)]
         rolled = await self.roll(prompt, begun, ctx)
 
-        # What each candidate may end in: itself where it is finished.
-        ends_by_id = {c.id: rolled.get(c.text, ()) if is_partial(c) else (c.text,) for c in pool}
+        ends_by_id = {c.id: _ends_of(c, rolled) for c in pool}
         finished = [c for c in pool if not is_partial(c)]
         completed = [replace(c, text=end) for c in pool for end in _ends(self._beginnings(c), rolled)]
         class_by_text = await _classes([*finished, *completed], prompt, ctx)
@@ -87,10 +86,9 @@ class Rollouts:
         for candidate in pool:
             of_steps = [rolled.get(text, ()) for text in self._beginnings(candidate)[:-1]]
             ends_of_each = [*of_steps, ends_by_id[candidate.id]]
-            score_by_key[_key(candidate)] = self._score(
-                [_value(ends, weight_by_text) for ends in ends_of_each]
-            )
-        return [score_by_key.get(_key(c), _NO_SCORE) if c.is_usable else _NO_SCORE for c in candidates]
+            values = [_value(ends, weight_by_text) for ends in ends_of_each]
+            score_by_key[_key(candidate)] = self._score(values)
+        return [_score_of(c, score_by_key) for c in candidates]
 
     async def roll(self, prompt: Prompt, texts: Sequence[str], ctx: Context) -> Mapping[str, Sequence[str]]:
         """Each text with what it was completed to; failed completions are left out.
@@ -116,7 +114,9 @@ class Rollouts:
     def _unfinished(self, candidate: Candidate) -> list[str]:
         """Those of `_beginnings` that have to be completed."""
         texts = self._beginnings(candidate)
-        return texts if is_partial(candidate) else texts[:-1]
+        if is_partial(candidate):
+            return texts
+        return texts[:-1]
 
     def _beginnings(self, candidate: Candidate) -> list[str]:
         """Those of a candidate that get a value; the candidate's text is the last."""
@@ -161,13 +161,30 @@ class Rollouts:
         known = tuple(v for v in values if v is not None)
         if len(known) == len(values):
             value = aggregate(known, self.reduce)
-            return Score(value=value, steps=known) if self.every else Score(value=value)
-        return Score(value=values[-1]) if self.reduce == "last" else _NO_SCORE
+            if self.every:
+                return Score(value=value, steps=known)
+            return Score(value=value)
+        if self.reduce == "last":
+            return Score(value=values[-1])
+        return _NO_SCORE
 
 
 def is_partial(candidate: Candidate) -> bool:
     """Whether a candidate is a beginning that search has not finished."""
     return candidate.finish == "step"
+
+
+def _ends_of(candidate: Candidate, rolled: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    """What a candidate may end in: itself where it is finished."""
+    if is_partial(candidate):
+        return rolled.get(candidate.text, ())
+    return (candidate.text,)
+
+
+def _score_of(candidate: Candidate, score_by_key: Mapping[_Key, Score]) -> Score:
+    if not candidate.is_usable:
+        return _NO_SCORE
+    return score_by_key.get(_key(candidate), _NO_SCORE)
 
 
 def _ends(beginnings: Sequence[str], rolled: Mapping[str, Sequence[str]]) -> list[str]:

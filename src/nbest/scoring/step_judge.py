@@ -115,7 +115,9 @@ def _shares(reply: Reply[int]) -> Mapping[int, float]:
     """The probability of each verdict: which step is the first wrong one, or 0 for none."""
     if reply.probabilities is not None:
         return reply.probabilities
-    return {} if reply.verdict is None else {reply.verdict: 1.0}
+    if reply.verdict is None:
+        return {}
+    return {reply.verdict: 1.0}
 
 
 def _is_right_up_to(step: int, shares: Mapping[int, float]) -> float:

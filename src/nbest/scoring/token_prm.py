@@ -72,15 +72,21 @@ class TokenPrm:
 
     def _prefixes(self, steps: Steps) -> list[Steps]:
         prefixes = list(accumulate((s,) for s in steps))
-        return prefixes if self.every else prefixes[-1:]
+        if self.every:
+            return prefixes
+        return prefixes[-1:]
 
     def _score(self, values: Sequence[float | None]) -> Score:
         known = tuple(v for v in values if v is not None)
         if len(known) < len(values):
-            last = values[-1] if self.reduce == "last" else None
+            last = None
+            if self.reduce == "last":
+                last = values[-1]
             return Score(value=last)
         value = aggregate(known, self.reduce)
-        return Score(value=value, steps=known) if self.every else Score(value=value)
+        if self.every:
+            return Score(value=value, steps=known)
+        return Score(value=value)
 
     async def _values(
         self, prompt: Prompt, prefixes: Sequence[Steps], ctx: Context
@@ -99,7 +105,9 @@ class TokenPrm:
             raise lacking
         problems: list[str] = []
         for prefix, completions in zip(new, drawn, strict=True):
-            value = share(completions[0], (self.good,), (self.bad,)) if completions else None
+            value = None
+            if completions:
+                value = share(completions[0], (self.good,), (self.bad,))
             if value is None:
                 problems.append(self._why(completions))
             if completions and completions[0].error is None:

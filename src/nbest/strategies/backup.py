@@ -47,7 +47,8 @@ class StepValues:
             await self._score(new)
 
         for candidate in as_texts:
-            if (value := self._value(candidate)) is not None:
+            value = self._value(candidate)
+            if value is not None:
                 self.by_id[candidate.id] = value
             self._asked_by_text.setdefault(_key(candidate), candidate)
 

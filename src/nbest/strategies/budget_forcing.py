@@ -64,8 +64,12 @@ class BudgetForcing:
         """Ids of stages that added nothing."""
 
         for stage in range(self.waits + 1):
-            prefix = self._longer(last.text, prompt, ctx) if last else ""
-            purpose = "sample" if stage == 0 else f"budget_forcing/{stage}"
+            prefix = ""
+            if last:
+                prefix = self._longer(last.text, prompt, ctx)
+            purpose = "sample"
+            if stage > 0:
+                purpose = f"budget_forcing/{stage}"
             seed = ctx.random(purpose).getrandbits(31)
             request = _continued(prompt, last, prefix, self._params(seed, self.max_tokens))
             drawn = await ctx.sample([request], is_answer=stage == self.waits)
@@ -98,7 +102,9 @@ class BudgetForcing:
 
     def _answering(self, text: str, prompt: Prompt, ctx: Context) -> str:
         is_thinking = text.rfind(self.start_of_thinking) > text.rfind(self.end_of_thinking)
-        end = f"\n{self.end_of_thinking}\n" if is_thinking else "\n"
+        end = "\n"
+        if is_thinking:
+            end = f"\n{self.end_of_thinking}\n"
         return f"{text}{end}{words_for(prompt, ctx).final}"
 
     def _params(self, seed: int, max_tokens: int) -> SamplingParams:

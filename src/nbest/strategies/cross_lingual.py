@@ -72,9 +72,13 @@ class CrossLingual:
     async def __call__(self, prompt: Prompt, ctx: Context) -> Selection:
         ctx.engine_for("verifier", self.translator)  # raises before anything is drawn
         size = size_of(self.sampler)
-        num_evidence = size if self.evidence is None else self.evidence
+        num_evidence = self.evidence
+        if num_evidence is None:
+            num_evidence = size
         pivots = pivots_of(prompt, self.languages)[:num_evidence]
-        num_own = size if pivots else size + num_evidence
+        num_own = size
+        if not pivots:
+            num_own = size + num_evidence
         rng = ctx.random("sample")
         own = with_logprobs(resized(self.sampler, num_own)(prompt, rng), self.selector)
 
@@ -106,7 +110,9 @@ class CrossLingual:
     ) -> Prompt:
         """The prompt that evidence in `language` answers: translated, or as it is if the translation failed."""
         is_whole = bool(drawn) and drawn[0].error is None and drawn[0].finish == "stop"
-        text = drawn[0].text.strip() if is_whole else ""
+        text = ""
+        if is_whole:
+            text = drawn[0].text.strip()
         if not text:
             ctx.note(f"cross_lingual: no translation into {language}; the question was asked as it is")
             return asked_in(prompt, language)

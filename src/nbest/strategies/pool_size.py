@@ -43,7 +43,9 @@ def _with_n(plugin: Any, n: int) -> Any:
             return dataclasses.replace(plugin, **{name: _with_n(inner, n)})
 
     if isinstance(plugin, Greedy):
-        return plugin if n == 1 else _hedged(plugin, n)
+        if n == 1:
+            return plugin
+        return _hedged(plugin, n)
     if getattr(plugin, "n", None) is None:
         raise InputError(
             f"n: the size of {registry.spec_of(plugin)} is not one number; write it into the strategy"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -37,7 +37,9 @@ def _texts(plugin: Any) -> Iterator[tuple[str, OnServer | None, str]]:
             continue
         mark = on_server(hints[field.name])
         value = getattr(plugin, field.name)
-        parts = cast("tuple[Any, ...]", value) if isinstance(value, tuple) else (value,)
+        parts: Sequence[Any] = [value]
+        if isinstance(value, tuple):
+            parts = cast("Sequence[Any]", value)
         for part in parts:
             if dataclasses.is_dataclass(part):
                 yield from _texts(part)

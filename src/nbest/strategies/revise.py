@@ -78,7 +78,9 @@ class Revise:
         drawn = _Drawn(chains=[[] for _ in range(self.parallel)])
         for step in range(self.sequential):
             # Seeds of a chain's draws depend on their places alone: larger runs contain smaller ones.
-            purpose = "sample" if step == 0 else f"revise/{step}"
+            purpose = "sample"
+            if step > 0:
+                purpose = f"revise/{step}"
             seed = ctx.random(purpose).getrandbits(31)
             requests = self._round(prompt, drawn.chains, seed, ctx, is_first=step == 0)
 
@@ -168,7 +170,9 @@ class Revise:
         by_prompt: dict[int, tuple[Prompt, list[Candidate]]] = {}
         for candidate in drawn.pool:
             if candidate.is_usable:
-                read = drawn.prompt_by_id[candidate.id] if self.sees_attempts else prompt
+                read = prompt
+                if self.sees_attempts:
+                    read = drawn.prompt_by_id[candidate.id]
                 by_prompt.setdefault(id(read), (read, []))[1].append(candidate)
         return list(by_prompt.values())
 

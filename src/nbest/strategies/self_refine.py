@@ -141,7 +141,9 @@ class SelfRefine:
 
     def _request(self, prompt: Prompt, attempts: list[Attempt], step: int, ctx: Context) -> Request:
         seen = attempts[-self.shown :]
-        purpose = "sample" if step == 0 else f"self_refine/{step}"
+        purpose = "sample"
+        if step > 0:
+            purpose = f"self_refine/{step}"
         params = SamplingParams(
             temperature=self.temperature,
             max_tokens=self.max_tokens,

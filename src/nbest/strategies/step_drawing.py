@@ -54,7 +54,9 @@ class StepDrawing:
 
     def num_tokens(self, candidate: Candidate | None) -> int:
         """Drawn tokens of a candidate and the steps before it; 0 for the empty answer."""
-        return 0 if candidate is None else self._num_tokens_by_id.get(candidate.id, 0)
+        if candidate is None:
+            return 0
+        return self._num_tokens_by_id.get(candidate.id, 0)
 
     def next_request(self, text: str, n: int, *, is_greedy: bool) -> Request:
         """`n` next steps after the steps in `text`."""
@@ -106,11 +108,15 @@ class StepDrawing:
         return read
 
     def _parent(self, candidate: Candidate) -> Candidate | None:
-        return self._ctx.candidates[candidate.parents[0]] if candidate.parents else None
+        if not candidate.parents:
+            return None
+        return self._ctx.candidates[candidate.parents[0]]
 
     async def _read_step(self, drawn: Candidate) -> Candidate:
         parent = self._parent(drawn)
-        step = drawn if self._names_stop else self.steps.cut(drawn, parent)
+        step = drawn
+        if not self._names_stop:
+            step = self.steps.cut(drawn, parent)
         if step.finish == "length" and step.params:
             full = min(self.steps.step_tokens, self.steps.max_tokens - self.num_tokens(parent))
             if step.params.max_tokens < full:
@@ -123,7 +129,9 @@ class StepDrawing:
         read = self.steps.read(cut, parent)
 
         # Tokens behind the cut are metered, but no part of the answer.
-        num_before = len(parent.text) if parent else 0
+        num_before = 0
+        if parent:
+            num_before = len(parent.text)
         num_drawn = max(1, len(drawn.text) - num_before)
         share = min(1.0, max(0, len(read.text) - num_before) / num_drawn)
         num_tokens = self.num_tokens(parent) + ceil(drawn.usage.completion * share)

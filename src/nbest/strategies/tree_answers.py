@@ -51,7 +51,8 @@ class TreeAnswers:
 
     async def pool(self, prompt: Prompt) -> list[Candidate]:
         """The finished answers; without any the best unfinished one; without that the failed draws."""
-        if finished := self._drawing.finished():
+        finished = self._drawing.finished()
+        if finished:
             return finished
 
         drawn = self._drawing.drawn
@@ -80,7 +81,9 @@ class TreeAnswers:
         lengths = [self._drawing.num_tokens(c) for c in self._drawing.finished()]
 
         has_budget = samples_left is not None or tokens_left is not None
-        num_wanted = self._num_wanted if has_budget else 1
+        num_wanted = 1
+        if has_budget:
+            num_wanted = self._num_wanted
         num_draws = num_wanted - len(lengths)
         if samples_left is not None:
             num_draws = min(num_draws, samples_left)

@@ -31,7 +31,9 @@ class _Slot(NamedTuple):
     @property
     def new_text(self) -> str:
         """What the draw added to its prefix."""
-        return self.candidate.text[len(self.request.prefix) :] if self.candidate else ""
+        if self.candidate:
+            return self.candidate.text[len(self.request.prefix) :]
+        return ""
 
 
 class TreeRounds:
@@ -69,7 +71,9 @@ class TreeRounds:
         seconds_left = self._ctx.seconds_left
         if seconds_left is None:
             return False
-        needed_s = 0 if self._drawing.finished() else 2 * last_round_s
+        needed_s = 0
+        if not self._drawing.finished():
+            needed_s = 2 * last_round_s
         return seconds_left <= needed_s
 
     def _hold_back_an_answer(self) -> AbstractContextManager[None]:
@@ -77,7 +81,8 @@ class TreeRounds:
         if self._drawing.finished():
             return nullcontext()
         num_tokens = self._drawing.steps.max_tokens
-        if (tokens_left := self._ctx.tokens_left) is not None:
+        tokens_left = self._ctx.tokens_left
+        if tokens_left is not None:
             num_tokens = min(num_tokens, tokens_left // 2)
         return self._ctx.held_back(1, num_tokens)
 
@@ -98,7 +103,9 @@ class TreeRounds:
             if num_tokens < max(1, longest // _LEAST_PART):
                 return []
             shorter = [shortened_to(r, num_tokens) for r in requests]
-            return shorter if self._ctx.can_grant(shorter) else []
+            if self._ctx.can_grant(shorter):
+                return shorter
+            return []
 
     async def _children(
         self, batches: Sequence[Sequence[Expansion]], requests: Sequence[Request]

@@ -39,7 +39,9 @@ class Jsonl:
     """Scorer or utility that measures answers; by `answer`, else by `reference` without it."""
 
     def items(self) -> list[Item]:
-        text = own_template(self.template) if self.template else None
+        text = None
+        if self.template:
+            text = own_template(self.template)
         theirs = {column: name for name, column in self.columns.items()}
         items: dict[str, Item] = {}
         for number, raw in enumerate(read_rows(Path(self.path)), 1):

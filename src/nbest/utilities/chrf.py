@@ -153,7 +153,9 @@ def chrf_aggregate(
 
 def _keys(texts: Sequence[str], word_order: int) -> list[str]:
     """Texts without white space; with single spaces where words count."""
-    glue = " " if word_order else ""
+    glue = ""
+    if word_order:
+        glue = " "
     return [glue.join(text.split()) for text in texts]
 
 
@@ -237,7 +239,9 @@ def _mean_matches(
     """
     num_docs = len(sizes)
     if shared is None:
-        return sizes * mass if num_left is None else np.zeros(num_docs)
+        if num_left is None:
+            return sizes * mass
+        return np.zeros(num_docs)
     runs = np.flatnonzero(shared.repeats == 0)
     docs, grams = shared.docs[runs], shared.grams[runs]
     counts = np.diff(runs, append=len(shared.docs)).astype(np.float64)

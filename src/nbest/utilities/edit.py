@@ -47,5 +47,7 @@ def edit_matrix(hypotheses: Sequence[str], references: Sequence[str]) -> NDArray
         return "".join(map(chr, numbers))
 
     left = [encoded(t) for t in hypotheses]
-    right = left if references is hypotheses else [encoded(t) for t in references]
+    right = left
+    if references is not hypotheses:
+        right = [encoded(t) for t in references]
     return process.cdist(left, right, scorer=Levenshtein.normalized_similarity, dtype=np.float64)

@@ -124,10 +124,14 @@ def _run(session: Any, tokenizer: Any, how: str, texts: Sequence[str]) -> NDArra
     if unknown:
         raise InputError(f"the ONNX model wants {', '.join(sorted(unknown))}: that is no text encoder")
     outputs = [o.name for o in session.get_outputs()]
-    wanted = "sentence_embedding" if "sentence_embedding" in outputs else outputs[0]
+    wanted = outputs[0]
+    if "sentence_embedding" in outputs:
+        wanted = "sentence_embedding"
     states = np.asarray(session.run([wanted], {n: given[n] for n in names})[0], np.float64)
     is_pooled = states.ndim == 2  # noqa: PLR2004
-    return states if is_pooled else _pool(states, mask, how)
+    if is_pooled:
+        return states
+    return _pool(states, mask, how)
 
 
 def _pool(states: NDArray[np.float64], mask: NDArray[np.int64], how: str) -> NDArray[np.float64]:
@@ -151,7 +155,9 @@ def _model_file(directory: Path) -> Path:
 def _pooling(config: dict[str, Any]) -> str:
     if config.get("pooling_mode_cls_token"):
         return "cls"
-    return "last" if config.get("pooling_mode_lasttoken") else "mean"
+    if config.get("pooling_mode_lasttoken"):
+        return "last"
+    return "mean"
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -70,7 +70,9 @@ class Judged:
         missing = [r.problem for r in replies if r.verdict is None]
         if missing:
             ctx.note(f"judged: {len(missing)} of {len(pairs)} pairs have no grade; the first: {missing[0]}")
-        mean = fsum(grades.values()) / len(grades) if grades else float(_BEST)
+        mean = float(_BEST)
+        if grades:
+            mean = fsum(grades.values()) / len(grades)
         grades |= {(text, text): float(_BEST) for text in hypotheses}
         rows = [[grades.get((h, r), mean) for r in references] for h in hypotheses]
         return np.array(rows, np.float64).reshape(len(hypotheses), len(references))
@@ -94,4 +96,6 @@ def _grade(reply: Reply[int]) -> float | None:
     """The judge's grade; the expected one where its probabilities are known."""
     if reply.probabilities is not None:
         return fsum(p * grade for grade, p in reply.probabilities.items())
-    return None if reply.verdict is None else float(reply.verdict)
+    if reply.verdict is None:
+        return None
+    return float(reply.verdict)

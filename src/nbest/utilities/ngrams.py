@@ -172,4 +172,6 @@ def _sparse(docs: Ints, columns: Ints, num_docs: int, width: int) -> Any:
 
 
 def _product(matrix: Any, num_left: int | None) -> Any:
-    return matrix @ matrix.T if num_left is None else matrix[:num_left] @ matrix[num_left:].T
+    if num_left is None:
+        return matrix @ matrix.T
+    return matrix[:num_left] @ matrix[num_left:].T

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nbest.evaluate.intervals import codes, group_intervals, mean_interval, resampled_clusters, tail
+from nbest.evaluate.confidence import tail
+from nbest.evaluate.intervals import codes, group_intervals, mean_interval, resampled_clusters
 from nbest.evaluate.significance import paired_difference, sign_flip_test
 
 RNG = np.random.default_rng(11)
