@@ -17,6 +17,8 @@ SPELLED = {
     ("scorers", "recorded"): "recorded(field=human)",
     ("scorers", "reward"): "reward(url='http://localhost:8000')",
     ("scorers", "reference_oracle"): "reference_oracle(utility=chrf)",
+    ("stops", "index"): "index(logprob)",
+    ("stops", "threshold"): "threshold(logprob)",
     ("utilities", "comet"): "comet(python='python')",
     ("utilities", "embedding"): "embedding(url='http://localhost:8000/v1')",
 }

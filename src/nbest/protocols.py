@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nbest.context import Context
+    from nbest.plan.features import Features
     from nbest.search.machine import Child, Expansion, State
     from nbest.types import (
         Candidate,
@@ -216,6 +217,19 @@ class Strategy(Protocol):
     """Answers a prompt: samples, scores, searches, selects, through `ctx` alone."""
 
     async def __call__(self, prompt: Prompt, ctx: Context) -> Selection: ...
+
+
+class Stop(Protocol):
+    """Whether to stop drawing for a prompt. Pure: the same features give the same answer.
+
+    A rule that reads scores has an attribute `scorer`, by which the draws are scored before it is asked
+    (`Features.scores`). One that reads the votes and the number of draws alone (`Features.counts`, `Features.n`) has a
+    class attribute `reads_counts_only = True`: comparisons then ask it once for equal votes.
+    """
+
+    def __call__(self, features: Features) -> bool:
+        """True: the answer is chosen from the draws that are there. Never asked without a draw."""
+        ...
 
 
 class Task(Protocol):

@@ -16,6 +16,8 @@ LAYERS = [
     {"drawing"},
     {"context"},
     {"engines"},
+    {"plan"},
+    {"stops"},
     {"judging", "sampling"},
     {"scoring"},
     {"utilities"},
@@ -34,7 +36,7 @@ LAYERS = [
     {"cli"},
 ]
 RANK = {name: i for i, layer in enumerate(LAYERS) for name in layer}
-TYPES_ONLY = {("protocols", "context"), ("protocols", "search")}
+TYPES_ONLY = {("protocols", "context"), ("protocols", "plan"), ("protocols", "search")}
 """Names in annotations, which are not imported at run time."""
 EXCEPTIONS: dict[tuple[str, str], str] = {}
 """(module, room) → why it may import against the order."""

@@ -15,7 +15,7 @@ def list_plugins(
     kind: Annotated[
         str | None,
         typer.Argument(
-            help="strategies, samplers, selectors, scorers, searches, utilities, tasks or engines."
+            help="strategies, samplers, selectors, scorers, searches, utilities, stops, tasks or engines."
         ),
     ] = None,
     as_json: AsJson = False,

@@ -81,6 +81,16 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "token_f1": "nbest.utilities.token_f1:TokenF1",
         "embedding": "nbest.utilities.embedding:Embedding",
     },
+    "stops": {
+        "adaptive_consistency": "nbest.stops.adaptive_consistency:AdaptiveConsistency",
+        "bayes_factor": "nbest.stops.bayes_factor:BayesFactor",
+        "e_process": "nbest.stops.e_process:EProcess",
+        "esc": "nbest.stops.esc:Esc",
+        "first_n": "nbest.stops.first_n:FirstN",
+        "index": "nbest.stops.index:Index",
+        "sprt": "nbest.stops.sprt:Sprt",
+        "threshold": "nbest.stops.threshold:Threshold",
+    },
     "tasks": {
         "gsm8k": "nbest.tasks.gsm8k:Gsm8k",
         "jsonl": "nbest.tasks.jsonl:Jsonl",
@@ -133,6 +143,7 @@ PROTOCOL_BY_KIND: Mapping[str, Any] = {
     "scorers": protocols.Scorer,
     "searches": protocols.Search,
     "utilities": protocols.Utility,
+    "stops": protocols.Stop,
     "tasks": protocols.Task,
     "engines": protocols.Engine,
 }
