@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from random import Random
 
 from nbest import constraints
 from nbest.accounting.meter import Meter
 from nbest.budget import BudgetLedger, deadline
-from nbest.drawing import Drawing, RequestObserver
+from nbest.drawing import Arrivals, Drawing, RequestObserver
 from nbest.errors import EngineError, MissingEngineError
 from nbest.offload import Turns
 from nbest.protocols import Capabilities, Engine, Scorer
@@ -142,6 +142,7 @@ class Context:
         grace: float = 0.0,
         count_truncated: bool = True,
         is_answer: bool = False,
+        until: Callable[[Sequence[Candidate]], Awaitable[bool]] | None = None,
     ) -> list[Candidate]:
         """Draws candidates, all requests at once, and appends them to the trace in request order.
 
@@ -154,6 +155,10 @@ class Context:
         The usage of a cancelled call is not known and not metered; the token budget keeps its `max_tokens`
         as spent.
 
+        `until`: asked each time that draws have come, with all that are there in the order of arrival; where it is
+        True, the others are cancelled at once, and each of them is a candidate with `error`. It comes instead of a
+        quorum, and each draw is a call of its own here too.
+
         `is_answer`: if this one draw succeeds, it is the answer. It is streamed to an observer that wants
         deltas, unless it may fail the client's `response_format` while other candidates could take its place.
         """
@@ -162,13 +167,16 @@ class Context:
         num_draws = sum(r.n for r in granted)
         if (
             quorum is None
+            and until is None
             and self._one_call_per_draw
             and num_draws > 1
             and not any(r.is_part for r in granted)
         ):
             quorum = num_draws
 
-        if quorum is not None:
+        if until is not None:
+            drawn = await self._draw_until(granted, until)
+        elif quorum is not None:
             drawn = await self._drawing.draw_quorum(granted, quorum, grace, count_truncated=count_truncated)
         elif is_answer and self._observer and self._observer.wants_deltas and self._is_final(granted):
             is_first = not self.candidates
@@ -221,6 +229,26 @@ class Context:
     def emitted(self) -> str:
         """As much of the answer as the observer has been given: it can only be continued."""
         return self._drawing.emitted
+
+    async def _draw_until(
+        self, requests: Sequence[Request], until: Callable[[Sequence[Candidate]], Awaitable[bool]]
+    ) -> list[list[Completion]]:
+        """Draws until `until`, which sees completions as the candidates that they will be."""
+        places = [(request, i) for request in requests for i in range(request.n)]
+        first_id = len(self.candidates)
+        candidates: dict[int, Candidate] = {}
+
+        async def is_enough(arrivals: Arrivals) -> bool:
+            for place in [place for place in arrivals if place not in candidates]:
+                request, i = places[place]
+                [violation] = await self._violations(request, [arrivals[place]])
+                engine = self._engine_of(request).name
+                candidates[place] = _candidate(
+                    first_id + place, request, i, arrivals[place], engine, violation
+                )
+            return await until(list(candidates.values()))
+
+        return await self._drawing.draw_until(requests, is_enough)
 
     async def _violations(self, request: Request, completions: Sequence[Completion]) -> list[str | None]:
         """For each completion how it breaks the client's constraints, which hold for whole answers alone."""

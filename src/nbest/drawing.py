@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -25,12 +25,17 @@ from nbest.types import (
 
 _TOO_LATE = "not there at the deadline"
 _CANCELLED = "cancelled: the quorum was reached without it"
+_STOPPED = "cancelled: the draws before it were enough"
 _MISSING = "the engine returned fewer draws than asked for"
 
 
 def was_cancelled(candidate: Candidate) -> bool:
-    """Whether the draw was cancelled because a quorum of others was there first."""
-    return candidate.error == _CANCELLED
+    """Whether the draw was cancelled because enough others were there first: a quorum, or by a stopping rule."""
+    return candidate.error in {_CANCELLED, _STOPPED}
+
+
+Arrivals = Mapping[int, Completion]
+"""Draws that are there, in the order of arrival, by their places among all draws of a call of `draw_until`."""
 
 
 class RequestObserver(Protocol):
@@ -125,11 +130,39 @@ class Drawing:
             return sum(counts(draw.completions[0]) for draw in draws) >= quorum
 
         await _wait_until(is_reached, tasks, grace)
-        results = iter(
+        completions = [
             draw.result(_CANCELLED if task.cancelled() else _TOO_LATE)[0]
             for draw, task in zip(draws, tasks, strict=True)
-        )
-        return [[next(results) for _ in range(request.n)] for request in requests]
+        ]
+        return _by_request(requests, completions)
+
+    async def draw_until(
+        self, requests: Sequence[Request], is_enough: Callable[[Arrivals], Awaitable[bool]]
+    ) -> list[list[Completion]]:
+        """As `draw`, each draw a call of its own, until `is_enough`; calls under way are cancelled then.
+
+        `is_enough` is asked each time that draws have come, failed ones included, with all that are there.
+        """
+        draws = [_Draw(request.part(i, 1)) for request in requests for i in range(request.n)]
+        tasks = [asyncio.ensure_future(self._draw_before_deadline(draw)) for draw in draws]
+        place_by_task = {task: place for place, task in enumerate(tasks)}
+        arrivals: dict[int, Completion] = {}
+        running = set(tasks)
+        try:
+            while running:
+                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for place in sorted(place_by_task[task] for task in done):
+                    tasks[place].result()
+                    arrivals[place] = draws[place].result()[0]
+                if await is_enough(arrivals):
+                    break
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+        completions = [arrivals.get(place) or draws[place].result(_STOPPED)[0] for place in range(len(draws))]
+        return _by_request(requests, completions)
 
     async def stream(
         self, request: Request, observer: RequestObserver, *, is_first: bool
@@ -230,6 +263,12 @@ async def _generate(engine: Engine, request: Request, on_delta: OnDelta | None) 
     if on_delta is None:
         return await engine.generate(request)
     return await engine.generate(request, on_delta=on_delta)
+
+
+def _by_request(requests: Sequence[Request], completions: Sequence[Completion]) -> list[list[Completion]]:
+    """Single draws, in order, as one list for each request."""
+    rest = iter(completions)
+    return [[next(rest) for _ in range(request.n)] for request in requests]
 
 
 async def together(work: Iterable[Coroutine[Any, Any, object]]) -> None:

@@ -23,8 +23,9 @@ Finish = Literal["stop", "length", "error", "step", "refused", "filtered"]
 "refused" and "filtered" are failed draws whose text is the model's refusal, or what a content filter left of
 it. "step", of candidates only, is a part of an answer that a search may continue."""
 
-Stopped = Literal["done", "quorum", "budget", "deadline", "error"]
-"""What ended the work on a prompt; "quorum": draws were cancelled because enough others were there."""
+Stopped = Literal["done", "quorum", "stop", "budget", "deadline", "error"]
+"""What ended the work on a prompt; "quorum": draws were cancelled because enough others were there; "stop": a stopping
+rule left draws out."""
 
 
 class Value(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -19,13 +19,15 @@ class Scripted(Upstream):
     """Body → what choice i of that call says, instead."""
     delay_s: float = 0.0
     """Before each reply."""
+    num_prompt: int | None = None
+    """How many calls are answered without that delay; None: each is delayed."""
     num_asked: int = 0
 
     def will(self, *says, **fields):
         """Forgets what was asked so far and answers with `says` from now on."""
         self.says, self.drawn, self.num_asked, self.num_cancelled = says or ("四",), 0, 0, 0
         self.delay_s, self.pause_s, self.fault, self.refuses, self.says_to = 0.0, 0.0, None, {}, None
-        self.reasoning = None
+        self.reasoning, self.num_prompt = None, None
         self.bodies.clear()
         for name, value in fields.items():
             setattr(self, name, value)
@@ -39,8 +41,9 @@ class Scripted(Upstream):
 
     async def _generate(self, request):
         self.num_asked += 1
+        is_prompt = self.num_prompt is not None and self.num_asked <= self.num_prompt
         try:
-            await asyncio.sleep(self.delay_s)
+            await asyncio.sleep(0 if is_prompt else self.delay_s)
         except asyncio.CancelledError:
             self.num_cancelled += 1
             raise

@@ -86,7 +86,8 @@ def _tables(largest: int, alpha: float) -> _Tables:
 
 def _chunk(counts_UC: Ints, alpha: float, tables: _Tables) -> tuple[Floats, Floats]:
     num_rows, largest = counts_UC.shape[0], tables.log_cdf_MX.shape[0]
-    places_UC: Ints = counts_UC + largest * np.arange(num_rows)[:, None]
+    first_place_U: Ints = largest * np.arange(num_rows, dtype=np.int64)
+    places_UC: Ints = np.add(counts_UC, first_place_U[:, None], dtype=np.int64)
     how_often_UM = np.bincount(places_UC.ravel(), minlength=num_rows * largest).reshape(num_rows, largest)
     log_all_UX = how_often_UM.astype(np.float64) @ tables.log_cdf_MX + tables.log_cdf_unseen_X
 
