@@ -10,10 +10,10 @@ from typing import Final
 import regex
 
 from nbest.text.quantity_words import (
-    at_end,
-    at_start,
     month_by_name,
     persian_month_by_name,
+    phrases,
+    written_phrases,
     year_before_era,
 )
 from nbest.text.spelling import respelled
@@ -225,7 +225,9 @@ def time_reading(span: str) -> str | None:
     key, half = _without_half_day(_without_start("at", respelled(span)))
     if half is None:
         key = _without_start("clock", key)
-    bare_key = at_end("half_day", "clock").sub("", key)
+    bare_key = phrases("half_day", "clock").without_end(key)
+    if bare_key is None:
+        bare_key = key
     found = _written_time(key, bare_key, half)
     if found is None:
         return None
@@ -256,18 +258,17 @@ _MINUTES_OF_HALF: Final = {False: "0", True: "30"}
 
 
 def _without_start(field: str, key: str) -> str:
-    match = at_start("half_day", field).match(key)
-    return key[match.end() :] if match else key
+    rest = written_phrases("half_day", field).without_start(key)
+    return key if rest is None else rest
 
 
 def _without_half_day(key: str) -> tuple[str, str | None]:
     for half in ("am", "pm"):
-        match = at_start("half_day", half).match(key)
-        if match:
-            return key[match.end() :].strip(), half
-        match = at_end("half_day", half).search(key)
-        if match:
-            return key[: match.start()].strip(), half
+        rest = written_phrases("half_day", half).without_start(key)
+        if rest is None:
+            rest = phrases("half_day", half).without_end(key)
+        if rest is not None:
+            return rest.strip(), half
     match = _GLUED_HALF.search(key)
     if match is None:
         return key, None

@@ -126,10 +126,11 @@ def _says_remainder(behind: str) -> bool:
 
 def _connectives(behind: str) -> set[str]:
     """What may join a number to the next one: all that is between, or what stands behind a unit."""
-    unit = unit_at_start().match(behind)
+    unit = unit_at_start(behind)
     found = {behind.strip(_AROUND)}
     if unit:
-        found.add(behind[unit.end() :].strip(_AROUND))
+        _, end = unit
+        found.add(behind[end:].strip(_AROUND))
     return found
 
 
@@ -172,7 +173,7 @@ def _listed(values: Mapping[str, Sequence[Fraction]]) -> str:
 
 def _is_unit(text: str) -> bool:
     """Whether `text` is at most a unit behind the last number."""
-    unit = unit_at_start().match(text)
-    if unit and is_tail(text[unit.end() :]):
+    unit = unit_at_start(text)
+    if unit and is_tail(text[unit[1] :]):
         return True
     return is_tail(text) or _ONE_WORD.fullmatch(text) is not None

@@ -18,7 +18,14 @@ from nbest.text import cjk
 from nbest.text.answer_words import Convention
 from nbest.text.number import Number
 from nbest.text.numerals import numbers_in
-from nbest.text.quantity_words import at_start, is_money, places_by_unit, ratios, unit_at_start, words
+from nbest.text.quantity_words import (
+    is_money,
+    places_by_unit,
+    ratios,
+    unit_at_start,
+    words,
+    written_phrases,
+)
 from nbest.text.spelling import respelled
 
 MAX_CHARS: Final = 200
@@ -109,10 +116,11 @@ def _units_before(parts: Parts) -> InUnits | None:
 
 
 def _unit_and_rest(behind: str) -> tuple[str | None, str]:
-    match = unit_at_start().match(behind)
-    if match is None:
+    found = unit_at_start(behind)
+    if found is None:
         return None, behind.strip()
-    return match["unit"], behind[match.end() :].strip()
+    unit, end = found
+    return unit, behind[end:].strip()
 
 
 def _in_largest(units: Sequence[str], numbers: Sequence[Number]) -> InUnits | None:
@@ -150,8 +158,8 @@ def without_about(text: str) -> str:
     """`text` without "about", "a total of", "exactly" and signs of approximation."""
     text = text.strip(" ≈~≃:,=")
     while text:
-        match = at_start("sign", "about").match(text)
-        if match is None:
+        rest = written_phrases("sign", "about").without_start(text)
+        if rest is None:
             break
-        text = text[match.end() :].strip(" ≈~≃:,=")
+        text = rest.strip(" ≈~≃:,=")
     return text

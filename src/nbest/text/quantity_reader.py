@@ -12,11 +12,11 @@ import regex
 from nbest.text import hangul
 from nbest.text.answer import Answer, number_answer
 from nbest.text.answer_words import Convention, currency_words
-from nbest.text.normalise import folded
+from nbest.text.normalise import folded, same_length_casefold
 from nbest.text.number import Number, distinct
 from nbest.text.number_words import number_in_words
 from nbest.text.numerals import number_at_start
-from nbest.text.quantity_words import anywhere, at_end, at_start, places_by_unit, words
+from nbest.text.quantity_words import phrases, places_by_unit, words, written_phrases
 from nbest.text.spelling import respelled
 
 _MAX_UNIT_CHARS: Final = 40
@@ -128,20 +128,26 @@ def _without_sign(text: str, conv: Convention) -> tuple[str, bool]:
     if has_minus:
         return _without_about(rest), True
     for field in ("below_zero", "above_zero"):
-        match = at_start("sign", field).match(text)
-        if match and match.end() < len(text):
-            return text[match.end() :], field == "below_zero"
+        without = _without_phrase("sign", field, text)
+        if without:
+            return without, field == "below_zero"
     return text, False
 
 
 def _without_about(text: str) -> str:
     """`text` without "about", "exactly", "a total of", the article."""
     for _ in range(_MAX_ABOUT):
-        match = at_start("sign", "about").match(text)
-        if match is None or match.end() == len(text):
+        without = _without_phrase("sign", "about", text)
+        if not without:
             break
-        text = text[match.end() :]
+        text = without
     return text
+
+
+def _without_phrase(table: str, field: str, text: str) -> str | None:
+    """`text` behind a phrase of a list that it begins with; None where there is none."""
+    end = written_phrases(table, field).end_at(same_length_casefold(text))
+    return None if end is None else text[end:].lstrip()
 
 
 def _without_minus(after: str, conv: Convention) -> tuple[str, bool]:
@@ -149,10 +155,10 @@ def _without_minus(after: str, conv: Convention) -> tuple[str, bool]:
     if conv.is_right_to_left and _TRAILING_MINUS.fullmatch(after):
         return "", True
     key = respelled(after)
-    below = at_end("sign", "below_zero").search(key)
-    if below is None:
+    without = phrases("sign", "below_zero").without_end(key)
+    if without is None:
         return after, False
-    return key[: below.start()], True
+    return without, True
 
 
 def _without(pattern: regex.Pattern[str], text: str) -> tuple[str, bool]:
@@ -165,11 +171,12 @@ def _without(pattern: regex.Pattern[str], text: str) -> tuple[str, bool]:
 def _with_half(number: Number, after: str) -> tuple[Number, str]:
     """`5 horas y media`, `2时半`: half of the unit more."""
     key = respelled(after)
-    half = anywhere("half", "words").search(key)
+    half = phrases("half", "words").first(key)
     if half is None or number.values[0].denominator != 1:
         return number, after
+    start, end = half
     values = tuple(v + Fraction(1, 2) for v in number.values)
-    return replace(number, values=values), key[: half.start()] + key[half.end() :]
+    return replace(number, values=values), key[:start] + key[end:]
 
 
 def _with_slash_decimal(number: Number, rest: str, conv: Convention) -> Sequence[Fraction]:
@@ -201,9 +208,9 @@ def unit_behind(after: str, number: Number, conv: Convention) -> str | None:
 def _is_bound(after: str) -> bool:
     """Whether "or more", 以上 and the like stand behind a number."""
     key = respelled(after)
-    if at_start("bound", "words").match(key):
+    if written_phrases("bound", "words").end_at(key) is not None:
         return True
-    return at_end("bound", "words").search(key) is not None and not _IS_LATIN.search(key)
+    return phrases("bound", "words").start_at_end(key) is not None and not _IS_LATIN.search(key)
 
 
 def _may_be_glued(after: str, number: Number) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final
 
-import regex
-
+from nbest.text.normalise import same_length_casefold
+from nbest.text.phrases import Phrases
 from nbest.text.spelling import respelled
 
 
@@ -56,27 +56,36 @@ def _both(table: str, field: str) -> frozenset[str]:
 
 
 @cache
-def at_start(table: str, field: str) -> regex.Pattern[str]:
-    """Any of a list's words at the start of a respelled text, whole where its script puts spaces between words."""
-    return regex.compile(rf"(?:{_any_of(_both(table, field))})\s*", regex.IGNORECASE)
+def phrases(table: str, field: str) -> Phrases:
+    """The words of a list, to be found in a respelled text."""
+    return Phrases(words(table, field))
 
 
 @cache
-def at_end(table: str, field: str) -> regex.Pattern[str]:
-    """Any of a list's words at the end of a respelled text."""
-    return regex.compile(rf"\s*(?:{_any_of(words(table, field))})$")
+def written_phrases(table: str, field: str) -> Phrases:
+    """The words of a list as written and in one spelling, to be found in a case-folded text."""
+    return Phrases(w for word in _both(table, field) for w in (word, same_length_casefold(word)))
 
 
 @cache
-def anywhere(table: str, field: str) -> regex.Pattern[str]:
-    """Any of a list's words in a respelled text."""
-    return regex.compile(_any_of(words(table, field)))
+def _units() -> Phrases:
+    return Phrases(places_by_unit())
 
 
-@cache
-def unit_at_start() -> regex.Pattern[str]:
-    """A unit of any family, at the start of a respelled text."""
-    return regex.compile(rf"\s*(?:de\s)?-?(?P<unit>{_any_of(places_by_unit())})")
+def unit_at_start(text: str) -> tuple[str, int] | None:
+    """The unit of any family that a respelled text begins with, perhaps behind "de", and where it ends."""
+    start = len(text) - len(text.lstrip())
+    behind_of = start + len(_OF) if text.startswith(_OF, start) else start
+    for at in (behind_of, start):
+        behind_hyphen = at + text.startswith("-", at)
+        for begin in (behind_hyphen, at):
+            end = _units().end_at(text, begin)
+            if end is not None:
+                return text[begin:end], end
+    return None
+
+
+_OF: Final = "de "
 
 
 @cache
@@ -115,11 +124,8 @@ _OF_DAY = (
 
 
 @cache
-def quantity_words(others: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
-    """Every word that may stand in a quantity, and `others`, as written and respelled.
-
-    First those of scripts that put spaces between words, then those of scripts that do not.
-    """
+def quantity_phrases(others: frozenset[str]) -> Phrases:
+    """Every word that may stand in a quantity, and `others`, to be found in a case-folded text."""
     found = set(others)
     found |= {
         w
@@ -131,23 +137,7 @@ def quantity_words(others: frozenset[str]) -> tuple[frozenset[str], frozenset[st
         _data()["persian_months"]["fa"]
     )
     found |= set(_data()["eras"])
-    found = {w for w in found | set(map(respelled, found)) if w[:1].isalpha()}
-    spaced = frozenset(w for w in found if _ENDS_IN_LETTER.search(w.rstrip(".'")))
-    return spaced, frozenset(found - spaced)
+    found |= set(map(respelled, found)) | set(map(same_length_casefold, found))
+    return Phrases(w for w in found if w[:1].isalpha())
 
 
-_LETTERS = r"[\p{Latin}\p{Cyrillic}\p{Greek}\p{Arabic}\p{Hebrew}\p{Devanagari}\p{Bengali}\p{Telugu}]"
-_ENDS_IN_LETTER = regex.compile(rf"{_LETTERS}\p{{M}}*$")
-_BEGINS_WITH_LETTER = regex.compile(_LETTERS)
-
-
-def _any_of(given: Iterable[str]) -> str:
-    longest_first = sorted(given, key=lambda w: (-len(w), w))
-    return "|".join(map(_whole, longest_first))
-
-
-def _whole(word: str) -> str:
-    """`word`, and no part of a longer one where its script puts spaces between words."""
-    before = r"(?<![\p{L}\p{M}])" if _BEGINS_WITH_LETTER.match(word) else ""
-    after = r"(?![\p{L}\p{M}])" if _ENDS_IN_LETTER.search(word) else ""
-    return before + regex.escape(word) + after

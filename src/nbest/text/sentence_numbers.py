@@ -15,7 +15,7 @@ from nbest.text.dates import DMY, HAN, WORDED, YMD, date_readings
 from nbest.text.normalise import bare, plain_latex
 from nbest.text.number import Number
 from nbest.text.numerals import numbers_in
-from nbest.text.quantity_words import anywhere, at_end, at_start, is_money, unit_at_start
+from nbest.text.quantity_words import is_money, phrases, unit_at_start, written_phrases
 from nbest.text.readers import clean_reading
 from nbest.text.sentences import MAX_SHORT_CHARS
 from nbest.text.spelling import respelled
@@ -192,7 +192,7 @@ def _behind(line: str, number: Number) -> str:
 def _is_given(line: str, number: Number, conv: Convention) -> bool:
     """Whether a number is what the answer depends on: "for 9 eggs", "out of 12", "5 per hour"."""
     before = _before(line, number)
-    if at_end("sign", "total").search(before.rstrip(" *_$€£:(")):
+    if phrases("sign", "total").start_at_end(before.rstrip(" *_$€£:(")) is not None:
         return False
     if _RATE.match(line, number.end):
         return True
@@ -204,8 +204,8 @@ def _is_paid(line: str, number: Number) -> bool:
     """Whether a number is an amount of money, by a sign or word beside it."""
     if number.unit and is_money(number.unit):
         return True
-    behind = unit_at_start().match(_behind(line, number))
-    if behind and is_money(behind["unit"]):
+    behind = unit_at_start(_behind(line, number))
+    if behind and is_money(behind[0]):
         return True
     before = _before(line, number).split()
     return bool(before) and is_money(before[-1])
@@ -226,12 +226,13 @@ def _is_no_number(line: str, numbers: Sequence[Number]) -> bool:
 def _is_bound(line: str, number: Number) -> bool:
     """Whether a number is what the answer is less or more than."""
     behind = _behind(line, number)
-    inside = anywhere("bound", "words").search(behind[:_MAX_COUNTER_CHARS])
-    if inside and not _IS_LATIN.match(inside[0]):  # 5個以上
+    inside = phrases("bound", "words").first(behind[:_MAX_COUNTER_CHARS])
+    if inside and not _IS_LATIN.match(behind, inside[0]):  # 5個以上
         return True
-    if at_start("bound", "words").match(behind):
+    if written_phrases("bound", "words").end_at(behind) is not None:
         return True
-    return at_end("bound", "words").search(_before(line, number).rstrip(" $€£*(")) is not None
+    before = _before(line, number).rstrip(" $€£*(")
+    return phrases("bound", "words").start_at_end(before) is not None
 
 
 def _is_name(line: str, numbers: Sequence[Number]) -> bool:

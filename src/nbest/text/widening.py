@@ -8,15 +8,16 @@ as one answer is the quantity.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cache
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Literal, cast
 
 import regex
 
 from nbest.text.answer import Answer
 from nbest.text.answer_words import Convention
-from nbest.text.normalise import bare
-from nbest.text.quantity_words import quantity_words
+from nbest.text.normalise import bare, same_length_casefold
+from nbest.text.phrases import Phrases
+from nbest.text.quantity_words import quantity_phrases
 from nbest.text.readers import clean_reading
 from nbest.text.spelling import respelled
 
@@ -39,19 +40,22 @@ _IN_DOLLARS = regex.compile(r"(?<![\p{L}\p{N}\\$])\$(?=[^$\s])([^$\n]{1,100}?)(?
 _TWO_LETTERS = regex.compile(r"(?<!\\)(?<!\p{L})\p{L}{2,}")
 
 
-@cache
-def _token(conv: Convention) -> regex.Pattern[str]:
-    spaced, unspaced = quantity_words(conv.around)
-    return regex.compile(
-        rf"(?P<number>[0-9]+(?:[.,'][0-9]+)*)"
-        rf"|(?P<word>(?<![\p{{L}}\p{{M}}])\L<spaced>(?![\p{{L}}\p{{M}}])|\L<unspaced>)"
-        rf"|(?P<relation>{_RELATION})|(?P<sign>{_OPERATOR}|[,;|、،%‰°'\"¢\p{{Sc}}()\[\]{{}}|₀-₉])"
-        rf"|(?P<letter>(?<![\p{{L}}\p{{M}}\\])[\p{{Latin}}\p{{Greek}}](?![\p{{L}}\p{{M}}]))"
-        rf"|(?P<other>\\?[{_SPACED}][{_SPACED}\p{{M}}]*|\S)",
-        regex.IGNORECASE,
-        spaced=spaced,
-        unspaced=unspaced,
-    )
+_TOKEN = regex.compile(
+    rf"(?P<number>[0-9]+(?:[.,'][0-9]+)*)"
+    rf"|(?P<relation>{_RELATION})|(?P<sign>{_OPERATOR}|[,;|、،%‰°'\"¢\p{{Sc}}()\[\]{{}}|₀-₉])"
+    rf"|(?P<letter>(?<![\p{{L}}\p{{M}}\\])[\p{{Latin}}\p{{Greek}}](?![\p{{L}}\p{{M}}]))"
+    rf"|(?P<other>\\?[{_SPACED}][{_SPACED}\p{{M}}]*|\S)"
+)
+"""Anything but a word that may stand in a quantity."""
+_Kind = Literal["number", "word", "relation", "sign", "letter", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    kind: _Kind
+    text: str
+    start: int
+    end: int
 
 
 def without_dollars(line: str) -> str:
@@ -68,8 +72,8 @@ def _is_price(inner: str) -> bool:
 def widened(line: str, start: int, end: int, conv: Convention) -> Answer | None:
     """The quantity around `line[start:end]`, a number of the line; None where there is no more than the number."""
     tokens = _tokens(line, start, end, conv)
-    first = next((i for i, m in enumerate(tokens) if m.end() > start), None)
-    last = next((i for i in range(len(tokens) - 1, -1, -1) if tokens[i].start() < end), None)
+    first = next((i for i, m in enumerate(tokens) if m.end > start), None)
+    last = next((i for i in range(len(tokens) - 1, -1, -1) if tokens[i].start < end), None)
     if first is None or last is None or first > last:
         return None
     left, right = _left(tokens, first, line), _right(tokens, last, conv)
@@ -78,29 +82,50 @@ def widened(line: str, start: int, end: int, conv: Convention) -> Answer | None:
             return None
         if _is_loose(tokens, begin, stop):
             continue
-        span = line[tokens[begin].start() : tokens[stop].end()]
+        span = line[tokens[begin].start : tokens[stop].end]
         answer = _read(span, conv)
         if answer is not None:
             return answer
     return None
 
 
-def _tokens(line: str, start: int, end: int, conv: Convention) -> Sequence[regex.Match[str]]:
+def _tokens(line: str, start: int, end: int, conv: Convention) -> Sequence[_Token]:
     begin = max(0, start - _WINDOW_CHARS)
     if begin:
         begin = max(begin, line.rfind(" ", 0, begin + 20) + 1)
-    return list(_token(conv).finditer(line, begin, min(len(line), end + _WINDOW_CHARS)))
+    stop = min(len(line), end + _WINDOW_CHARS)
+    words = quantity_phrases(conv.around)
+    lower = same_length_casefold(line)
+    found: list[_Token] = []
+    at = begin
+    while at < stop:
+        if line[at].isspace():
+            at += 1
+            continue
+        token = _token_at(line, lower, at, words)
+        found.append(token)
+        at = token.end
+    return found
 
 
-def _left(tokens: Sequence[regex.Match[str]], at: int, line: str) -> int:
+def _token_at(line: str, lower: str, at: int, words: Phrases) -> _Token:
+    end = words.end_at(lower, at)
+    if end is not None:
+        return _Token("word", line[at:end], at, end)
+    match = _TOKEN.match(line, at)
+    if match is None:
+        return _Token("other", line[at], at, at + 1)
+    return _Token(cast("_Kind", match.lastgroup), match[0], at, match.end())
+
+
+def _left(tokens: Sequence[_Token], at: int, line: str) -> int:
     """The first token of the region."""
     while at > 0:
         token = tokens[at - 1]
         if _has_end_of_sentence(line, token, tokens[at]):
             break
-        if token["relation"] == "=" and not _LABEL_BEFORE.search(
-            line[max(0, token.start() - 8) : token.start()]
-        ):
+        is_equals = token.kind == "relation" and token.text == "="
+        if is_equals and not _LABEL_BEFORE.search(line[max(0, token.start - 8) : token.start]):
             break
         if not (_belongs(tokens, at - 1) or _is_name_of_unit(tokens, at - 1)):
             break
@@ -108,13 +133,13 @@ def _left(tokens: Sequence[regex.Match[str]], at: int, line: str) -> int:
     return at
 
 
-def _right(tokens: Sequence[regex.Match[str]], at: int, conv: Convention) -> int:
+def _right(tokens: Sequence[_Token], at: int, conv: Convention) -> int:
     """The last token of the region."""
     while at + 1 < len(tokens):
-        if tokens[at + 1]["relation"] == "=":
+        if tokens[at + 1].kind == "relation" and tokens[at + 1].text == "=":
             # "5 = x" ends before the sign, "x = 3 or y = 5" has its label before it
             before = tokens[at]
-            if not (before["letter"] and at >= 1 and _is_joining(tokens[at - 1])):
+            if not (before.kind == "letter" and at >= 1 and _is_joining(tokens[at - 1])):
                 break
         is_tail = _is_tail(tokens[at + 1], conv)
         if not (is_tail or _belongs(tokens, at + 1) or _is_name_of_unit(tokens, at + 1)):
@@ -123,43 +148,42 @@ def _right(tokens: Sequence[regex.Match[str]], at: int, conv: Convention) -> int
     return at
 
 
-def _belongs(tokens: Sequence[regex.Match[str]], at: int) -> bool:
+def _belongs(tokens: Sequence[_Token], at: int) -> bool:
     """Whether a token may be part of a quantity."""
     token = tokens[at]
-    if token["letter"] and not token["word"]:
+    if token.kind == "letter":
         return _is_variable(tokens, at)
-    return token["other"] is None
+    return token.kind != "other"
 
 
-def _is_variable(tokens: Sequence[regex.Match[str]], at: int) -> bool:
+def _is_variable(tokens: Sequence[_Token], at: int) -> bool:
     """Whether a single letter stands in a formula: beside a sign, or glued to a number."""
     token = tokens[at]
     before = tokens[at - 1] if at else None
     behind = tokens[at + 1] if at + 1 < len(tokens) else None
-    is_glued = before is not None and before["number"] is not None and before.end() == token.start()
-    return is_glued or any(t is not None and (t["relation"] or t["sign"]) for t in (before, behind))
+    is_glued = before is not None and before.kind == "number" and before.end == token.start
+    return is_glued or any(t is not None and t.kind in {"relation", "sign"} for t in (before, behind))
 
 
-def _is_name_of_unit(tokens: Sequence[regex.Match[str]], at: int) -> bool:
+def _is_name_of_unit(tokens: Sequence[_Token], at: int) -> bool:
     """Whether an unknown word stands between a number and a word of a quantity: "4 Grad unter null"."""
     token = tokens[at]
-    is_word = token["other"] is not None and token["other"][-1:].isalpha()
+    is_word = token.kind == "other" and token.text[-1:].isalpha()
     behind = tokens[at + 1] if at + 1 < len(tokens) else None
-    return (
-        is_word and tokens[at - 1]["number"] is not None and behind is not None and behind["word"] is not None
-    )
+    is_between = tokens[at - 1].kind == "number" and behind is not None and behind.kind == "word"
+    return is_word and is_between
 
 
-def _is_tail(token: regex.Match[str], conv: Convention) -> bool:
-    return respelled(token[0]) in conv.tails
+def _is_tail(token: _Token, conv: Convention) -> bool:
+    return respelled(token.text) in conv.tails
 
 
-def _is_joining(token: regex.Match[str]) -> bool:
-    return token["word"] is not None or _JOINT.fullmatch(token[0]) is not None
+def _is_joining(token: _Token) -> bool:
+    return token.kind == "word" or _JOINT.fullmatch(token.text) is not None
 
 
-def _has_end_of_sentence(line: str, token: regex.Match[str], behind: regex.Match[str]) -> bool:
-    return regex.search(r"[.!?。！？।؟:：]", line[token.end() : behind.start()]) is not None
+def _has_end_of_sentence(line: str, token: _Token, behind: _Token) -> bool:
+    return regex.search(r"[.!?。！？।؟:：]", line[token.end : behind.start]) is not None
 
 
 def _parts(left: int, first: int, last: int, right: int) -> Iterator[tuple[int, int]]:
@@ -173,11 +197,11 @@ def _parts(left: int, first: int, last: int, right: int) -> Iterator[tuple[int, 
                 return
 
 
-def _is_loose(tokens: Sequence[regex.Match[str]], begin: int, stop: int) -> bool:
+def _is_loose(tokens: Sequence[_Token], begin: int, stop: int) -> bool:
     """Whether a part begins or ends with what only joins, or with half of a pair of brackets."""
     first, last = tokens[begin], tokens[stop]
-    begins_badly = first["sign"] is not None and first[0] not in _MAY_BEGIN
-    ends_badly = last["relation"] is not None or (last["sign"] is not None and last[0] not in _MAY_END)
+    begins_badly = first.kind == "sign" and first.text not in _MAY_BEGIN
+    ends_badly = last.kind == "relation" or (last.kind == "sign" and last.text not in _MAY_END)
     return begins_badly or ends_badly
 
 
