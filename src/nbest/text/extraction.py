@@ -11,7 +11,7 @@ import regex
 
 from nbest.text.answer import Answer, words_answer
 from nbest.text.answer_words import Convention, convention
-from nbest.text.marks import MAX_TRIES, Mark, has_explicit_sign, marks_in
+from nbest.text.marks import MAX_TRIES, Mark, Words, explicit_marks, has_explicit_sign
 from nbest.text.normalise import bare, normalised, plain_latex, same_length_casefold
 from nbest.text.readers import clean_reading, read_normalised
 from nbest.text.reasoning import answer_text
@@ -127,16 +127,13 @@ def _marked_in_line(line: str, conv: Convention) -> Answer | None:
 
 
 def _marked(norm: str, conv: Convention) -> Answer | None:
-    marks = marks_in(norm, conv)
-    if not marks:
-        return None
     checks = _checks(norm, conv)
-    outside = [m for m in marks if not _is_inside(m.start, checks)]
-    has_explicit = any(m.strength == "explicit" for m in outside)
+    explicit = explicit_marks(norm)
+    has_explicit = any(not _is_inside(m.start, checks) for m in explicit)
 
     in_words: Answer | None = None
-    for mark in [*outside, *(m for m in marks if m not in outside)]:
-        if has_explicit and mark.strength in {"weak", "choosing"}:
+    for mark in _last_first(norm, conv, explicit, checks, has_explicit=has_explicit):
+        if has_explicit and mark.strength == "choosing":
             continue
         answer = _at(mark, norm, conv)
         if answer is None:
@@ -146,6 +143,25 @@ def _marked(norm: str, conv: Convention) -> Answer | None:
             continue
         return _corrected(norm, mark, conv, checks) or answer
     return in_words
+
+
+def _last_first(
+    norm: str,
+    conv: Convention,
+    explicit: Sequence[Mark],
+    checks: Sequence[tuple[int, int]],
+    *,
+    has_explicit: bool,
+) -> Iterator[Mark]:
+    """The marks of a text, last first, those in a check behind all others; beside explicit marks strong ones only."""
+    words = Words(norm, conv)
+    places = [*explicit, *words.strong()]
+    if not has_explicit:
+        places += words.weaker()
+    places.sort(key=lambda m: m.start, reverse=True)
+    inside = [place for place in places if _is_inside(place.start, checks)] if checks else []
+    for place in [p for p in places if p not in inside] + inside:
+        yield from words.marks_at(place)
 
 
 def _at(mark: Mark, norm: str, conv: Convention) -> Answer | None:
@@ -225,7 +241,7 @@ def _corrected(norm: str, mark: Mark, conv: Convention, checks: Sequence[tuple[i
 def _checks(norm: str, conv: Convention) -> list[tuple[int, int]]:
     """Where the paragraphs stand that check an answer."""
     lower = same_length_casefold(norm)
-    if not any(word in lower for word in conv.check_words):
+    if not any(map(lower.__contains__, conv.check_words)):
         return []
     spans: list[tuple[int, int]] = []
     start = 0

@@ -44,16 +44,9 @@ class Mark:
     """The answer, where the mark says where it ends."""
 
 
-def marks_in(norm: str, conv: Convention) -> list[Mark]:
-    """The marks of a normalised text, last first."""
-    found = [*_boxes(norm), *_matches(_HASHES, norm, "####"), *_matches(_TAGS, norm, "</")]
-    words = _Words(norm, conv)
-    last_paragraph = max(norm.rstrip().rfind("\n\n"), 0)
-    found += words.find(conv.markers, "strong")
-    found += words.find(conv.opening_markers, "strong", at_line_start=True)
-    found += words.find(conv.weak_markers, "weak", begin=last_paragraph)
-    found += words.find(conv.choosing, "choosing", begin=last_paragraph)
-    return sorted(found, key=lambda m: m.start, reverse=True)
+def explicit_marks(norm: str) -> list[Mark]:
+    """The marks of a normalised text that say where the answer ends."""
+    return [*_boxes(norm), *_matches(_HASHES, norm, "####"), *_matches(_TAGS, norm, "</")]
 
 
 def has_explicit_sign(norm: str) -> bool:
@@ -101,23 +94,38 @@ def _box(norm: str, at: int) -> Mark | None:
     return None
 
 
-class _Words:
-    """Finds words that mark answers in one text."""
+class Words:
+    """Finds words that mark answers in one normalised text."""
 
     def __init__(self, norm: str, conv: Convention) -> None:
         self.norm = norm
         self.conv = conv
         self.lower = same_length_casefold(norm)
 
-    def find(
+    def strong(self) -> list[Mark]:
+        """The last place of each word for "answer"; `marks_at` says where the answer begins."""
+        found = self._find(self.conv.markers, "strong")
+        return found + self._find(self.conv.opening_markers, "strong", at_line_start=True)
+
+    def weaker(self) -> list[Mark]:
+        """The last place of each weak word and of each word for choosing, in the last paragraph."""
+        last_paragraph = max(self.norm.rstrip().rfind("\n\n"), 0)
+        found = self._find(self.conv.weak_markers, "weak", begin=last_paragraph)
+        return found + self._find(self.conv.choosing, "choosing", begin=last_paragraph)
+
+    def marks_at(self, place: Mark) -> Iterator[Mark]:
+        """The marks at a place where a word stands, none if no answer can follow; an explicit mark as it is."""
+        if place.strength == "explicit":
+            yield place
+        else:
+            yield from self._marks(place.start, place.end, place.strength)
+
+    def _find(
         self, words: Iterable[str], strength: Strength, *, begin: int = 0, at_line_start: bool = False
-    ) -> Iterator[Mark]:
-        """The last mark of each word from `begin` on."""
-        present = [word for word in words if word in self.lower]  # few of the hundreds of all languages
-        for word in present:
-            at = self._last_whole(word, begin, at_line_start=at_line_start)
-            if at is not None:
-                yield from self._marks(at, at + len(word), strength)
+    ) -> list[Mark]:
+        present = filter(self.lower.__contains__, words)  # few of the hundreds of all languages
+        places = [(word, self._last_whole(word, begin, at_line_start=at_line_start)) for word in present]
+        return [Mark(at, at + len(word), strength) for word, at in places if at is not None]
 
     def _last_whole(self, word: str, begin: int, *, at_line_start: bool) -> int | None:
         at = len(self.lower)

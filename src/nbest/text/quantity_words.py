@@ -139,5 +139,3 @@ def quantity_phrases(others: frozenset[str]) -> Phrases:
     found |= set(_data()["eras"])
     found |= set(map(respelled, found)) | set(map(same_length_casefold, found))
     return Phrases(w for w in found if w[:1].isalpha())
-
-

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 from typing import Final
 
 import regex
 
 from nbest.text.normalise import bare, folded, normalised, plain_latex
 
+_MAX_REMEMBERED_CHARS: Final = 40
 _EDGES = regex.compile(r"^[\p{P}\s]+|(?<![\p{P}\s])[\p{P}\s]+$")
 _TAGS = regex.compile(r"</?[A-Za-z][\w-]{0,30}/?>|<\|[^<>|\n]{1,40}\|>|[$]")
 _VOWEL_SIGNS = regex.compile(
@@ -66,7 +68,13 @@ def loose_key(key: str) -> str:
 
 
 def respelled(text: str) -> str:
-    """`text` case-folded, in one spelling, words and punctuation as they are."""
+    """`text` case-folded, in one spelling, words and punctuation as they are. Remembers short ones."""
+    if text.isascii():
+        return " ".join(normalised(text).lower().split())
+    return _remembered(text) if len(text) <= _MAX_REMEMBERED_CHARS else _respelled(text)
+
+
+def _respelled(text: str) -> str:
     key = folded(text)
     if key.isascii():
         return key
@@ -78,3 +86,6 @@ def respelled(text: str) -> str:
     if "\0" in moved:
         moved = regex.sub(r"\0(.)([aey])", r"\2\1", moved)
     return unicodedata.normalize("NFC", moved)
+
+
+_remembered = lru_cache(maxsize=1 << 13)(_respelled)
