@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import lru_cache
 from itertools import product
 from typing import Final, NamedTuple
 
@@ -23,6 +24,7 @@ MAX_EXPONENT: Final = 400
 _LIMIT: Final = 10**MAX_DIGITS
 _SMALL: Final = 100
 """A larger number is not raised to a power."""
+_MAX_REMEMBERED_CHARS: Final = 200
 _MAX_JOINED_DIGITS: Final = 9
 _MAX_BEFORE: Final = 9
 """How many characters of a number stand before its first digit at most: `-US$ %-.5`."""
@@ -58,7 +60,21 @@ class _Read(NamedTuple):
 
 
 def numbers_in(text: str, convention: Convention, *, start: int = 0) -> Iterator[Number]:
-    """Every number of `text` from left to right; dates, times, versions and lists are none."""
+    """Every number of `text` from left to right; dates, times, versions and lists are none.
+
+    Remembers those of short texts: several readers ask for the same.
+    """
+    if start == 0 and len(text) <= _MAX_REMEMBERED_CHARS:
+        return iter(_remembered(text, convention))
+    return _numbers(text, convention, start)
+
+
+@lru_cache(maxsize=1 << 11)
+def _remembered(text: str, convention: Convention) -> tuple[Number, ...]:
+    return tuple(_numbers(text, convention, 0))
+
+
+def _numbers(text: str, convention: Convention, start: int) -> Iterator[Number]:
     while True:
         digit = _DIGIT.search(text, start)
         begin = max(start, digit.start() - _num_before(text, digit.start())) if digit else len(text)
