@@ -73,7 +73,10 @@ _SPECIAL_TOKENS = regex.compile(
 
 def _read_part(text: str) -> str:
     """The end of a text, normalised, without reasoning and tokens that a server forgot to leave out."""
-    return _SPECIAL_TOKENS.sub("", normalised(answer_text(text)))
+    norm = normalised(answer_text(text))
+    if "<" not in norm and "[" not in norm:
+        return norm
+    return _SPECIAL_TOKENS.sub("", norm)
 
 
 def _from_json(norm: str, conv: Convention) -> Answer | None:

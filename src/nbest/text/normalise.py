@@ -67,6 +67,10 @@ class _DigitsOnly(_Digits):
         return super().__missing__(code)
 
 
+_TRANSLATED = regex.compile(
+    rf"(?V1)[[\p{{Nd}}\p{{Cf}}\p{{Co}}\ufe00-\ufe0f\u0000-\u001f\u007f{''.join(map(regex.escape, _SIGNS))}]--[0-9\n]]"
+)
+"""What `_DIGITS_ONLY` changes, and a few characters more."""
 _DIGITS = _Digits({ord(k): v for k, v in _SIGNS.items()})
 _DIGITS_ONLY = _DigitsOnly(_DIGITS)
 
@@ -87,6 +91,8 @@ def normalised(text: str) -> str:
             )
             text = _VULGAR.sub(" ", text)
         text = unicodedata.normalize("NFKC", text)
+    if not _TRANSLATED.search(text):
+        return text
     return text.translate(_DIGITS_ONLY)
 
 
