@@ -79,7 +79,7 @@ class BudgetLedger:
         """Tokens that the budget still allows, draws under way counted at `max_tokens`; None without a limit."""
         if self.budget.tokens is None:
             return None
-        return self.budget.tokens - self._num_tokens
+        return max(0, self.budget.tokens - self._num_tokens)
 
     @property
     def seconds_left(self) -> float | None:
@@ -143,8 +143,17 @@ class BudgetLedger:
 
     def settle(self, request: Request, completions: Sequence[Completion]) -> None:
         """Gives back what `completions` leave of the tokens that were reserved for them."""
-        num_unused = sum(request.params.max_tokens - c.usage.completion for c in completions)
-        self._num_tokens -= max(0, num_unused)
+        for completion in completions:
+            num_drawn = completion.usage.completion + completion.hidden.completion
+            self._num_tokens += num_drawn - request.params.max_tokens
+
+    def give_back(self, request: Request) -> None:
+        """Gives back the tokens that were reserved for a call which was cut; `charge` counts what it had drawn."""
+        self._num_tokens -= request.n * request.params.max_tokens
+
+    def charge(self, num_tokens: int) -> None:
+        """Counts tokens that were drawn without being reserved: in calls that were cut."""
+        self._num_tokens += num_tokens
 
     @contextmanager
     def held_back(self, samples: int, tokens: int) -> Generator[None]:

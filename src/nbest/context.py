@@ -39,7 +39,7 @@ class Context:
     ) -> None:
         self.engines = engines
         self.gold = gold or {}
-        self.meter = Meter()
+        self.meter = Meter() if observer is None else observer.meter
         self.candidates: list[Candidate] = []
         """The trace: every candidate drawn, failed ones included; `id` is the place in it."""
         self.notes: list[str] = []
@@ -52,6 +52,7 @@ class Context:
         self._ledger = BudgetLedger(budget or Budget())
         self._drawing = Drawing(
             self._engine_of,
+            self._engine_name_of,
             self._ledger,
             self.meter,
             observer=observer,
@@ -152,8 +153,7 @@ class Context:
         `quorum`: once that many draws are there without an error (and not cut at `max_tokens`, unless
         `count_truncated`), the others have `grace` times as long as it took until then; what is not there
         after that is cancelled, and is a candidate with `error` too. Each draw is then a call of its own.
-        The usage of a cancelled call is not known and not metered; the token budget keeps its `max_tokens`
-        as spent.
+        The usage of a cancelled call is estimated, and marked as that.
 
         `until`: asked each time that draws have come, with all that are there in the order of arrival; where it is
         True, the others are cancelled at once, and each of them is a candidate with `error`. It comes instead of a
@@ -165,6 +165,7 @@ class Context:
         await self._turns.give()
         granted = [g for r in constraints.applied(requests) if (g := self._grant(r))]
         num_draws = sum(r.n for r in granted)
+        is_precise = quorum is not None
         if (
             quorum is None
             and until is None
@@ -177,7 +178,9 @@ class Context:
         if until is not None:
             drawn = await self._draw_until(granted, until)
         elif quorum is not None:
-            drawn = await self._drawing.draw_quorum(granted, quorum, grace, count_truncated=count_truncated)
+            drawn = await self._drawing.draw_quorum(
+                granted, quorum, grace, count_truncated=count_truncated, is_precise=is_precise
+            )
         elif is_answer and self._observer and self._observer.wants_deltas and self._is_final(granted):
             is_first = not self.candidates
             drawn = [await self._drawing.stream(granted[0], self._observer, is_first=is_first)]
@@ -259,6 +262,11 @@ class Context:
 
     def _engine_of(self, request: Request) -> Engine:
         return self.engine_for(request.role, request.engine)
+
+    def _engine_name_of(self, request: Request) -> str:
+        if request.engine is not None:
+            return request.engine
+        return request.role if request.role in self.engines else "policy"
 
     def _stop_at_deadline(self) -> None:
         self.stopped = "deadline"

@@ -8,7 +8,9 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, S
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from nbest.accounting.computed_texts import ComputedTexts
 from nbest.accounting.meter import Meter
+from nbest.accounting.open_calls import OpenCall, Pace, cut_usage
 from nbest.accounting.tokens import estimated_tokens
 from nbest.budget import BudgetLedger, deadline
 from nbest.errors import EngineError
@@ -21,6 +23,7 @@ from nbest.types import (
     Request,
     SamplingParams,
     Usage,
+    replace,
 )
 
 _TOO_LATE = "not there at the deadline"
@@ -43,6 +46,8 @@ class RequestObserver(Protocol):
 
     wants_deltas: bool
     """Whether the final answer is to be streamed through `on_delta`."""
+    meter: Meter
+    """Counts what the prompt costs, so that it is known where there is no outcome too."""
 
     def on_completions(self, request: Request, completions: Sequence[Completion]) -> None:
         """A call of any role returned; after `on_error`, its failed completions."""
@@ -52,8 +57,8 @@ class RequestObserver(Protocol):
         """A call raised."""
         ...
 
-    def on_cut(self, request: Request, seconds: float) -> None:
-        """The draws of `request` were cancelled after so long, before they were there. What they took is not known."""
+    def on_cut(self, request: Request, usage: Usage) -> None:
+        """Calls for `request` were cut before they returned; `usage` is the estimate of what they had cost."""
         ...
 
     def on_delta(self, delta: Delta, /) -> None:
@@ -67,6 +72,10 @@ class _Draw:
 
     request: Request
     on_delta: OnDelta | None = None
+    is_precise: bool = False
+    """Whether it is likely to be cut, so that its tokens should be counted as they are drawn."""
+    cut: Usage = field(default_factory=Usage)
+    """What calls for it that were cut had cost, as estimated."""
     completions: list[Completion | None] = field(init=False)
     """One place for each of the request's draws; None until it is there."""
 
@@ -74,20 +83,26 @@ class _Draw:
         self.completions = [None] * self.request.n
 
     def result(self, error: str = _TOO_LATE) -> list[Completion]:
-        """All n completions; those that are not there are failed ones with `error`."""
-        return [c or Completion.failed(error) for c in self.completions]
+        """All n completions; those that are not there are failed ones with `error`, and the first has what was cut."""
+        drawn = [c or Completion.failed(error) for c in self.completions]
+        if None in self.completions and self.cut.calls:
+            first = self.completions.index(None)
+            drawn[first] = Completion.failed(error, self.cut)
+        return drawn
 
 
 class Drawing:
     """Draws for one prompt. Each call is metered as it returns; a call that raises gives failed completions.
 
-    `engine_of` gives the engine of a request; `note` records a remark for the outcome; `on_deadline` is called
+    A call that is cut is metered as estimated (`nbest.accounting.open_calls`). `engine_of` gives the engine of a
+    request, `engine_name_of` its name in the configuration; `note` records a remark for the outcome; `on_deadline` is called
     whenever the deadline cuts a request.
     """
 
     def __init__(
         self,
         engine_of: Callable[[Request], Engine],
+        engine_name_of: Callable[[Request], str],
         ledger: BudgetLedger,
         meter: Meter,
         *,
@@ -95,12 +110,15 @@ class Drawing:
         note: Callable[[str], None],
         on_deadline: Callable[[], None],
     ) -> None:
-        self._engine_of = engine_of
+        self._engine_of, self._engine_name_of = engine_of, engine_name_of
         self._ledger = ledger
         self._meter = meter
         self._observer = observer
         self._note = note
         self._on_deadline = on_deadline
+        self._computed = ComputedTexts()
+        self._pace = Pace()
+        """Of engines that do not say themselves what a cut call had drawn."""
         self.emitted = ""
         """The text that `observer` has been given: an answer can only continue it."""
 
@@ -111,14 +129,23 @@ class Drawing:
         return [draw.result() for draw in draws]
 
     async def draw_quorum(
-        self, requests: Sequence[Request], quorum: int, grace: float, *, count_truncated: bool
+        self,
+        requests: Sequence[Request],
+        quorum: int,
+        grace: float,
+        *,
+        count_truncated: bool,
+        is_precise: bool = True,
     ) -> list[list[Completion]]:
         """As `draw`, each draw a call of its own, until `quorum` draws are there without an error.
 
         The others then have `grace` times as long as it took until then; what is not there after that is
-        cancelled. Draws that were cut at `max_tokens` count towards the quorum with `count_truncated` only.
+        cancelled. Draws that were cut at `max_tokens` count towards the quorum with `count_truncated` only. With
+        `is_precise`, engines that can count the tokens of draws as they come, for those that will be cancelled.
         """
-        draws = [_Draw(request.part(i, 1)) for request in requests for i in range(request.n)]
+        draws = [
+            _Draw(request.part(i, 1), is_precise=is_precise) for request in requests for i in range(request.n)
+        ]
         tasks = [asyncio.ensure_future(self._draw_before_deadline(draw)) for draw in draws]
 
         def counts(completion: Completion | None) -> bool:
@@ -143,7 +170,7 @@ class Drawing:
 
         `is_enough` is asked each time that draws have come, failed ones included, with all that are there.
         """
-        draws = [_Draw(request.part(i, 1)) for request in requests for i in range(request.n)]
+        draws = [_Draw(request.part(i, 1), is_precise=True) for request in requests for i in range(request.n)]
         tasks = [asyncio.ensure_future(self._draw_before_deadline(draw)) for draw in draws]
         place_by_task = {task: place for place, task in enumerate(tasks)}
         arrivals: dict[int, Completion] = {}
@@ -188,47 +215,29 @@ class Drawing:
         await self._draw_before_deadline(draw)
         own = self.emitted[len(request.prefix) :]
         if draw.completions[0] is None and own:
-            return [self._cut(request, own)]
+            # What was emitted of a draw that the deadline cut is the answer.
+            self._note("a stream was cut at the deadline: its tokens are estimated")
+            return [Completion(text=own, finish="length", usage=draw.cut)]
         return draw.result()
 
-    def _cut(self, request: Request, text: str) -> Completion:
-        """What was emitted of a draw that the deadline cut, with its usage estimated: no server reports it."""
-        self._note("a stream was cut at the deadline: its tokens are estimated by length")
-        prompt = "".join((*(m.content for m in request.prompt.messages), request.prefix))
-        usage = Usage(prompt=estimated_tokens(prompt), completion=estimated_tokens(text), calls=1)
-        completion = Completion(text=text, finish="length", usage=usage)
-        self._count(request, [completion])
-        return completion
-
     async def _draw_before_deadline(self, draw: _Draw) -> None:
-        began = time.monotonic()
         try:
             async with deadline(self._ledger.seconds_left):
                 await self._fill(draw, 0, draw.request.n)
         except TimeoutError:
             self._on_deadline()
-            if not (draw.on_delta and self.emitted):  # what was streamed is counted by `_cut`
-                self._report_cut(draw, time.monotonic() - began)
-        except asyncio.CancelledError:
-            self._report_cut(draw, time.monotonic() - began)
-            raise
-
-    def _report_cut(self, draw: _Draw, seconds: float) -> None:
-        """Tells the observer of draws that are not there, and never will be."""
-        num_missing = draw.completions.count(None)
-        if self._observer and num_missing:
-            self._observer.on_cut(draw.request.part(0, num_missing), seconds)
 
     async def _fill(self, draw: _Draw, start: int, n: int) -> None:
         """Draws places start … start + n − 1, in as many calls as the engine's `max_n` asks for."""
         request, engine = draw.request, self._engine_of(draw.request)
         try:
-            max_n = (await engine.capabilities()).max_n or n
+            can = await engine.capabilities()
+            max_n = can.max_n or n
             if n > max_n:
                 end = start + n
                 await together(self._fill(draw, i, min(max_n, end - i)) for i in range(start, end, max_n))
                 return
-            completions = await _generate(engine, request.part(start, n), draw.on_delta)
+            completions = await self._call(engine, request.part(start, n), draw, counts_cut=can.counts_cut)
         except EngineError as e:
             completions = [Completion.failed(str(e))] * n
             if self._observer:
@@ -236,17 +245,70 @@ class Drawing:
         else:
             self._note_unsupported(request.params, await engine.capabilities(), engine.name)
 
-        self._count(request, completions)
-        drawn = list(completions[:n]) or [Completion.failed(_MISSING)] * n
+        completions = self._count(request, completions, engine)
+        drawn = completions[:n] or [Completion.failed(_MISSING)] * n
         draw.completions[start : start + len(drawn)] = drawn
         if len(drawn) < n:  # the server ignores n above its limit, and the engine knows by now
             await self._fill(draw, start + len(drawn), n - len(drawn))
 
-    def _count(self, request: Request, completions: Sequence[Completion]) -> None:
-        self._meter.count(request.role, completions)
-        self._ledger.settle(request, completions)
+    async def _call(
+        self, engine: Engine, request: Request, draw: _Draw, *, counts_cut: bool
+    ) -> Sequence[Completion]:
+        """One call of the engine; what calls within it that were cut had drawn is counted, whatever becomes of it."""
+        call = OpenCall(request)
+        with cut_usage(is_precise=draw.is_precise) as cut:
+            try:
+                completions = await _generate(engine, request, draw.on_delta)
+            except EngineError:
+                if not counts_cut and draw.on_delta is not None and self.emitted:
+                    cut.usage += self._estimate(call, draw)
+                raise
+            except asyncio.CancelledError:
+                if not counts_cut:
+                    cut.usage += self._estimate(call, draw)
+                self._ledger.give_back(request)
+                raise
+            finally:
+                if cut.usage.calls:
+                    self._count_cut(engine, draw, cut.usage)
+        if not counts_cut:
+            self._pace.learn(call.seconds, completions, 0)
+        return completions
+
+    def _estimate(self, call: OpenCall, draw: _Draw) -> Usage:
+        """What a cut call of an engine that does not say it may have cost: by what was streamed, else by its time."""
+        own = self.emitted[len(draw.request.prefix) :]
+        if draw.on_delta is not None and own:
+            call.num_drawn = estimated_tokens(own)
+        return call.estimate(self._pace)
+
+    def _count(self, request: Request, completions: Sequence[Completion], engine: Engine) -> list[Completion]:
+        """Meters what a call returned, and gives it with its usage completed."""
+        model = completions[0].engine if completions else None
+        model = model or engine.name
+        counted, context = self._computed.counted(request, completions, model)
+        engine_name = self._engine_name_of(request)
+        self._meter.count(request.role, counted, engine=engine_name, model=model, context=context)
+        for completion in counted:
+            if completion.hidden.calls:
+                self._meter.add(request.role, completion.hidden, engine=engine_name, model=model)
+        self._ledger.settle(request, counted)
         if self._observer:
-            self._observer.on_completions(request, completions)
+            self._observer.on_completions(request, counted)
+        return counted
+
+    def _count_cut(self, engine: Engine, draw: _Draw, usage: Usage) -> None:
+        """Meters what was cut as estimated, its prompt by that of an equal call where one has returned."""
+        request, model = draw.request, engine.name
+        num_prompt = self._computed.num_prompt(request, model)
+        if num_prompt is not None and usage.calls == 1:
+            num_cached = min(usage.cached, num_prompt)
+            usage = replace(usage, prompt=num_prompt, cached=num_cached, estimated_prompt=num_prompt)
+        draw.cut += usage
+        self._meter.add(request.role, usage, engine=self._engine_name_of(request), model=model)
+        self._ledger.charge(usage.completion)
+        if self._observer:
+            self._observer.on_cut(request, usage)
 
     def _note_unsupported(self, params: SamplingParams, can: Capabilities, engine: str) -> None:
         is_unsupported = {

@@ -113,6 +113,8 @@ class Capabilities:
     seed: bool = True
     scores_text: bool = False
     """Returns log-probabilities of a given text (`Engine.logprobs`)."""
+    counts_cut: bool = False
+    """Says itself what a call that is cut had drawn (`nbest.accounting.open_calls`)."""
     names_stop: bool = False
     """Says which stop string ended a text (`Completion.stopped_by`), and so whether one did."""
 

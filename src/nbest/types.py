@@ -143,7 +143,7 @@ class Request(Value, frozen=True, kw_only=True):
 
 
 class Usage(Value, frozen=True, kw_only=True):
-    """Tokens and calls, as far as the server reports them."""
+    """Tokens and calls, as far as the server reports them; of calls that were cut, as estimated."""
 
     prompt: int = 0
     """Input tokens."""
@@ -154,6 +154,13 @@ class Usage(Value, frozen=True, kw_only=True):
     calls: int = 0
     reasoning: int = 0
     """The part of `completion` that is reasoning; of a call for n, on the first of its n completions."""
+    preloaded: int = 0
+    """The part of `cached` that was in the cache before this outcome computed it: no cost credits it, so that the
+    same run costs the same with a cold cache and a warm one."""
+    estimated_prompt: int = 0
+    """The part of `prompt` that is estimated, because the call was cut before the server reported it."""
+    estimated_completion: int = 0
+    """The part of `completion` that is estimated, for the same reason."""
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -162,7 +169,23 @@ class Usage(Value, frozen=True, kw_only=True):
             completion=self.completion + other.completion,
             calls=self.calls + other.calls,
             reasoning=self.reasoning + other.reasoning,
+            preloaded=self.preloaded + other.preloaded,
+            estimated_prompt=self.estimated_prompt + other.estimated_prompt,
+            estimated_completion=self.estimated_completion + other.estimated_completion,
         )
+
+
+class Spent(Value, frozen=True, kw_only=True):
+    """What one engine was used for in one role."""
+
+    role: str
+    engine: str = ""
+    """Its name in the configuration ("policy", "judge", …); empty where the record does not say."""
+    model: str = ""
+    """What `Candidate.engine` says of its draws: engine and model."""
+    usage: Usage = Usage()
+    context: int = 0
+    """Sum over all computed tokens of the number of tokens that each attends to, itself included."""
 
 
 class Logprobs(Value, frozen=True, kw_only=True):
@@ -211,6 +234,9 @@ class Completion(Value, frozen=True, kw_only=True):
     finish: Finish = "stop"
     usage: Usage = Usage()
     logprobs: Logprobs | None = None
+    hidden: Usage = Usage()
+    """What the engine spent on further calls for this draw, such as one for a log-probability that the reply leaves
+    out; not in `usage`."""
     engine: str | None = None
     """The engine that drew it, where it is not the one that was called (failover)."""
     error: str | None = None
@@ -223,9 +249,9 @@ class Completion(Value, frozen=True, kw_only=True):
     """The model's reasoning, where the server reports it apart from `text`."""
 
     @classmethod
-    def failed(cls, why: str) -> Completion:
+    def failed(cls, why: str, usage: Usage = Usage()) -> Completion:  # noqa: B008 (frozen)
         """A draw without text, with the reason."""
-        return cls(text="", finish="error", error=why)
+        return cls(text="", finish="error", error=why, usage=usage)
 
 
 class Candidate(Value, frozen=True, kw_only=True):
@@ -301,6 +327,8 @@ class Outcome(Value, frozen=True, kw_only=True):
     candidates: tuple[Candidate, ...]
     usage: Mapping[str, Usage]
     """By role."""
+    spent: tuple[Spent, ...] = ()
+    """The same by role and engine; empty in records of older versions."""
     stopped: Stopped = "done"
     """"error": nothing was chosen (`error` says why), or what should have chosen failed and something else chose
     (`notes` say so)."""

@@ -63,10 +63,10 @@ def test_what_draws_leave_of_their_reservation_comes_back():
     assert (ledger.samples_left, ledger.tokens_left) == (3, 18)
 
 
-def test_a_server_that_draws_more_than_it_was_granted_gives_nothing_back():
+def test_a_server_that_draws_more_than_it_was_granted_takes_it_from_the_budget():
     ledger = BudgetLedger(Budget(tokens=30))
     ledger.settle(ledger.grant(request(1)).request, [Completion(text="…", usage=Usage(completion=99))])
-    assert ledger.tokens_left == 20
+    assert ledger.tokens_left == 0
 
 
 async def test_the_nearest_deadline_is_seen_inside_and_forgotten_outside():

@@ -3,6 +3,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from nbest.accounting.meter import Meter
 from nbest.context import Context
 from nbest.engines.fake import Fake
 from nbest.errors import CapabilityError, EngineError
@@ -193,7 +194,7 @@ def test_a_quorum_larger_than_the_pool_waits_for_all():
     assert [c.text for c in quorum(Seeds(), 9)[0]] == ["10", "11", "12", "13", "14"]
 
 
-def test_a_cancelled_draw_keeps_its_worst_case_of_the_token_budget():
+def test_a_cancelled_draw_gives_back_what_it_is_not_supposed_to_have_drawn():
     engine = Seeds(hang_seeds=frozenset({11}))
     ctx = Context({"policy": engine}, budget=Budget(tokens=30))
     request = Request(prompt=PROMPT, n=2, params=SamplingParams(seed=10, max_tokens=10))
@@ -204,7 +205,8 @@ def test_a_cancelled_draw_keeps_its_worst_case_of_the_token_budget():
 
     first, second = asyncio.run(twice())
     assert [bool(c.error) for c in first] == [False, True]
-    assert len(second) == 1  # 30 − 2 drawn − 10 kept for the cancelled one leave 18
+    assert len(second) == 2  # 30 − 2 drawn − at most 8 of a draw that had hardly begun leave 20
+    assert first[1].usage.estimated_completion == first[1].usage.completion < 8
 
 
 def test_a_bug_in_a_quorum_is_not_hidden():
@@ -275,12 +277,16 @@ class Observer:
 
     def __init__(self):
         self.deltas, self.calls = [], []
+        self.meter = Meter()
 
     def on_completions(self, request, completions):
         self.calls.append((request.role, len(completions)))
 
     def on_error(self, request, error):
         self.calls.append((request.role, str(error)))
+
+    def on_cut(self, request, usage):
+        self.calls.append((request.role, usage))
 
     def on_delta(self, delta):
         self.deltas.append(delta)
@@ -357,9 +363,10 @@ def test_at_the_deadline_what_was_emitted_is_a_truncated_answer():
     [cut] = asyncio.run(ctx.sample([Request(prompt=PROMPT)], is_answer=True))
     assert (cut.text, cut.finish, cut.error, ctx.stopped) == ("หนึ่ง ", "length", None, "deadline")
     read = -(-len(PROMPT.text.encode()) // 4)
-    assert ctx.meter.usage == {"policy": Usage(prompt=read, completion=4, calls=1)} == {"policy": cut.usage}
-    assert ctx.notes == ["a stream was cut at the deadline: its tokens are estimated by length"]
-    assert observer.calls == [("policy", 1)]
+    estimated = Usage(prompt=read, completion=4, calls=1, estimated_prompt=read, estimated_completion=4)
+    assert ctx.meter.usage == {"policy": estimated} == {"policy": cut.usage}
+    assert ctx.notes == ["a stream was cut at the deadline: its tokens are estimated"]
+    assert observer.calls == [("policy", estimated)]
 
 
 def test_the_prompt_of_a_continuation_that_was_cut_is_estimated_with_its_prefix():
@@ -368,4 +375,4 @@ def test_the_prompt_of_a_continuation_that_was_cut_is_estimated_with_its_prefix(
     [cut] = asyncio.run(ctx.sample([request], is_answer=True))
     assert cut.text == "คำตอบคือ หนึ่ง "
     read = -(-len((PROMPT.text + "คำตอบคือ ").encode()) // 4)
-    assert cut.usage == Usage(prompt=read, completion=4, calls=1)
+    assert (cut.usage.prompt, cut.usage.completion, cut.usage.calls) == (read, 4, 1)

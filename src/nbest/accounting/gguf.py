@@ -53,7 +53,19 @@ def read_size(path: Path) -> ModelSize:
             metadata = dict(_metadata(file, num_keys)) | metadata
             sizes |= _tensors(file, num_tensors)
     active = sum(_active_sizes(sizes, metadata))
-    return ModelSize(parameters=float(sum(sizes.values())), active=active)
+    return ModelSize(parameters=float(sum(sizes.values())), active=active, attention=_attention(metadata))
+
+
+def _attention(metadata: Mapping[str, Any]) -> float | None:
+    """Layers × heads × width of a head; None where the file does not say, or layers differ."""
+    architecture = _text(metadata.get("general.architecture"))
+    num_blocks = metadata.get(f"{architecture}.block_count")
+    num_heads = metadata.get(f"{architecture}.attention.head_count")
+    width = metadata.get(f"{architecture}.embedding_length")
+    if not (num_blocks and num_heads and width):
+        return None
+    head = metadata.get(f"{architecture}.attention.key_length") or width // num_heads
+    return float(num_blocks * num_heads * head)
 
 
 def _active_sizes(sizes: Mapping[str, int], metadata: Mapping[str, Any]) -> Iterator[float]:

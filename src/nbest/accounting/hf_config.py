@@ -104,7 +104,16 @@ def _count(config: Mapping[str, Any], family: _Family) -> ModelSize:
     parameters = common + all_sparse
     if not is_tied:
         parameters += table  # the input's own
-    return ModelSize(parameters=parameters, active=common + active_sparse)
+    return ModelSize(parameters=parameters, active=common + active_sparse, attention=_attention_width(config))
+
+
+def _attention_width(config: Mapping[str, Any]) -> float:
+    """Layers × heads × width of a head, of queries and keys."""
+    num_heads = config["num_attention_heads"]
+    head = config.get("head_dim") or config["hidden_size"] // num_heads
+    if "kv_lora_rank" in config:
+        head = config["qk_nope_head_dim"] + config["qk_rope_head_dim"]
+    return float(config["num_hidden_layers"] * num_heads * head)
 
 
 def _sparse_layer(config: Mapping[str, Any]) -> tuple[int, int]:

@@ -1,32 +1,79 @@
-"""Tokens and calls by role."""
+"""Tokens and calls by role and engine."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
-from nbest.types import Candidate, Completion, Role, Usage
+from nbest.types import Candidate, Completion, Role, Spent, Usage
+
+_Key = tuple[str, str, str]
+"""Role, name of the engine in the configuration, engine and model."""
 
 
 class Meter:
-    """Adds up `Usage` by role, as each call returns; one per prompt."""
+    """Adds up `Usage` by role and engine, as each call returns; one per prompt."""
 
     def __init__(self) -> None:
-        self._by_role: dict[str, Usage] = {}
+        self._by_key: dict[_Key, Usage] = {}
+        self._context_by_key: dict[_Key, int] = {}
 
-    def count(self, role: Role, spent_on: Iterable[Completion | Candidate]) -> None:
+    def count(
+        self,
+        role: Role,
+        spent_on: Iterable[Completion | Candidate],
+        *,
+        engine: str = "",
+        model: str = "",
+        context: int = 0,
+    ) -> None:
         """Adds what one call's completions cost, whatever becomes of them."""
-        self.add(role, sum((c.usage for c in spent_on), Usage()))
+        spent = Usage()
+        for drawn in spent_on:
+            spent += drawn.usage
+        self.add(role, spent, engine=engine, model=model, context=context)
 
-    def add(self, role: str, spent: Usage) -> None:
-        """Adds what was spent elsewhere, such as by the run that drew a recorded pool."""
-        self._by_role[role] = self._by_role.get(role, Usage()) + spent
+    def add(self, role: str, spent: Usage, *, engine: str = "", model: str = "", context: int = 0) -> None:
+        """Adds what was spent elsewhere, such as by the run that drew a recorded pool. `context` is as in `Spent`."""
+        key = (role, engine, model)
+        known = self._by_key.get(key)
+        self._by_key[key] = spent if known is None else known + spent
+        self._context_by_key[key] = self._context_by_key.get(key, 0) + context
 
     @property
     def usage(self) -> Mapping[str, Usage]:
         """By role, sorted by the role's name."""
-        return dict(sorted(self._by_role.items()))
+        by_role: dict[str, Usage] = {}
+        for (role, _, _), spent in sorted(self._by_key.items()):
+            by_role[role] = by_role.get(role, Usage()) + spent
+        return by_role
+
+    @property
+    def spent(self) -> tuple[Spent, ...]:
+        """By role and engine, sorted by their names."""
+        return tuple(
+            Spent(role=key[0], engine=key[1], model=key[2], usage=usage, context=self._context_by_key[key])
+            for key, usage in sorted(self._by_key.items())
+        )
+
+
+class HasUsage(Protocol):
+    """An outcome, or a pool."""
+
+    @property
+    def usage(self) -> Mapping[str, Usage]: ...
+
+    @property
+    def spent(self) -> Sequence[Spent]: ...
 
 
 def total(usage: Mapping[str, Usage]) -> Usage:
     """All roles together."""
     return sum(usage.values(), Usage())
+
+
+def spent_of(outcome: HasUsage) -> Sequence[Spent]:
+    """What an outcome or pool cost by role and engine; of records of older versions by role alone."""
+    if outcome.spent:
+        return outcome.spent
+    return [Spent(role=role, usage=usage) for role, usage in outcome.usage.items()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Final, get_args
@@ -16,29 +16,41 @@ from nbest.types import Role
 _ROLES: Final[tuple[str, ...]] = get_args(Role)
 
 
-def costs_of(sizes: Sequence[str], prices: Sequence[str]) -> Costs:
-    """Model sizes and prices by role, from `8e9`, `judge=model.gguf` and `0.15/0.6`, `judge=2/8/0.5`.
+def costs_of(
+    sizes: Sequence[str],
+    prices: Sequence[str],
+    *,
+    engines: Collection[str] = (),
+    with_attention: bool = False,
+) -> Costs:
+    """Model sizes and prices by role or engine, from `8e9`, `judge=model.gguf` and `0.15/0.6`, `judge=2/8/0.5`.
 
     A size (active parameters) is a number, or is read from a GGUF file, or from a Hugging Face config.json or its
     directory; `llamacpp` is the embedded model. A price is input/output or input/output/cached, per million
-    tokens. Without a role it is the policy's, and of every role without its own. Raises `InputError`, also for a
-    role that does not exist: its tokens would be priced as the policy's.
+    tokens. Without a name it is the policy's, and of every role and engine without its own. A name is a role, one of
+    `engines` (names in the configuration), or an engine and model as records have them, with a slash. Raises
+    `InputError`, also for a name that does not exist: its tokens would be priced as the policy's. `with_attention` is
+    as in `Costs`.
     """
+    known = (*_ROLES, *(name for name in engines if name not in _ROLES))
     return Costs(
-        sizes={role: _size(text) for role, text in _by_role(sizes, "params").items()},
-        prices={role: _price(text, role) for role, text in _by_role(prices, "prices").items()},
+        sizes={name: _size(text) for name, text in _by_name(sizes, "params", known).items()},
+        prices={name: _price(text, name) for name, text in _by_name(prices, "prices", known).items()},
+        with_attention=with_attention,
     )
 
 
-def _by_role(given: Sequence[str], parameter: str) -> dict[str, str]:
+def _by_name(given: Sequence[str], parameter: str, known: Collection[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for text in given:
-        role, value = _split(text)
-        if role not in _ROLES:
-            raise InputError(f"`{parameter}` {text}: no role is called {role!r}{did_you_mean(role, _ROLES)}")
-        if role in found:
-            raise InputError(f"`{parameter}` names two for {role}: {found[role]} and {value}")
-        found[role] = value
+        name, value = _split(text)
+        if name not in known and "/" not in name:
+            raise InputError(
+                f"`{parameter}` {text}: no role or engine is called {name!r}{did_you_mean(name, known)}"
+            )
+        if name in found:
+            raise InputError(f"`{parameter}` names two for {name}: {found[name]} and {value}")
+        found[name] = value
     return found
 
 

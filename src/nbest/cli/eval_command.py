@@ -44,9 +44,15 @@ def evaluate(
     price: Annotated[
         list[str] | None,
         typer.Option(
-            help="Price per million tokens, input/output, such as 0.15/0.6. Again as ROLE=…, such as judge=2/8."
+            help="Price per million tokens, input/output, such as 0.15/0.6. Again as ROLE=… or ENGINE=…, such as judge=2/8."
         ),
     ] = None,
+    attention: Annotated[
+        bool,
+        typer.Option(
+            "--attention", help="Count attention over the context in FLOPs, where --params is a file."
+        ),
+    ] = False,
     seed: Seed = None,
     as_json: AsJson = False,
 ) -> None:
@@ -59,11 +65,11 @@ def evaluate(
     from nbest import registry
     from nbest.accounting.price_list import costs_of
     from nbest.cli.display.console import print_json
-    from nbest.evaluate.runs import measured
+    from nbest.evaluate.runs import engine_names, measured
     from nbest.evaluate.summary import evaluate as evaluate_runs
     from nbest.evaluate.tables import PLAIN_WIDTH, show
 
-    costs = costs_of(params or [], price or [])
+    costs = costs_of(params or [], price or [], engines=engine_names(runs), with_attention=attention)
     items = registry.parse("tasks", task) if task else None
     gold_by_id = None
     if items is not None:

@@ -37,7 +37,7 @@ Params = Annotated[
     list[str] | None,
     typer.Option(
         help="Active parameters of the model, for FLOPs: a number such as 8e9, or a file that holds it"
-        " (model.gguf, config.json); llamacpp is the embedded model. Again as ROLE=…, such as judge=70e9.",
+        " (model.gguf, config.json); llamacpp is the embedded model. Again as ROLE=… or ENGINE=…, such as judge=70e9.",
     ),
 ]
 Pools = Annotated[str, typer.Argument(help="A run directory, or JSONL of pools recorded by other tools.")]

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from nbest import registry
-from nbest.accounting.costs import Costs, inference_flops, money
-from nbest.accounting.meter import total
+from nbest.accounting.costs import Costs
+from nbest.accounting.meter import spent_of, total
 from nbest.evaluate.confidence import Floats, Ints
 from nbest.evaluate.estimators import best_at_k, majority_at_k, max_at_k, pool_sizes
 from nbest.evaluate.gold_inside import says_gold
@@ -27,7 +27,7 @@ from nbest.text import answer_keys
 from nbest.text.grading import final_answer
 from nbest.text.language_rates import passes_lines, passes_words
 from nbest.text.reasoning import answer_text
-from nbest.types import Outcome, Usage
+from nbest.types import Outcome
 
 Columns = Mapping[str, list[float | None]]
 """Measure → its value for each prompt."""
@@ -220,24 +220,10 @@ def _spent(outcome: Outcome, costs: Costs) -> Iterator[tuple[str, float]]:
     yield "output_tokens", float(spent.completion)
     yield "calls", float(spent.calls)
     yield "seconds", outcome.seconds
-    flops = _weighed(outcome.usage, costs.sizes, inference_flops)
+    spent_by_engine = spent_of(outcome)
+    flops = costs.flops(spent_by_engine)
     if flops is not None:
         yield "flops", flops
-    price = _weighed(outcome.usage, costs.prices, money)
+    price = costs.money(spent_by_engine)
     if price is not None:
         yield "money", price
-
-
-def _weighed(
-    usage: Mapping[str, Usage], weights: Mapping[str, Weight], cost: Callable[[Usage, Weight], float]
-) -> float | None:
-    """Sum over roles; None where a role has no weight of its own and the policy has none."""
-    if not weights:
-        return None
-    found = 0.0
-    for role, spent in usage.items():
-        weight = weights.get(role, weights.get("policy"))
-        if weight is None:
-            return None
-        found += cost(spent, weight)
-    return found

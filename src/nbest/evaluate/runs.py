@@ -14,7 +14,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from nbest.evaluate.confidence import Bools, Floats
 from nbest.evaluate.measures import Columns, Row, measure
 from nbest.evaluate.prompt_index import content_of
 from nbest.evaluate.scores import ACCURACY, CLUSTER, REFERENCE, pool_of, score_spec
-from nbest.records import read_outcomes
+from nbest.records import read_manifest, read_outcomes
 from nbest.types import Json, Outcome, replace
 
 MOST_LANGUAGE_CHECKS: Final = 20_000
@@ -72,6 +72,15 @@ class _Column:
 
     def arrays(self) -> tuple[Floats, Bools]:
         return np.array(self.values), np.frombuffer(self.known, dtype=np.uint8).astype(bool)
+
+
+def engine_names(paths: Iterable[Path | str]) -> set[str]:
+    """Names of the engines in the configurations of runs. Raises `RecordsError` where a directory is no run."""
+    configs = [read_manifest(path).get("config", {}) for path in paths]
+    engines = [config.get("engine") for config in configs]
+    return {
+        name for by_name in engines if isinstance(by_name, dict) for name in cast("dict[str, Json]", by_name)
+    }
 
 
 def measured(

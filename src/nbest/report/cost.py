@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from nbest.accounting.costs import Costs, inference_flops
+from nbest.accounting.costs import Costs, credited
 from nbest.report import charts
 from nbest.report.charts import Part
 from nbest.report.figure import Figure
 from nbest.report.findings import Findings, Run
 from nbest.report.table import Table, count
-from nbest.types import Usage
+from nbest.types import Spent
 
 
 def cost(found: Findings, costs: Costs) -> Figure:
@@ -17,9 +17,9 @@ def cost(found: Findings, costs: Costs) -> Figure:
     if costs.sizes:
         columns.append("FLOPs")
     rows = [
-        (run.label, role, *_cells(usage, role, run.num_prompts, costs))
+        (run.label, name, *_cells(spent, run.num_prompts, costs))
         for run in found.runs
-        for role, usage in sorted(run.usage.items())
+        for name, spent in _by_name(run)
     ]
     table = Table(title="Cost per prompt", columns=tuple(columns), rows=tuple(rows), num_text_columns=2)
 
@@ -39,21 +39,32 @@ def cost(found: Findings, costs: Costs) -> Figure:
     return Figure("cost", "Cost by role", caption, drawing, [table])
 
 
-def _cells(usage: Usage, role: str, num_prompts: int, costs: Costs) -> list[str]:
-    spent = (usage.prompt - usage.cached, usage.completion, usage.cached, usage.calls)
-    cells = [count(round(v / num_prompts, 1)) for v in spent]
+def _by_name(run: Run) -> list[tuple[str, Spent]]:
+    """What was spent by role, and by engine where a role has several."""
+    roles = [spent.role for spent in run.meter.spent]
+    found: list[tuple[str, Spent]] = []
+    for spent in run.meter.spent:
+        name = spent.role
+        if roles.count(spent.role) > 1:
+            name = f"{spent.role}: {spent.model or spent.engine}"
+        found.append((name, spent))
+    return found
+
+
+def _cells(spent: Spent, num_prompts: int, costs: Costs) -> list[str]:
+    usage = spent.usage
+    numbers = (usage.prompt - credited(usage), usage.completion, credited(usage), usage.calls)
+    cells = [count(round(number / num_prompts, 1)) for number in numbers]
     if not costs.sizes:
         return cells
-    size = costs.sizes.get(role, costs.sizes.get("policy"))
-    if size is None:
-        return [*cells, "–"]
-    return [*cells, f"{inference_flops(usage, size) / num_prompts:.2e}"]
+    flops = costs.flops([spent])
+    return [*cells, "–" if flops is None else f"{flops / num_prompts:.2e}"]
 
 
 def _parts(run: Run) -> list[Part]:
     parts: list[Part] = []
     for role, usage in sorted(run.usage.items()):
-        uncached = (usage.prompt - usage.cached) / run.num_prompts
+        uncached = (usage.prompt - credited(usage)) / run.num_prompts
         parts.append(Part(role, f"{role} input", uncached, is_light=True))
         parts.append(Part(role, f"{role} output", usage.completion / run.num_prompts))
     return parts

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nbest.accounting.meter import Meter
 from nbest.errors import InputError
 from nbest.evaluate.confidence import Floats
 from nbest.evaluate.prompt_index import PromptIndex
@@ -30,6 +31,8 @@ class Run:
     """Spent on the prompt by all roles: input tokens, without what was cached, and output tokens."""
     usage: dict[str, Usage] = field(default_factory=dict[str, Usage])
     """Over all prompts, by role."""
+    meter: Meter = field(default_factory=Meter)
+    """The same by role, engine and model."""
     seconds: float = 0.0
     num_prompts: int = 0
     num_failed: int = 0

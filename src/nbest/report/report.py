@@ -15,6 +15,7 @@ from rich.progress import Progress
 from nbest.accounting.price_list import costs_of
 from nbest.errors import InputError, MissingExtraError
 from nbest.evaluate.comparison import Comparison
+from nbest.evaluate.runs import engine_names
 from nbest.report import compared
 from nbest.report.figure import Figure
 from nbest.report.figures import figures
@@ -49,12 +50,12 @@ def write(
     `score`, `baseline` and `cluster` as in `compare`, `params` as in `costs_of`. Raises `InputError` and `RecordsError` before
     anything is written, and `MissingExtraError` for PNGs without their renderer, after the SVGs.
     """
-    costs = costs_of(params, ())
     comparisons_at = [p for p in paths if (p / compared.FILE).is_file()]
     stores = [p for p in paths if p not in comparisons_at and is_store(p)]
     runs = [p for p in paths if p not in comparisons_at and p not in stores]
     if not runs:
         raise InputError("a report needs a run: name the directories that nbest run and nbest select wrote")
+    costs = costs_of(params, (), engines=engine_names(runs))
     comparisons = [compared.read(p) for p in comparisons_at]
     found = _gathered(runs, score=score, cluster=cluster)
     made = figures(found, comparisons, baseline=baseline, costs=costs)

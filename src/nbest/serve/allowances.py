@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from nbest.accounting.costs import Price
+from nbest.accounting.costs import Costs, Price
 from nbest.serve.jobs import Job
 from nbest.serve.request_context import RequestContext
 from nbest.serve.shared_limits import SharedLimits
-from nbest.serve.spending import DailySpending, cost_of
+from nbest.serve.spending import DailySpending
 from nbest.settings.gateway import Key
-from nbest.types import Json
+from nbest.types import Json, Spent
 
 
 class Allowances:
@@ -28,7 +28,7 @@ class Allowances:
     async def admit(self, context: RequestContext, job: Job, prices: Mapping[str, Price]) -> None:
         """Sets aside what the request may cost; `settle` ends it. Raises `ApiError` (429)."""
         expected = job.most_usage
-        money = cost_of({"policy": expected}, prices) or 0.0
+        money = Costs(prices=prices).money([Spent(role="policy", usage=expected)]) or 0.0
         self.spending.reserve(context.key, money)
         if self.shared:
             num_tokens = expected.prompt + expected.completion
@@ -44,7 +44,7 @@ class Allowances:
         reserved = self._reserved.pop(context.id, None)
         if reserved is None:
             return
-        spent = cost_of(context.observer.usage, prices) or 0.0
+        spent = Costs(prices=prices).money(context.observer.meter.spent) or 0.0
         self.spending.charge(context.key, reserved=reserved, spent=spent)
         if self.shared:
             num_tokens = context.observer.num_tokens

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar
 
-from nbest.accounting import costs
-from nbest.accounting.costs import ModelSize, Price
-from nbest.accounting.meter import total
+from nbest.accounting.costs import Costs, ModelSize, Price
+from nbest.accounting.meter import spent_of, total
 from nbest.offload import spaced
 from nbest.serve.api.reply import Choice, Reply
 from nbest.serve.candidate_json import candidate_json
@@ -15,8 +13,6 @@ from nbest.serve.jobs import Job
 from nbest.serve.redaction import Redaction
 from nbest.serve.strategy_choice import public_spec
 from nbest.types import Candidate, Json, Outcome, Selection, Usage
-
-T = TypeVar("T")
 
 
 async def reply_of(
@@ -27,7 +23,7 @@ async def reply_of(
     prices: Mapping[str, Price],
     redact: Redaction,
 ) -> Reply:
-    """The reply to a job with an answer; FLOPs and money where every role that was used has a size, a price."""
+    """The reply to a job with an answer; FLOPs and money where every engine that was used has a size, a price."""
     assert outcome.selection
     has_logprobs = job.request.overrides.logprobs is not None
     answers = ranked(outcome)[: job.request.n]
@@ -39,7 +35,7 @@ async def reply_of(
         usage=total(outcome.usage),
         nbest={
             **await _details(job, outcome, outcome.selection, redact),
-            **_costs(outcome.usage, sizes, prices),
+            **_costs(outcome, Costs(sizes=sizes, prices=prices, with_attention=True)),
         },
         echo=job.request.echo,
     )
@@ -103,28 +99,10 @@ async def _details(job: Job, outcome: Outcome, selection: Selection, redact: Red
     return details
 
 
-def _costs(
-    usage: Mapping[str, Usage], sizes: Mapping[str, ModelSize], prices: Mapping[str, Price]
-) -> dict[str, Json]:
-    found: dict[str, Json] = {}
-    size_by_role = _by_role(sizes, usage)
-    if size_by_role is not None:
-        found["flops"] = sum(costs.inference_flops(u, size_by_role[r]) for r, u in usage.items())
-    price_by_role = _by_role(prices, usage)
-    if price_by_role is not None:
-        found["cost"] = sum(costs.money(u, price_by_role[r]) for r, u in usage.items())
-    return found
-
-
-def _by_role(table: Mapping[str, T], usage: Mapping[str, Usage]) -> dict[str, T] | None:
-    """Each role's own entry, else the policy's; None where a role has neither, or nothing was used."""
-    found: dict[str, T] = {}
-    for role in usage:
-        entry = table.get(role, table.get("policy"))
-        if entry is None:
-            return None
-        found[role] = entry
-    return found or None
+def _costs(outcome: Outcome, costs: Costs) -> dict[str, Json]:
+    spent = spent_of(outcome)
+    found = {"flops": costs.flops(spent), "cost": costs.money(spent)}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _counts(usage: Usage) -> dict[str, Json]:

@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from nbest.accounting import costs
-from nbest.accounting.costs import Price
 from nbest.serve.api_errors import ApiError, retry_after
 from nbest.settings.gateway import Key
-from nbest.types import Usage
 
 DAY_S: Final = 86400.0
-
-
-def cost_of(usage: Mapping[str, Usage], prices: Mapping[str, Price]) -> float | None:
-    """Money for the usage by role; a role without a price takes the policy's. None where a role has neither."""
-    total = 0.0
-    for role, used in usage.items():
-        price = prices.get(role, prices.get("policy"))
-        if price is None:
-            return None
-        total += costs.money(used, price)
-    return total if usage else None
 
 
 def day_of(unix_time: float) -> int:

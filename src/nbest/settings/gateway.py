@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, get_args
 
 import msgspec
@@ -120,9 +120,9 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     redis: str | None = None
     """Address of a Redis server that replicas count the limits of keys in, as `redis://HOST:PORT/0`."""
     prices: Mapping[str, PriceTable] = {}
-    """By role: prices that a reply's `cost` is computed from."""
+    """By engine or role: prices that a reply's `cost` is computed from."""
     sizes: Mapping[str, SizeTable] = {}
-    """By role: sizes that a reply's `flops` are computed from."""
+    """By engine or role: sizes that a reply's `flops` are computed from."""
 
     @property
     def default_deadline(self) -> float:
@@ -199,8 +199,9 @@ def _check_file(toml: TomlFile) -> None:
         )
     _check_keys(toml, serve)
     _check_redis(toml, serve.redis)
-    _check_roles(toml, "prices", serve.prices)
-    _check_roles(toml, "sizes", serve.sizes)
+    engines = () if isinstance(settings.engine, str) else settings.engine
+    _check_names(toml, "prices", serve.prices, engines)
+    _check_names(toml, "sizes", serve.sizes, engines)
     _check_presets(toml, settings)
 
 
@@ -234,11 +235,13 @@ def _check_redis(toml: TomlFile, url: str | None) -> None:
     raise toml.error(("serve", "redis"), f"redis must begin with {' or '.join(_REDIS_SCHEMES)}")
 
 
-def _check_roles(toml: TomlFile, name: str, by_role: Mapping[str, object]) -> None:
-    roles = get_args(Role)
-    for role in by_role:
-        if role not in roles:
-            raise toml.error(("serve", name, role), f"unknown role {role!r}{did_you_mean(role, roles)}")
+def _check_names(toml: TomlFile, table: str, by_name: Mapping[str, object], engines: Collection[str]) -> None:
+    """Raises `InputError` for what is no role, no engine, and no engine and model with a slash."""
+    known = (*get_args(Role), *engines)
+    for name in by_name:
+        if name not in known and "/" not in name:
+            problem = f"unknown role or engine {name!r}{did_you_mean(name, known)}"
+            raise toml.error(("serve", table, name), problem)
 
 
 def _check_presets(toml: TomlFile, settings: ServeSettings) -> None:

@@ -100,7 +100,7 @@ class TestGguf:
         layer = 4 * 128 * 128 + 3 * 128 * 352 + 2 * 128
         table = 3584 * 128
         assert costs_of(["llamacpp"], []).sizes["policy"] == ModelSize(
-            parameters=2 * table + 4 * layer + 128, active=table + 4 * layer + 128
+            parameters=2 * table + 4 * layer + 128, active=table + 4 * layer + 128, attention=4 * 128
         )
 
 
@@ -108,7 +108,7 @@ class TestConfig:
     def test_dense(self, tmp_path):
         total = LAYERS * (LAYER + 3 * W * INNER) + W + 2 * V * W
         assert hf_config.read_size(config(tmp_path, model_type="llama", **SMALL)) == ModelSize(
-            parameters=total, active=total - V * W
+            parameters=total, active=total - V * W, attention=LAYERS * W
         )
 
     def test_experts_shared_ones_and_dense_layers(self, tmp_path):
@@ -122,7 +122,9 @@ class TestConfig:
         }
         common = LAYERS * LAYER + W + V * W + 3 * W * INNER + 2 * (6 * W + 3 * W * 5)
         assert hf_config.read_size(config(tmp_path, model_type="deepseek_v3", **fields).parent) == ModelSize(
-            parameters=common + V * W + 2 * 6 * 3 * W * 5, active=common + 2 * 2 * 3 * W * 5
+            parameters=common + V * W + 2 * 6 * 3 * W * 5,
+            active=common + 2 * 2 * 3 * W * 5,
+            attention=LAYERS * W,
         )
 
     def test_of_every_second_layer_the_second_has_experts(self, tmp_path):
@@ -136,7 +138,7 @@ class TestConfig:
         }
         common = LAYERS * LAYER + W + V * W + 2 * 3 * W * INNER + 6 * W
         assert hf_config.read_size(config(tmp_path, model_type="qwen2_moe", **fields)) == ModelSize(
-            parameters=common + V * W + 6 * 3 * W * 5, active=common + 2 * 3 * W * 5
+            parameters=common + V * W + 6 * 3 * W * 5, active=common + 2 * 3 * W * 5, attention=LAYERS * W
         )
 
     @pytest.mark.parametrize(
@@ -169,7 +171,7 @@ class TestConfig:
             "tie_word_embeddings": False,
         }
         assert hf_config.read_size(config(tmp_path, **common, **fields)) == ModelSize(
-            parameters=parameters, active=active
+            parameters=parameters, active=active, attention=32 * 32 * 128
         )
 
     def test_the_language_model_within_another_counts(self, tmp_path):

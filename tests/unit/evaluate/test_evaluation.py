@@ -162,7 +162,7 @@ def test_sizes_and_prices_as_flags():
 def test_the_price_of_a_role_that_does_not_exist_is_an_error_and_no_price_of_another(wrong):
     with pytest.raises(InputError, match=r"did you mean '(judge|verifier)'"):
         costs_of([], ["0.15/0.6", wrong])
-    with pytest.raises(InputError, match="no role is called"):
+    with pytest.raises(InputError, match="no role or engine is called"):
         costs_of([wrong], [])
 
 

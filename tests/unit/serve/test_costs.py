@@ -225,7 +225,10 @@ async def test_a_draw_that_a_deadline_cuts_is_charged_as_long_as_it_ran():
     async with serving(Slow(), contexts=contexts, sample="iid(n=4)") as client:
         status, _, reply = await client.post(nbest={"deadline": 0.3}, max_tokens=1000)
         assert (status, reply["nbest"]["stopped"]) == (200, "deadline")
-    assert contexts[0].observer.num_tokens > reply["usage"]["total_tokens"]
+    spent = reply["nbest"]["usage_by_role"]["policy"]
+    assert spent["estimated_completion"] > 0
+    assert contexts[0].observer.num_tokens == reply["usage"]["total_tokens"]
+    assert reply["usage"]["completion_tokens"] == spent["completion"]
 
 
 async def test_the_tokens_of_a_pool_are_reserved_only_where_its_key_has_a_limit():

@@ -1,39 +1,30 @@
 from nbest.errors import EngineProtocolError
 from nbest.serve.observer import GatewayObserver
-from nbest.types import Completion, Request, SamplingParams, Usage
+from nbest.types import Request, SamplingParams, Usage
 from scripted import prompt_of
 
 ASKED = Request(prompt=prompt_of("Привет"), params=SamplingParams())
 
 
-def test_what_was_streamed_by_a_call_that_broke_off_counts_beside_later_calls():
+def test_tokens_are_those_of_its_meter_by_role_and_engine():
     observer = GatewayObserver(None, wants_deltas=True)
-    observer.on_delta("да" * 100)
-    observer.on_error(ASKED, EngineProtocolError("broken off"))
-    observer.on_completions(ASKED, [Completion.failed("broken off")])
-    assert observer.num_tokens == 100
-    observer.on_completions(ASKED, [Completion(text="ok", usage=Usage(prompt=5, completion=1, calls=1))])
-    assert observer.num_tokens == 106
-
-
-def test_what_was_streamed_by_a_call_that_came_back_is_what_it_says():
-    observer = GatewayObserver(None, wants_deltas=True)
-    observer.on_delta("да" * 100)
-    observer.on_completions(
-        ASKED, [Completion(text="да" * 100, usage=Usage(prompt=5, completion=60, calls=1))]
+    observer.meter.add("policy", Usage(prompt=5, completion=1, calls=1), engine="policy")
+    observer.meter.add("judge", Usage(prompt=50, completion=2, calls=1), engine="big")
+    observer.meter.add(
+        "judge", Usage(prompt=50, completion=4, calls=1, estimated_completion=4), engine="small"
     )
-    assert observer.num_tokens == 65
+    assert observer.num_tokens == 5 + 1 + 100 + 6
+    assert observer.usage["judge"] == Usage(prompt=100, completion=6, calls=2, estimated_completion=4)
+    assert [(s.role, s.engine) for s in observer.meter.spent] == [
+        ("judge", "big"),
+        ("judge", "small"),
+        ("policy", "policy"),
+    ]
 
 
-def test_usage_is_by_role_with_what_was_cut_and_what_is_still_streamed():
-    judged = Request(prompt=prompt_of("採点"), params=SamplingParams(), role="judge")
-    observer = GatewayObserver(None, wants_deltas=True)
-    observer.on_completions(ASKED, [Completion(text="ok", usage=Usage(prompt=5, completion=1, calls=1))])
-    observer.on_completions(judged, [Completion(text="7", usage=Usage(prompt=50, completion=2, calls=1))])
-    observer.on_cut(judged, 0.0)
-    observer.on_delta("да" * 10)
-    usage = observer.usage
-    assert usage["policy"] == Usage(prompt=5, completion=1 + 10, calls=1)
-    assert usage["judge"].prompt > 50
-    assert (usage["judge"].completion, usage["judge"].calls) == (2, 2)
-    assert observer.num_tokens == sum(u.prompt + u.completion for u in usage.values())
+def test_errors_are_kept_in_order():
+    observer = GatewayObserver(None)
+    first, second = EngineProtocolError("broken off"), EngineProtocolError("again")
+    observer.on_error(ASKED, first)
+    observer.on_error(ASKED, second)
+    assert observer.errors == [first, second]

@@ -2,14 +2,11 @@
 
 import pytest
 
-from nbest.accounting.costs import Price
 from nbest.serve.api_errors import ApiError
-from nbest.serve.spending import DAY_S, DailySpending, cost_of
+from nbest.serve.spending import DAY_S, DailySpending
 from nbest.settings.gateway import Key
-from nbest.types import Usage
 
 NOON = 20_000 * DAY_S + DAY_S / 2
-PRICES = {"policy": Price(prompt=1.0, completion=10.0), "judge": Price(prompt=0.5, completion=2.0)}
 
 
 def key(budget, name="مفتاح"):
@@ -22,17 +19,6 @@ class Clock:
 
     def __call__(self):
         return self.now
-
-
-def test_roles_without_a_price_take_the_policys():
-    usage = {
-        "policy": Usage(prompt=1_000_000, completion=100_000),
-        "judge": Usage(prompt=2_000_000, completion=1_000_000),
-        "fusor": Usage(completion=100_000),
-    }
-    assert cost_of(usage, PRICES) == pytest.approx(1 + 1 + 1 + 2 + 1)
-    assert cost_of({"fusor": Usage(completion=1)}, {"judge": PRICES["judge"]}) is None
-    assert cost_of({}, PRICES) is None
 
 
 def test_a_day_s_money_is_spent_once():

@@ -82,7 +82,7 @@ def test_no_file_is_needed():
         (OTHER, "F" * 64, "line 15: serve.keys[2].sha256: expected `str` matching regex"),
         ("prompt = 0.15", "promt = 0.15", "line 17: unknown key 'promt' in serve.prices.policy; did you mean"),
         ("prompt = 0.15", "prompt = 'x'", "line 17: serve.prices.policy.prompt: expected `float`"),
-        ("[serve.prices.policy]", "[serve.prices.polic]", "line 16: unknown role 'polic'; did you mean 'policy'?"),
+        ("[serve.prices.policy]", "[serve.prices.polic]", "line 16: unknown role or engine 'polic'; did you mean 'policy'?"),
         ("parameters = 8e9", "parameters = 8e9\nactiv = 1", "line 21: unknown key 'activ' in serve.sizes.judge"),
         ("fast = ", "fast = 3 #", "line 23: presets.fast: expected `str`, got `int`"),
         ("short_m_at_k", "short_m_at", "line 23: fast: unknown strategy 'short_m_at'; did you mean"),

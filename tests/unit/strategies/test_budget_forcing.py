@@ -1,6 +1,7 @@
 import pytest
 
 from nbest import registry
+from nbest.accounting.meter import Meter
 from nbest.errors import EngineError, SpecError
 from nbest.run import ask
 from nbest.strategies.budget_forcing import BudgetForcing
@@ -15,11 +16,15 @@ class Listener:
 
     def __init__(self):
         self.heard = ""
+        self.meter = Meter()
 
     def on_completions(self, *_):
         pass
 
     def on_error(self, *_):
+        pass
+
+    def on_cut(self, *_):
         pass
 
     def on_delta(self, text):

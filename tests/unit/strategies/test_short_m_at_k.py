@@ -73,7 +73,10 @@ async def test_the_stragglers_are_cancelled_and_say_so():
     assert outcome.candidates[0].error.startswith("cancelled: the quorum was reached")
     assert outcome.selection.winner.id == 4
     assert outcome.stopped == "done"
-    assert outcome.usage["policy"].calls == 3
+    spent = outcome.usage["policy"]
+    assert spent.calls == 5  # with the two that were cut, whose tokens are estimated
+    assert spent.completion - spent.estimated_completion == 21
+    assert sum(c.usage.completion for c in outcome.candidates) == spent.completion
 
 
 async def test_of_those_that_are_there_the_shortest_vote():

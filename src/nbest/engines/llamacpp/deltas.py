@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from nbest.accounting.open_calls import OpenCall
 from nbest.engines.llamacpp.logprobs import Drawn
 from nbest.engines.llamacpp.runtime import LlamaServer
 from nbest.errors import EngineProtocolError
@@ -19,18 +20,21 @@ class _Text(msgspec.Struct):
     content: str
 
 
-async def streamed(server: LlamaServer, body: Mapping[str, Any], on_delta: OnDelta) -> Drawn:
+async def streamed(
+    server: LlamaServer, body: Mapping[str, Any], on_delta: OnDelta | None, call: OpenCall
+) -> Drawn:
     """Emits the deltas of `/completion`, and gives what it would have answered to `body` in one reply, except
-    for an end that is no whole character.
+    for an end that is no whole character. `call` is told of each token.
 
     With log-probabilities the text is one delta: streams leave out tokens that only begin a character.
     """
     if body["n_probs"]:
         whole = await server.post("/completion", body, Drawn)
-        if whole.content:
+        if whole.content and on_delta:
             on_delta(whole.content)
         return whole
     parts: list[Drawn] = []
+    call.num_drawn = 0
 
     def take(data: bytes) -> None:
         try:
@@ -39,15 +43,19 @@ async def streamed(server: LlamaServer, body: Mapping[str, Any], on_delta: OnDel
             raise EngineProtocolError(
                 f"llama.cpp streamed something that is no part of a completion: {e}"
             ) from None
-        if parts[-1].content:
-            on_delta(parts[-1].content)
+        part = parts[-1]
+        call.num_events += 1
+        call.num_drawn = max(call.num_drawn or 0, part.tokens_predicted)
+        call.num_prompt, call.num_cached = part.tokens_evaluated, part.num_cached
+        if part.content and on_delta:
+            on_delta(part.content)
 
     await server.stream("/completion", {**body, "stream": True}, take)
     *_, last = parts
     if not last.stop_type:
         raise EngineProtocolError("llama.cpp broke off its reply")
     rest = await _held_back(server, parts)
-    if rest:
+    if rest and on_delta:
         on_delta(rest)
     return msgspec.structs.replace(
         last,

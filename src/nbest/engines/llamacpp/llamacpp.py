@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from nbest.accounting.gguf import read_context_length
+from nbest.accounting.open_calls import OpenCall, Pace, open_call, wants_precision
 from nbest.engines.llamacpp.deltas import streamed
 from nbest.engines.llamacpp.logprobs import FIELDS, Drawn, drawn_logprobs, text_logprobs
 from nbest.engines.llamacpp.params import client_fields
@@ -21,7 +22,7 @@ from nbest.engines.llamacpp.runtime import LlamaServer, ServerConfig, is_small
 from nbest.engines.surrogates import well_formed
 from nbest.errors import EngineError
 from nbest.protocols import Capabilities, OnDelta, ServerPath
-from nbest.types import Completion, Logprobs, Message, Prompt, Request, SamplingParams
+from nbest.types import Completion, Logprobs, Message, Prompt, Request, SamplingParams, replace
 
 NUM_CONTEXT_DEFAULT = 4096
 """The most tokens per slot where `context` is None: memory grows with slots x context."""
@@ -73,7 +74,7 @@ class LlamaCpp:
 
     async def capabilities(self) -> Capabilities:
         await self._server()
-        return Capabilities(max_n=self.slots, scores_text=True, names_stop=True)
+        return Capabilities(max_n=self.slots, scores_text=True, names_stop=True, counts_cut=True)
 
     async def generate(self, request: Request, on_delta: OnDelta | None = None) -> Sequence[Completion]:
         """`request.n` draws. The prompt is computed once for those that run at the same time, and charged to the first."""
@@ -126,30 +127,43 @@ class LlamaCpp:
     async def _draw_in_slots(
         self, server: LlamaServer, prompt_text: str, request: Request, on_delta: OnDelta | None
     ) -> list[Completion]:
-        drawn = await self._choices(server, prompt_text, request, on_delta)
-        logprobs: list[Logprobs | None] = [None] * len(drawn)
-        num_top = request.params.logprobs
-        if num_top is not None:
-            logprobs = [await drawn_logprobs(server, prompt_text, d, num_top) for d in drawn]
-        return [
-            Completion(
-                text=d.content,
-                finish="length" if d.stop_type == "limit" else "stop",
-                usage=d.usage(is_first=i == 0 or self.deterministic),
-                logprobs=logprobs[i],
-                stopped_by=d.stopping_word or None,
-            )
-            for i, d in enumerate(drawn)
-        ]
+        pace = self._live.pace
+        with open_call(request, pace) as call:
+            drawn = await self._choices(server, prompt_text, request, on_delta, call)
+            completions = [
+                Completion(
+                    text=d.content,
+                    finish="length" if d.stop_type == "limit" else "stop",
+                    usage=d.usage(is_first=i == 0 or self.deterministic),
+                    stopped_by=d.stopping_word or None,
+                )
+                for i, d in enumerate(drawn)
+            ]
+            pace.learn(call.seconds, completions, 0)
+            num_top = request.params.logprobs
+            if num_top is None:
+                return completions
+
+            call.num_drawn = sum(d.tokens_predicted for d in drawn)
+            call.num_prompt, call.num_cached = drawn[0].tokens_evaluated, drawn[0].num_cached
+            return [
+                await _with_logprobs(server, prompt_text, c, d, num_top)
+                for c, d in zip(completions, drawn, strict=True)
+            ]
 
     async def _choices(
-        self, server: LlamaServer, prompt_text: str, request: Request, on_delta: OnDelta | None
+        self,
+        server: LlamaServer,
+        prompt_text: str,
+        request: Request,
+        on_delta: OnDelta | None,
+        call: OpenCall,
     ) -> list[Drawn]:
         """`request.n` choices from llama.cpp: of one call, or of one call each where they must not depend on load."""
         body = {**_body(request.params), **client_fields(request, _SAMPLERS)}
         body |= {"prompt": prompt_text, "cache_prompt": not self.deterministic}
-        if on_delta and request.n == 1:
-            return [await streamed(server, body, on_delta)]
+        if request.n == 1 and (on_delta or wants_precision()):
+            return [await streamed(server, body, on_delta, call)]
         if self.deterministic or request.n == 1:
             return [
                 await server.post("/completion", {**body, "seed": _seed(request.params, i)}, Drawn)
@@ -209,12 +223,21 @@ class LlamaCpp:
         )
 
 
+async def _with_logprobs(
+    server: LlamaServer, prompt_text: str, completion: Completion, drawn: Drawn, num_top: int
+) -> Completion:
+    """The completion with its log-probabilities, and with what further calls for them cost."""
+    logprobs, hidden = await drawn_logprobs(server, prompt_text, drawn, num_top)
+    return replace(completion, logprobs=logprobs, hidden=hidden)
+
+
 class _Live:
     """What an engine holds once it runs."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.server: LlamaServer | None = None
+        self.pace = Pace()
         self.templated: dict[bytes, str] = {}
         """Prompts in the chat template by their messages: each step of a search has the same one."""
 

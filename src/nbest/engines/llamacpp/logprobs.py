@@ -63,7 +63,7 @@ class Drawn(msgspec.Struct, rename={"num_cached": "timings/cache_n"}):
     tokens: list[int] = []
     completion_probabilities: list[Place] = []
 
-    def usage(self, *, is_first: bool) -> Usage:
+    def usage(self, *, is_first: bool = True) -> Usage:
         """The prompt is read once for all draws of a call."""
         if not is_first:
             return Usage(completion=self.tokens_predicted)
@@ -76,22 +76,27 @@ class _Tokenized(msgspec.Struct):
     tokens: list[int]
 
 
-async def drawn_logprobs(server: LlamaServer, prompt_text: str, drawn: Drawn, k: int) -> Logprobs:
-    """Of all drawn tokens, the one that ended the text included; one short call for each left out."""
+async def drawn_logprobs(
+    server: LlamaServer, prompt_text: str, drawn: Drawn, k: int
+) -> tuple[Logprobs, Usage]:
+    """Of all drawn tokens, the one that ended the text included, and what the short calls cost that each token takes
+    which the reply leaves out."""
     known = _aligned(drawn.tokens, drawn.completion_probabilities)
+    calls: list[Usage] = []
     places = [
-        known.get(i) or await _place(server, prompt_text, drawn.tokens[:i], id_, k)
+        known.get(i) or await _place(server, prompt_text, drawn.tokens[:i], id_, k, calls)
         for i, id_ in enumerate(drawn.tokens)
     ]
-    return _logprobs(places, k)
+    return _logprobs(places, k), sum(calls, Usage())
 
 
 async def text_logprobs(server: LlamaServer, prompt_text: str, text: str) -> Logprobs:
     """Of the tokens that `text` has by itself; one short call for each."""
     ids = (await server.post("/tokenize", {"content": text}, _Tokenized)).tokens
+    calls: list[Usage] = []
     places = [
-        await _next(server, prompt_text, ids[:i], forced=id_, num_top=1)
-        or await _place(server, prompt_text, ids[:i], id_, 0)
+        await _next(server, prompt_text, ids[:i], calls, forced=id_, num_top=1)
+        or await _place(server, prompt_text, ids[:i], id_, 0, calls)
         for i, id_ in enumerate(ids)
     ]
     return _logprobs(places, 0)
@@ -122,11 +127,16 @@ def _matched(ids: Sequence[int], places: Sequence[Place]) -> dict[int, int]:
     return matched
 
 
-async def _place(server: LlamaServer, prompt_text: str, before: Sequence[int], id_: int, k: int) -> Place:
-    """Token `id_` after `prompt_text` and the tokens `before`, found among the likeliest or among all."""
+async def _place(
+    server: LlamaServer, prompt_text: str, before: Sequence[int], id_: int, k: int, calls: list[Usage]
+) -> Place:
+    """Token `id_` after `prompt_text` and the tokens `before`, found among the likeliest or among all.
+
+    What each call costs is added to `calls`.
+    """
     neutral = (await server.post("/tokenize", {"content": "a"}, _Tokenized)).tokens[-1]
     for num_top in (max(k, 64), 4096, _WHOLE_VOCABULARY):
-        drawn = await _next(server, prompt_text, before, forced=neutral, num_top=num_top)
+        drawn = await _next(server, prompt_text, before, calls, forced=neutral, num_top=num_top)
         if drawn is None:
             continue
         for top in drawn.top_logprobs:
@@ -136,7 +146,13 @@ async def _place(server: LlamaServer, prompt_text: str, before: Sequence[int], i
 
 
 async def _next(
-    server: LlamaServer, prompt_text: str, before: Sequence[int], *, forced: int, num_top: int
+    server: LlamaServer,
+    prompt_text: str,
+    before: Sequence[int],
+    calls: list[Usage],
+    *,
+    forced: int,
+    num_top: int,
 ) -> Place | None:
     """The one token drawn; None where it is only the beginning of a character."""
     prompt: str | list[str | int] = prompt_text
@@ -150,4 +166,6 @@ async def _next(
         "n_probs": num_top,
         "response_fields": FIELDS,
     }
-    return next(iter((await server.post("/completion", body, Drawn)).completion_probabilities), None)
+    drawn = await server.post("/completion", body, Drawn)
+    calls.append(drawn.usage())
+    return next(iter(drawn.completion_probabilities), None)

@@ -76,6 +76,7 @@ class Dialect:
             seed="seed" not in known.refused,
             scores_text=self.rules.scores_text,
             names_stop=self.rules.names_stop,
+            counts_cut=True,
         )
 
     def body(

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import msgspec
 
+from nbest.accounting.open_calls import OpenCall, Pace, open_call, wants_precision
 from nbest.engines.openai.adaptation import PoolRefused
 from nbest.engines.openai.dialect import Dialect
 from nbest.engines.openai.reply_logprobs import echoed_logprobs, prompt_logprobs
@@ -54,6 +55,7 @@ class OpenAI:
     extra: ServerFields = field(default_factory=dict[str, Json])
     """More body fields, such as {"chat_template_kwargs": {"enable_thinking": false}}."""
     _server: OpenAIServer = field(init=False, repr=False, compare=False)
+    _pace: Pace = field(init=False, repr=False, compare=False, default_factory=Pace)
 
     def __post_init__(self) -> None:
         if self.timeout_s <= 0:
@@ -136,23 +138,30 @@ class OpenAI:
         max_n = dialect.max_n(request)
         if max_n is not None and request.n > max_n:
             return await self._draw_parts(request, max_n, dialect)
-        reply = await self._reply(request, dialect, on_delta)
+        with open_call(request, self._pace) as call:
+            reply = await self._reply(request, dialect, on_delta, call)
         if isinstance(reply, PoolRefused):
             return await self._draw_refused(request, reply.size, dialect)
 
         drawn = completions(reply, request.params, used_ids=call_ids(request.prompt))[: request.n]
+        self._pace.learn(call.seconds, drawn, call.num_events)
         self._learn(request, dialect, reply, num_drawn=len(drawn))
         if request.prefix and dialect.echoes:
             drawn = [replace(c, text=c.text.removeprefix(request.prefix)) for c in drawn]
         return drawn
 
     async def _reply(
-        self, request: Request, dialect: Dialect, on_delta: OnDelta | None
+        self, request: Request, dialect: Dialect, on_delta: OnDelta | None, call: OpenCall
     ) -> ServerReply | PoolRefused:
-        """The reply to one call, streamed or whole; `PoolRefused` where it is for too many draws."""
+        """The reply to one call, streamed or whole; `PoolRefused` where it is for too many draws.
+
+        A draw that is likely to be cut is streamed, so that its tokens can be counted.
+        """
         stream: CompletionStream | None = None
-        if on_delta is not None or (request.n > 1 and dialect.streams_pools):
-            stream = CompletionStream(on_delta, n=request.n, used_ids=call_ids(request.prompt))
+        is_counted = request.n == 1 and wants_precision()
+        if on_delta is not None or is_counted or (request.n > 1 and dialect.streams_pools):
+            used_ids = call_ids(request.prompt)
+            stream = CompletionStream(on_delta, n=request.n, used_ids=used_ids, call=call)
         raw = await self._server.send(request, stream)
         if isinstance(raw, PoolRefused):
             return raw

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from nbest.accounting.open_calls import wants_precision
 from nbest.engines.openai.adaptation import Adaptation, PoolRefused
 from nbest.engines.openai.dialect import Dialect
 from nbest.engines.openai.request import own_fields
@@ -95,7 +96,7 @@ class OpenAIServer:
         adaptation = Adaptation(
             dialect=await self.dialect(),
             request=request,
-            body=await self.body(request, is_streamed=stream is not None),
+            body=await self._body_to_count(request, stream),
             own={*self.extra, *own_fields(request)},
         )
         while True:
@@ -112,6 +113,13 @@ class OpenAIServer:
             else:
                 adaptation.learn(self.host)
                 return raw
+
+    async def _body_to_count(self, request: Request, stream: CompletionStream | None) -> dict[str, Json]:
+        """`body`; of a streamed draw that is likely to be cut, with what makes the server count as it draws."""
+        body = await self.body(request, is_streamed=stream is not None)
+        if request.n == 1 and "stream" in body and wants_precision():
+            body |= (await self.dialect()).rules.count_flags
+        return body
 
     async def body(self, request: Request, *, is_streamed: bool = False) -> dict[str, Json]:
         """What to send for `request`, in the server's dialect, with the user's own fields on top."""

@@ -93,10 +93,19 @@ class ChoiceDelta(msgspec.Struct):
     matched_stop: Json = None
 
 
+class Timings(msgspec.Struct):
+    """What llama.cpp has computed so far, where it is asked to say so with each token."""
+
+    cache_n: int = 0
+    prompt_n: int = 0
+    predicted_n: int = 0
+
+
 class Chunk(msgspec.Struct):
     choices: list[ChoiceDelta] | None = None
     usage: Json = None
     error: Json = None
+    timings: Timings | None = None
 
 
 class ServedModel(msgspec.Struct):
@@ -114,7 +123,11 @@ _SIDE_FIELDS: dict[str, Any] = {
     "logprobs": ServerLogprobs | None,
     "refusal": str | None,
 }
-_CHUNK_SIDE_FIELDS: dict[str, Any] = {**_SIDE_FIELDS, "message": MessageDelta | None}
+_CHUNK_SIDE_FIELDS: dict[str, Any] = {
+    **_SIDE_FIELDS,
+    "message": MessageDelta | None,
+    "timings": Timings | None,
+}
 _reply = LenientDecoder(ServerReply, side_fields=_SIDE_FIELDS)
 _chunk = LenientDecoder(Chunk, side_fields=_CHUNK_SIDE_FIELDS)
 _models = LenientDecoder(ServedModels)

@@ -29,6 +29,8 @@ class ServerRules(NamedTuple):
     """Whether it gives log-probabilities of prompt tokens."""
     streams_pools: bool = False
     """Whether calls for several draws are streamed."""
+    count_flags: Mapping[str, Json] = {}
+    """What makes each event of a streamed draw say how many tokens there are so far."""
 
 
 OTHER = ServerRules()
@@ -41,6 +43,7 @@ RULES: Mapping[str, ServerRules] = {
         echoes=False,
         names_stop=True,
         scores_text=True,
+        count_flags={"stream_options": {"include_usage": True, "continuous_usage_stats": True}},
     ),
     "sglang": ServerRules(
         neutral={"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0},
@@ -58,6 +61,7 @@ RULES: Mapping[str, ServerRules] = {
         min_logprobs=1,
         names_penalties=True,
         streams_pools=True,
+        count_flags={"timings_per_token": True},
     ),
 }
 

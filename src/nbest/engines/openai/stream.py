@@ -7,10 +7,11 @@ from typing import Any
 
 import msgspec
 
+from nbest.accounting.open_calls import OpenCall
 from nbest.engines.openai.choice_builder import ChoiceBuilder
-from nbest.engines.openai.server_reply import ChoiceDelta, ServerReply, parse_chunk
+from nbest.engines.openai.server_reply import ChoiceDelta, Chunk, ServerReply, parse_chunk
 from nbest.engines.openai.sse import Events
-from nbest.engines.openai.usage import summed_usage
+from nbest.engines.openai.usage import summed_usage, token_counts
 from nbest.errors import EngineError, EngineHttpError, EngineProtocolError
 from nbest.http_errors import error_text
 from nbest.types import Delta, Json
@@ -23,7 +24,7 @@ class CompletionStream:
     """The `n` choices of a streamed reply of either completions API.
 
     `reply` gives what the same reply in one piece would have been; `on_delta` gets the deltas of the first
-    choice as they come. `used_ids` are those of earlier tool calls.
+    choice as they come. `used_ids` are those of earlier tool calls. `call` is told how much there is.
     """
 
     def __init__(
@@ -32,7 +33,9 @@ class CompletionStream:
         *,
         n: int = 1,
         used_ids: Collection[str] = (),
+        call: OpenCall | None = None,
     ) -> None:
+        self._call = call
         self._on_delta = on_delta
         self._n = n
         self._used_ids = used_ids
@@ -86,6 +89,8 @@ class CompletionStream:
         if chunk.error is not None:
             raise _error(data)
 
+        if self._call is not None:
+            _count(chunk, self._call)
         for choice in chunk.choices or ():
             self._add(choice)
         if chunk.usage:
@@ -104,6 +109,23 @@ class CompletionStream:
             choice.add(delta, self._on_delta)
         else:
             choice.add(delta)
+
+
+def _count(chunk: Chunk, call: OpenCall) -> None:
+    """Tells `call` of the tokens so far: as the server counts them, else one for each event with content."""
+    for choice in chunk.choices or ():
+        message = choice.delta
+        # The first event of a chat names the role, and has no token.
+        is_empty = message is not None and not (message.content or message.reasoning_content)
+        call.num_events += not (is_empty and call.num_events == 0)
+    if chunk.timings is not None:
+        call.num_drawn = chunk.timings.predicted_n
+        call.num_prompt = chunk.timings.cache_n + chunk.timings.prompt_n
+        call.num_cached = chunk.timings.cache_n
+    elif chunk.usage and chunk.choices:
+        counts = token_counts(chunk.usage)
+        call.num_drawn, call.num_prompt = counts.completion, counts.prompt
+        call.num_cached = counts.cached or 0
 
 
 def _error(data: bytes) -> EngineError:

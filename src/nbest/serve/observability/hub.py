@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
+from nbest.accounting.costs import Costs
 from nbest.accounting.meter import total
 from nbest.offload import counts
 from nbest.serve.api.routes import APIS
@@ -18,7 +19,6 @@ from nbest.serve.observability.metrics import Metrics, language_name
 from nbest.serve.observability.recorder import Recorder
 from nbest.serve.request_context import RequestContext
 from nbest.serve.service import Service
-from nbest.serve.spending import cost_of
 from nbest.text.language import likely_language
 from nbest.types import Json, Outcome, replace
 
@@ -85,13 +85,13 @@ class ObservabilityHub:
 
     def _count(self, context: RequestContext, language: str | None) -> None:
         """Adds a request to the totals that operators see."""
-        usage = context.observer.usage
+        meter, prices = context.observer.meter, self._service.gateway.settings.serve.prices
         self._service.activity.count(
             context,
             language=language_name(language),
             strategy=self.metrics.strategy_name(context.job.label) if context.job else "none",
-            usage=total(usage),
-            cost=cost_of(usage, self._service.gateway.settings.serve.prices),
+            usage=total(meter.usage),
+            cost=Costs(prices=prices).money(meter.spent),
         )
 
     def _write_outcome(

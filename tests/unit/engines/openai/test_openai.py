@@ -545,7 +545,8 @@ async def test_one_failing_draw_of_five_costs_only_itself(upstream, fault):
     ctx, candidates = await pool(engine, sampler)
     assert [c.error is None for c in candidates] == [True, True, True, False, True]
     assert FAULTS[fault][1] in candidates[3].error
-    assert ctx.meter.usage["policy"].calls == 4
+    # A call that ran into its time limit is estimated, and counted.
+    assert ctx.meter.usage["policy"].calls == 4 + (fault in SLOW)
     await engine.aclose()
 
 
