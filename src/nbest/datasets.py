@@ -19,6 +19,7 @@ from nbest.types import (
     Message,
     Prompt,
     SamplingParams,
+    Spent,
     ToolCall,
     Usage,
 )
@@ -60,6 +61,8 @@ class Pool(NamedTuple):
     candidates: tuple[Candidate, ...]
     usage: Mapping[str, Usage] = {}
     """All that the recorded run spent on the prompt, by role; empty where only the candidates say it."""
+    spent: tuple[Spent, ...] = ()
+    """The same by role and engine, where the record says it."""
 
 
 def read_prompts(path: str) -> list[Item]:
@@ -89,7 +92,9 @@ def read_pools(path: str) -> Iterator[Pool]:
     if Path(path).is_dir():
         from nbest.records import read_outcomes  # noqa: PLC0415 (records reads pools' Item)
 
-        yield from (Pool(o.prompt, o.gold, tuple(o.candidates), o.usage) for o in read_outcomes(path))
+        yield from (
+            Pool(o.prompt, o.gold, tuple(o.candidates), o.usage, o.spent) for o in read_outcomes(path)
+        )
         return
     seen: dict[str, int] = {}
     number = 0

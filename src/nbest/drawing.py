@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, S
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from nbest.accounting.computed_texts import ComputedTexts
+from nbest.accounting.computed_texts import CallCosts, ComputedTexts
 from nbest.accounting.meter import Meter
 from nbest.accounting.open_calls import OpenCall, Pace, cut_usage
 from nbest.accounting.tokens import estimated_tokens
@@ -245,8 +245,8 @@ class Drawing:
         else:
             self._note_unsupported(request.params, await engine.capabilities(), engine.name)
 
-        completions = self._count(request, completions, engine)
-        drawn = completions[:n] or [Completion.failed(_MISSING)] * n
+        self._count(request, completions, engine)
+        drawn = list(completions[:n]) or [Completion.failed(_MISSING)] * n
         draw.completions[start : start + len(drawn)] = drawn
         if len(drawn) < n:  # the server ignores n above its limit, and the engine knows by now
             await self._fill(draw, start + len(drawn), n - len(drawn))
@@ -282,20 +282,22 @@ class Drawing:
             call.num_drawn = estimated_tokens(own)
         return call.estimate(self._pace)
 
-    def _count(self, request: Request, completions: Sequence[Completion], engine: Engine) -> list[Completion]:
-        """Meters what a call returned, and gives it with its usage completed."""
+    def _count(self, request: Request, completions: Sequence[Completion], engine: Engine) -> None:
+        """Meters what a call returned."""
         model = completions[0].engine if completions else None
         model = model or engine.name
-        counted, context = self._computed.counted(request, completions, model)
+        costs = self._computed.count(request, completions, model)
         engine_name = self._engine_name_of(request)
-        self._meter.count(request.role, counted, engine=engine_name, model=model, context=context)
-        for completion in counted:
-            if completion.hidden.calls:
-                self._meter.add(request.role, completion.hidden, engine=engine_name, model=model)
-        self._ledger.settle(request, counted)
+        self._meter.count(request.role, completions, engine=engine_name, model=model, costs=costs)
+        for completion in completions:
+            hidden = completion.hidden
+            if hidden.calls:
+                # Each reads a text that has just been drawn, but for one token.
+                costs = CallCosts(reused=max(0, hidden.prompt - hidden.calls), context=0)
+                self._meter.add(request.role, hidden, engine=engine_name, model=model, costs=costs)
+        self._ledger.settle(request, completions)
         if self._observer:
-            self._observer.on_completions(request, counted)
-        return counted
+            self._observer.on_completions(request, completions)
 
     def _count_cut(self, engine: Engine, draw: _Draw, usage: Usage) -> None:
         """Meters what was cut as estimated, its prompt by that of an equal call where one has returned."""
@@ -305,7 +307,9 @@ class Drawing:
             num_cached = min(usage.cached, num_prompt)
             usage = replace(usage, prompt=num_prompt, cached=num_cached, estimated_prompt=num_prompt)
         draw.cut += usage
-        self._meter.add(request.role, usage, engine=self._engine_name_of(request), model=model)
+        costs = self._computed.count_cut(request, usage, model)
+        engine_name = self._engine_name_of(request)
+        self._meter.add(request.role, usage, engine=engine_name, model=model, costs=costs)
         self._ledger.charge(usage.completion)
         if self._observer:
             self._observer.on_cut(request, usage)

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from nbest import registry
+from nbest.accounting.meter import spent_of
 from nbest.context import Context
 from nbest.datasets import Item, Pool
 from nbest.drawing import RequestObserver
@@ -76,8 +77,8 @@ async def select(
     ctx = Context(engines or {}, seed=seed, prompt_id=pool.prompt.id, gold=pool.gold, budget=budget)
     ctx.candidates = list(pool.candidates)
     if pool.usage:
-        for role, spent in pool.usage.items():
-            ctx.meter.add(role, spent)
+        for spent in spent_of(pool):
+            ctx.meter.add_spent(spent)
     else:
         ctx.meter.count("policy", pool.candidates)
     started = time.monotonic()
@@ -216,6 +217,7 @@ def _outcome(
         selection=selection,
         candidates=tuple(ctx.candidates),
         usage=ctx.meter.usage,
+        spent=ctx.meter.spent,
         stopped=stopped,
         error=error,
         notes=tuple(ctx.notes),

@@ -148,15 +148,12 @@ class Usage(Value, frozen=True, kw_only=True):
     prompt: int = 0
     """Input tokens."""
     cached: int = 0
-    """The part of `prompt` that the engine had in its cache."""
+    """The part of `prompt` that the engine had in its cache, as it says: costs go by `Spent.reused`."""
     completion: int = 0
     """Output tokens, reasoning included."""
     calls: int = 0
     reasoning: int = 0
     """The part of `completion` that is reasoning; of a call for n, on the first of its n completions."""
-    preloaded: int = 0
-    """The part of `cached` that was in the cache before this outcome computed it: no cost credits it, so that the
-    same run costs the same with a cold cache and a warm one."""
     estimated_prompt: int = 0
     """The part of `prompt` that is estimated, because the call was cut before the server reported it."""
     estimated_completion: int = 0
@@ -169,7 +166,6 @@ class Usage(Value, frozen=True, kw_only=True):
             completion=self.completion + other.completion,
             calls=self.calls + other.calls,
             reasoning=self.reasoning + other.reasoning,
-            preloaded=self.preloaded + other.preloaded,
             estimated_prompt=self.estimated_prompt + other.estimated_prompt,
             estimated_completion=self.estimated_completion + other.estimated_completion,
         )
@@ -184,6 +180,9 @@ class Spent(Value, frozen=True, kw_only=True):
     model: str = ""
     """What `Candidate.engine` says of its draws: engine and model."""
     usage: Usage = Usage()
+    reused: int = 0
+    """Input tokens that the same outcome had computed before, and an engine with a cache of prefixes need not compute
+    again: what costs credit. Unlike `usage.cached` it does not depend on what else the engine has computed."""
     context: int = 0
     """Sum over all computed tokens of the number of tokens that each attends to, itself included."""
 

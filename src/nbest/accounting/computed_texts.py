@@ -1,17 +1,32 @@
-"""Which texts one outcome has had computed: the part of an engine's cache that it has paid for itself."""
+"""Which texts one outcome has had computed: what an engine's cache of prefixes can save it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from nbest.types import Completion, Prompt, Request, Usage, replace
+from nbest.types import Completion, Prompt, Request, Usage
+
+_models_with_cache: Final[set[str]] = set()
+"""Engines and models that have reported tokens from a cache in this process."""
+
+
+class CallCosts(NamedTuple):
+    """What is known of calls beside their usage; as in `Spent`."""
+
+    reused: int
+    context: int
+
+    def __add__(self, other: object) -> CallCosts:
+        assert isinstance(other, CallCosts)
+        return CallCosts(self.reused + other.reused, self.context + other.context)
 
 
 class _Computed(NamedTuple):
     prompt: Prompt
     """Held, so that its identity stays its own."""
+    flat: str
     num_tokens_by_text: dict[str, int]
     """Text after the prompt (prefix and completion) → tokens of prompt and text together."""
 
@@ -19,32 +34,44 @@ class _Computed(NamedTuple):
 class ComputedTexts:
     """Remembers what was computed for one prompt's outcome, by engine and model.
 
-    A server reports as cached whatever it finds, also what other prompts or an earlier run had computed. Only what
-    this outcome computed is credited, so the rest is marked as `Usage.preloaded`.
+    What a server reports as cached depends on what else it has computed, and on which of its slots were free. So a
+    cost credits what this outcome itself had computed before, as a cache that forgets nothing would: the same texts
+    cost the same in every run. Nothing is credited for engines that have never reported a token from a cache.
     """
 
     def __init__(self) -> None:
         self._by_prompt: dict[tuple[str, int], _Computed] = {}
+        self._pending: dict[str, CallCosts] = {}
+        """By model: to be added once it is known that the engine has a cache."""
 
-    def counted(
-        self, request: Request, completions: Sequence[Completion], model: str
-    ) -> tuple[list[Completion], int]:
-        """`completions` of one or more calls, with `Usage.preloaded`, and their sum for `Spent.context`.
+    def count(self, request: Request, completions: Sequence[Completion], model: str) -> CallCosts:
+        """Of one or more calls that returned. What they computed is remembered."""
+        if any(c.usage.cached for c in completions):
+            _models_with_cache.add(model)
+        heads = [i for i, c in enumerate(completions) if c.usage.prompt]
+        found = CallCosts(0, 0)
+        saved = CallCosts(0, 0)
+        for head, end in pairwise([*heads, len(completions)]):
+            num_prompt = completions[head].usage.prompt
+            num_known = min(self._num_known(request, num_prompt, model), num_prompt - 1)
+            num_drawn = [c.usage.completion for c in completions[head:end]]
+            found += CallCosts(0, _context(num_prompt, num_drawn))
+            saved += CallCosts(num_known, -(num_known * (num_known + 1) // 2))
+            self._remember(request, completions[head:end], num_prompt, model)
 
-        What they computed is remembered.
-        """
-        counted = list(completions)
-        context = 0
-        heads = [i for i, c in enumerate(counted) if c.usage.prompt]
-        for head, end in pairwise([*heads, len(counted)]):
-            usage = counted[head].usage
-            if usage.cached:
-                num_own = self._num_known(request, usage.prompt, model)
-                usage = replace(usage, preloaded=max(0, usage.cached - num_own))
-                counted[head] = replace(counted[head], usage=usage)
-            context += _context(usage, [c.usage.completion for c in counted[head:end]])
-            self._remember(request, counted[head:end], usage.prompt, model)
-        return counted, context
+        saved += self._pending.pop(model, CallCosts(0, 0))
+        if model in _models_with_cache:
+            return found + saved
+        self._pending[model] = saved
+        return found
+
+    def count_cut(self, request: Request, usage: Usage, model: str) -> CallCosts:
+        """Of a call that was cut, whose prompt is only known to have been computed where `num_prompt` knows it."""
+        context = _context(usage.prompt, [usage.completion])
+        if self.num_prompt(request, model) is None or model not in _models_with_cache:
+            return CallCosts(0, context)
+        num_known = max(0, usage.prompt - 1)
+        return CallCosts(num_known, context - num_known * (num_known + 1) // 2)
 
     def num_prompt(self, request: Request, model: str) -> int | None:
         """Tokens of the request's prompt and prefix, where a call with the same ones has returned."""
@@ -56,14 +83,18 @@ class ComputedTexts:
     ) -> None:
         key = (model, id(request.prompt))
         if key not in self._by_prompt:
-            self._by_prompt[key] = _Computed(request.prompt, {})
+            self._by_prompt[key] = _Computed(request.prompt, _flat(request.prompt), {})
         num_tokens_by_text = self._by_prompt[key].num_tokens_by_text
         num_tokens_by_text.setdefault(request.prefix, num_prompt)
         for c in completions:
-            num_tokens_by_text[request.prefix + c.text] = num_prompt + c.usage.completion
+            # The last token that was drawn has not been read.
+            num_tokens = num_prompt + max(0, c.usage.completion - 1)
+            num_tokens_by_text.setdefault(request.prefix + c.text, num_tokens)
 
     def _num_known(self, request: Request, num_prompt: int, model: str) -> int:
         """The most tokens of the prompt and prefix that this outcome had computed before."""
+        if not self._by_prompt:
+            return 0
         num_known = 0
         own = self._by_prompt.get((model, id(request.prompt)))
         if own is not None:
@@ -77,27 +108,30 @@ class ComputedTexts:
         return self._num_shared(request, num_prompt, model)
 
     def _num_shared(self, request: Request, num_prompt: int, model: str) -> int:
-        """Of a conversation that shares its beginning with others: by the share of characters."""
+        """Of a conversation that shares its beginning with others: by the share of characters.
+
+        For two conversations it is the same whichever comes first, up to rounding.
+        """
         flat = _flat(request.prompt) + request.prefix
-        longest = 0
+        num_shared = 0
         for (other_model, _), computed in self._by_prompt.items():
             if other_model != model:
                 continue
-            beginning = _flat(computed.prompt)
-            num_chars = _num_common(flat, beginning)
-            if num_chars == len(beginning):
-                rests = computed.num_tokens_by_text
-                num_chars += max(_num_common(flat[num_chars:], rest) for rest in rests)
-            longest = max(longest, num_chars)
-        return num_prompt * longest // max(1, len(flat))
+            num_flat = _num_common(flat, computed.flat)
+            for text, num_tokens in computed.num_tokens_by_text.items():
+                num_chars = num_flat
+                if num_chars == len(computed.flat):
+                    num_chars += _num_common(flat[num_chars:], text)
+                of_this = num_prompt * num_chars // len(flat)
+                of_other = num_tokens * num_chars // (len(computed.flat) + len(text))
+                num_shared = max(num_shared, min(of_this, of_other))
+        return num_shared
 
 
-def _context(usage: Usage, num_drawn: Sequence[int]) -> int:
-    """Tokens attended to by all computed ones: of the prompt behind its credited part, and of each draw."""
-    num_prompt, num_credited = usage.prompt, usage.cached - usage.preloaded
-    of_prompt = (num_prompt * (num_prompt + 1) - num_credited * (num_credited + 1)) // 2
+def _context(num_prompt: int, num_drawn: Sequence[int]) -> int:
+    """Tokens attended to by all tokens of a call: those of the prompt, and of each draw."""
     of_draws = sum(num * num_prompt + num * (num + 1) // 2 for num in num_drawn)
-    return of_prompt + of_draws
+    return num_prompt * (num_prompt + 1) // 2 + of_draws
 
 
 def _flat(prompt: Prompt) -> str:

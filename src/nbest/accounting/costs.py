@@ -7,7 +7,7 @@ from typing import Annotated, NamedTuple, TypeVar
 
 from msgspec import Meta
 
-from nbest.types import Spent, Usage, Value
+from nbest.types import Spent, Value
 
 T = TypeVar("T")
 _Money = Annotated[float, Meta(ge=0)]
@@ -49,7 +49,7 @@ class Costs(NamedTuple):
             size = entry_for(part, self.sizes)
             if size is None:
                 return None
-            flops = inference_flops(part.usage, size)
+            flops = inference_flops(part, size)
             if self.with_attention:
                 flops += attention_flops(part.context, size)
             found.append(flops)
@@ -62,7 +62,7 @@ class Costs(NamedTuple):
             price = entry_for(part, self.prices)
             if price is None:
                 return None
-            found.append(money(part.usage, price))
+            found.append(money(part, price))
         return sum(found) if found else None
 
 
@@ -76,14 +76,18 @@ def entry_for(spent: Spent, table: Mapping[str, T]) -> T | None:
     return next((table[name] for name in names if name in table), None)
 
 
-def inference_flops(usage: Usage, size: ModelSize) -> float:
+def inference_flops(spent: Spent, size: ModelSize) -> float:
     """2 · P · tokens, P the active parameters (Kaplan et al. 2020, §2.1).
 
     Tokens are those computed: completion tokens, and prompt tokens without those that the outcome had computed
-    before and the engine found in its cache. Attention over the context is left out, as in the source.
+    before (`Spent.reused`). Attention over the context is left out, as in the source.
     """
-    num_computed = usage.prompt - credited(usage) + usage.completion
-    return 2 * (size.active or size.parameters) * num_computed
+    return 2 * (size.active or size.parameters) * num_computed(spent)
+
+
+def num_computed(spent: Spent) -> int:
+    """Input and output tokens without those that the outcome had computed before."""
+    return spent.usage.prompt - spent.reused + spent.usage.completion
 
 
 def attention_flops(context: int, size: ModelSize) -> float:
@@ -100,18 +104,12 @@ def training_flops(num_tokens: float, size: ModelSize) -> float:
     return 6 * (size.active or size.parameters) * num_tokens
 
 
-def money(usage: Usage, price: Price) -> float:
-    """In the price's currency; prompt tokens that are `credited` at the price of cached ones."""
+def money(spent: Spent, price: Price) -> float:
+    """In the price's currency; prompt tokens that the outcome had computed before at the price of cached ones."""
     cached_price = price.cached
     if cached_price is None:
         cached_price = price.prompt
-    num_cached = credited(usage)
-    uncached = (usage.prompt - num_cached) * price.prompt
-    cached = num_cached * cached_price
-    completion = usage.completion * price.completion
-    return (uncached + cached + completion) / 1e6
-
-
-def credited(usage: Usage) -> int:
-    """Prompt tokens that the same outcome had computed before, and that came from the engine's cache."""
-    return usage.cached - usage.preloaded
+    new = (spent.usage.prompt - spent.reused) * price.prompt
+    reused = spent.reused * cached_price
+    completion = spent.usage.completion * price.completion
+    return (new + reused + completion) / 1e6

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nbest.accounting.costs import Costs, credited
+from nbest.accounting.costs import Costs
 from nbest.report import charts
 from nbest.report.charts import Part
 from nbest.report.figure import Figure
@@ -33,7 +33,7 @@ def cost(found: Findings, costs: Costs) -> Figure:
         legend="{group} (pale: input, full: output)",
     )
     caption = (
-        "What each prompt cost, as metered; input without what engines had in their cache. A choice made later"
+        "What each prompt cost, as metered; input without what the same prompt had computed before. A choice made later"
         " from a recorded pool is charged for all that the pool's run spent."
     )
     return Figure("cost", "Cost by role", caption, drawing, [table])
@@ -53,7 +53,7 @@ def _by_name(run: Run) -> list[tuple[str, Spent]]:
 
 def _cells(spent: Spent, num_prompts: int, costs: Costs) -> list[str]:
     usage = spent.usage
-    numbers = (usage.prompt - credited(usage), usage.completion, credited(usage), usage.calls)
+    numbers = (usage.prompt - spent.reused, usage.completion, spent.reused, usage.calls)
     cells = [count(round(number / num_prompts, 1)) for number in numbers]
     if not costs.sizes:
         return cells
@@ -64,7 +64,8 @@ def _cells(spent: Spent, num_prompts: int, costs: Costs) -> list[str]:
 def _parts(run: Run) -> list[Part]:
     parts: list[Part] = []
     for role, usage in sorted(run.usage.items()):
-        uncached = (usage.prompt - credited(usage)) / run.num_prompts
+        num_reused = sum(spent.reused for spent in run.meter.spent if spent.role == role)
+        uncached = (usage.prompt - num_reused) / run.num_prompts
         parts.append(Part(role, f"{role} input", uncached, is_light=True))
         parts.append(Part(role, f"{role} output", usage.completion / run.num_prompts))
     return parts

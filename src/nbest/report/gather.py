@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import cast
 
 from nbest import registry
-from nbest.accounting.costs import credited
+from nbest.accounting.costs import num_computed
 from nbest.accounting.meter import spent_of
 from nbest.errors import CapabilityError, InputError, RecordsError
 from nbest.evaluate.ingestion import MeasuredPrompt, ingest
@@ -110,11 +110,11 @@ def _count(run: Run, measured: MeasuredPrompt, number: int) -> None:
     run.num_truncated += measured.is_truncated
     run.seconds += outcome.seconds
     run.seeds.add(outcome.seed)
-    run.tokens[number] = sum(u.prompt - credited(u) + u.completion for u in outcome.usage.values())
+    run.tokens[number] = sum(num_computed(spent) for spent in spent_of(outcome))
     for role, usage in outcome.usage.items():
         run.usage[role] = run.usage.get(role, Usage()) + usage
     for part in spent_of(outcome):
-        run.meter.add(part.role, part.usage, engine=part.engine, model=part.model, context=part.context)
+        run.meter.add_spent(part)
 
 
 def _fingerprint(candidates: Sequence[Candidate]) -> bytes:

@@ -1,13 +1,13 @@
 import pytest
 
-from nbest.accounting.costs import Costs, ModelSize, Price, credited, entry_for, inference_flops, money
+from nbest.accounting.costs import Costs, ModelSize, Price, entry_for, inference_flops, money
 from nbest.accounting.meter import Meter, spent_of
 from nbest.accounting.price_list import costs_of
 from nbest.errors import InputError
 from nbest.types import Outcome, Prompt, Spent, Usage
 
 SMALL, LARGE = ModelSize(parameters=1e9), ModelSize(parameters=70e9)
-USAGE = Usage(prompt=100, completion=20, calls=1)
+USAGE = Usage(prompt=100, cached=0, completion=20, calls=1)
 
 
 def test_each_engine_of_a_mixture_is_priced_as_itself():
@@ -38,11 +38,10 @@ def test_what_has_no_price_or_was_not_used_costs_nothing_that_is_known():
 
 
 def test_only_what_the_outcome_computed_itself_is_credited():
-    usage = Usage(prompt=100, cached=90, preloaded=60, completion=10)
-    assert credited(usage) == 30
-    assert inference_flops(usage, SMALL) == 2e9 * (100 - 30 + 10)
+    spent = Spent(role="policy", usage=Usage(prompt=100, cached=90, completion=10), reused=30)
+    assert inference_flops(spent, SMALL) == 2e9 * (100 - 30 + 10)
     price = Price(prompt=1, completion=2, cached=0.1)
-    assert money(usage, price) == pytest.approx((70 * 1 + 30 * 0.1 + 10 * 2) / 1e6)
+    assert money(spent, price) == pytest.approx((70 * 1 + 30 * 0.1 + 10 * 2) / 1e6)
 
 
 def test_attention_is_counted_where_it_is_asked_for_and_the_shape_is_known():
@@ -72,7 +71,7 @@ def test_old_outcomes_are_spent_by_role():
         candidates=(),
         usage={"judge": USAGE},
     )
-    assert spent_of(old) == [Spent(role="judge", usage=USAGE)]
+    assert spent_of(old) == [Spent(role="judge", usage=USAGE, reused=USAGE.cached)]
 
 
 def test_prices_name_engines_of_the_configuration_and_models():

@@ -2,7 +2,7 @@ import pytest
 
 from nbest.accounting.costs import Costs, ModelSize, Price, inference_flops, money, training_flops
 from nbest.evaluate.measures import Row, measure
-from nbest.types import Candidate, Message, Outcome, Prompt, SamplingParams, Selection, ToolCall, Usage
+from nbest.types import Candidate, Message, Outcome, Prompt, SamplingParams, Selection, Spent, ToolCall, Usage
 
 GREEDY = SamplingParams(temperature=0)
 
@@ -151,9 +151,8 @@ def test_costs_go_by_role_and_cached_tokens_are_credited():
 
 
 def test_flops_and_money_of_a_call():
-    assert inference_flops(Usage(prompt=10, cached=4, completion=5), ModelSize(parameters=100)) == 2200
+    spent = Spent(role="policy", usage=Usage(prompt=10, cached=9, completion=5), reused=4)
+    assert inference_flops(spent, ModelSize(parameters=100)) == 2200
     assert training_flops(10, ModelSize(parameters=100)) == 6000
     assert training_flops(10, ModelSize(parameters=100, active=10)) == 600
-    assert money(Usage(prompt=10, cached=4, completion=5), Price(prompt=2, completion=4)) == pytest.approx(
-        40e-6
-    )
+    assert money(spent, Price(prompt=2, completion=4)) == pytest.approx(40e-6)
