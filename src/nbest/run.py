@@ -16,6 +16,7 @@ from nbest.context import Context
 from nbest.datasets import Item, Pool
 from nbest.drawing import RequestObserver
 from nbest.errors import EngineError, NbestError, RecordsError, SelectionError
+from nbest.identity_cache import remembered_by_identity
 from nbest.protocols import Engine, Selector, Strategy
 from nbest.records import RunWriter, read_outcomes
 from nbest.selection.pool import select as chosen_by
@@ -26,6 +27,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 Row = TypeVar("Row", bound="HasPrompt")
 
+
+_spec_of = remembered_by_identity(registry.spec_of)
 
 INTERNAL_ERROR = "internal error"
 """How `Outcome.error` begins where a strategy or plug-in has a programming error."""
@@ -58,7 +61,7 @@ async def ask(
     )
     started = time.monotonic()
     selection, error = await _attempt(strategy(prompt, ctx))
-    return _outcome(ctx, prompt, registry.spec_of(strategy), seed, selection, error, started)
+    return _outcome(ctx, prompt, _spec_of(strategy), seed, selection, error, started)
 
 
 async def select(

@@ -14,6 +14,7 @@ from nbest.accounting.tokens import prompt_tokens
 from nbest.budget import prompt_chars
 from nbest.demand import demand_of
 from nbest.errors import NbestError
+from nbest.identity_cache import remembered_by_identity
 from nbest.protocols import Strategy
 from nbest.serve.api.gateway_request import GatewayRequest
 from nbest.serve.api_errors import ApiError
@@ -21,6 +22,8 @@ from nbest.serve.strategy_choice import StrategyChoice
 from nbest.settings.gateway import Key, Serve, ServeSettings
 from nbest.strategies.pool_size import pool_size, with_n
 from nbest.types import Budget, Prompt, Usage
+
+_demand_of = remembered_by_identity(demand_of)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +102,7 @@ def _most_usage(strategy: Strategy, prompt: Prompt, budget: Budget, key: Key, se
 
     What the client's own budget allows less of is no error: the answer is the best within it.
     """
-    demand = demand_of(strategy)
+    demand = _demand_of(strategy)
     if demand.draws > serve.draw_limit(key):
         raise ApiError(
             400,

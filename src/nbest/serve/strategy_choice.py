@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 from nbest import registry
 from nbest.errors import NbestError
+from nbest.identity_cache import remembered_by_identity
 from nbest.protocols import Strategy
 from nbest.serve.api.bad_request import shortened
 from nbest.serve.api.gateway_request import GatewayRequest
@@ -123,14 +123,14 @@ def public_spec(strategy: Strategy) -> str:
     Only the strategy's name where the spec holds what clients may not write themselves: it may say
     addresses, files and names of variables that hold keys.
     """
+    return _public_spec(strategy)
+
+
+@remembered_by_identity
+def _public_spec(strategy: Strategy) -> str:
     spec = registry.spec_of(strategy)
-    return spec if _is_public(spec) else registry.name_of(type(strategy))
-
-
-@lru_cache(maxsize=1024)
-def _is_public(spec: str) -> bool:
     try:
         open_strategy(spec, max_n=_NO_LIMIT)
     except NbestError:
-        return False
-    return True
+        return registry.name_of(type(strategy))
+    return spec

@@ -36,12 +36,16 @@ class Convention:
     """Those that mark an answer at the start of a line only."""
     weak_markers: tuple[str, ...]
     """Those that mark an answer in the last paragraph only."""
+    marker_starts: frozenset[str]
+    """The first two characters of all of these."""
     choosing: tuple[str, ...]
     """Words that stand before the letter of a choice."""
     checking: regex.Pattern[str]
     """How a paragraph begins that checks an answer; folded."""
     check_words: tuple[str, ...]
     """The words for that; folded."""
+    check_starts: frozenset[str]
+    """The first two characters of these."""
     checks_inside: regex.Pattern[str]
     """The same words anywhere."""
     correcting: regex.Pattern[str]
@@ -114,9 +118,13 @@ def _convention(known: str | None) -> Convention:
         markers=_longest_first(_words(with_answers, "answer")),
         opening_markers=_longest_first(_words(tables, "opening")),
         weak_markers=_longest_first(_words(tables, "weak")),
+        marker_starts=frozenset(
+            w[:2] for field in ("answer", "opening", "weak") for w in _words(with_answers, field)
+        ),
         choosing=_longest_first(_words(tables, "choose")),
         checking=regex.compile(rf"[\W\d]{{0,12}}(?:{_any_of(_words(tables, 'check'))})"),
         check_words=tuple(_words(tables, "check")),
+        check_starts=frozenset(w[:2] for w in _words(tables, "check")),
         checks_inside=regex.compile(_any_of(_words(tables, "check"))),
         correcting=regex.compile(
             rf"(?:[.!?…\n:)\]]\s*|[。！？।؟*])[\s*_\"']*(?:{_any_of(_words(tables, 'correction'))})"

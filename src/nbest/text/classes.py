@@ -59,6 +59,8 @@ def _without_markers(given: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
 
     Of a choice among options one letter has one content.
     """
+    if not any(len(readings) > 1 for readings in given):
+        return list(given)
     contents: dict[str, set[str]] = defaultdict(set)
     for readings in given:
         number = next((r for r in readings if _NUMBER.fullmatch(r)), None)

@@ -33,6 +33,13 @@ _MAX_FEW_WORDS: Final = 4
 _MAX_LAST_LINE_CHARS: Final = 200
 """Longer last lines hardly come twice."""
 
+_BEGINS_OBJECT: Final = frozenset("{`~")
+"""An object, or the fence around one."""
+_BOXED: Final = "\\boxed"
+_MAX_LINES_LOOKED_AT: Final = 20
+_BEFORE_LETTERS = regex.compile(r"[\W\d]{0,12}")
+_BREAKS: Final = frozenset(".!?…\n:)]。！？।؟*")
+"""One of these stands before every correction."""
 _BOLD = regex.compile(r"\*\*([^*\n]{1,100})\*\*")
 _FENCE = regex.compile(r"^\s*(?:```|~~~)[^\n]*$", regex.MULTILINE)
 _HEAD = regex.compile(r"([^,،、(;—–]{2,60}?)\s?(?:[,،、(;]|\s[—–])\s?\p{L}")
@@ -93,7 +100,7 @@ def _from_json(norm: str, conv: Convention) -> Answer | None:
 
 def _json_fields(norm: str) -> Mapping[str, object]:
     """The fields of a text that is one JSON object, perhaps between fences; names as words."""
-    if "{" not in norm:
+    if "{" not in norm or norm.lstrip()[:1] not in _BEGINS_OBJECT:
         return {}
     inner = _FENCE.sub("", norm).strip()
     if inner[:1] != "{" or inner[-1:] != "}":
@@ -119,7 +126,7 @@ def _marked_last(norm: str, conv: Convention) -> Answer | None:
     written = norm.rstrip()
     last_line = norm[written.rfind("\n") + 1 :]
     last_paragraph = written.rpartition("\n\n")[2]
-    if len(last_line) > _MAX_LAST_LINE_CHARS or _checks(last_paragraph, conv):
+    if len(last_line) > _MAX_LAST_LINE_CHARS or _checks(same_length_casefold(last_paragraph), conv):
         return None
     return _marked_in_line(last_line, conv)
 
@@ -130,12 +137,16 @@ def _marked_in_line(line: str, conv: Convention) -> Answer | None:
 
 
 def _marked(norm: str, conv: Convention) -> Answer | None:
-    checks = _checks(norm, conv)
+    words = Words(norm, conv)
+    checks = _checks(words.lower, conv)
     explicit = explicit_marks(norm)
     has_explicit = any(not _is_inside(m.start, checks) for m in explicit)
 
     in_words: Answer | None = None
-    for mark in _last_first(norm, conv, explicit, checks, has_explicit=has_explicit):
+    marks = (
+        _beside_explicit(words, explicit, checks) if has_explicit else _last_first(words, explicit, checks)
+    )
+    for mark in marks:
         if has_explicit and mark.strength == "choosing":
             continue
         answer = _at(mark, norm, conv)
@@ -144,27 +155,37 @@ def _marked(norm: str, conv: Convention) -> Answer | None:
         if has_explicit and answer.kind == "text" and mark.strength != "explicit":
             in_words = in_words or answer  # "so the answer is as above", behind a box
             continue
-        return _corrected(norm, mark, conv, checks) or answer
+        return _corrected(words, mark, checks) or answer
     return in_words
 
 
-def _last_first(
-    norm: str,
-    conv: Convention,
-    explicit: Sequence[Mark],
-    checks: Sequence[tuple[int, int]],
-    *,
-    has_explicit: bool,
-) -> Iterator[Mark]:
-    """The marks of a text, last first, those in a check behind all others; beside explicit marks strong ones only."""
-    words = Words(norm, conv)
-    places = [*explicit, *words.strong()]
-    if not has_explicit:
-        places += words.weaker()
-    places.sort(key=lambda m: m.start, reverse=True)
-    inside = [place for place in places if _is_inside(place.start, checks)] if checks else []
-    for place in [p for p in places if p not in inside] + inside:
+def _last_first(words: Words, explicit: Sequence[Mark], checks: Sequence[tuple[int, int]]) -> Iterator[Mark]:
+    """The marks of a text, last first, those in a check behind all others."""
+    for place in _ordered([*explicit, *words.strong(), *words.weaker()], checks):
         yield from words.marks_at(place)
+
+
+def _beside_explicit(
+    words: Words, explicit: Sequence[Mark], checks: Sequence[tuple[int, int]]
+) -> Iterator[Mark]:
+    """As `_last_first`, strong words only. What stands before the last explicit mark is read only if that is no answer."""
+    last = max((m for m in explicit if not _is_inside(m.start, checks)), key=lambda m: m.start)
+    begin = last.start + (len(_BOXED) if words.norm.startswith(_BOXED, last.start) else 1)
+    behind = [m for m in words.strong(begin) if not _is_inside(m.start, checks)]
+    for place in _ordered([last, *behind], ()):
+        yield from words.marks_at(place)
+
+    others = [m for m in (*explicit, *words.strong()) if m is not last]
+    before = [m for m in others if m.start <= last.start or _is_inside(m.start, checks)]
+    for place in _ordered(before, checks):
+        yield from words.marks_at(place)
+
+
+def _ordered(places: Sequence[Mark], checks: Sequence[tuple[int, int]]) -> list[Mark]:
+    last_first = sorted(places, key=lambda m: m.start, reverse=True)
+    if not checks:
+        return last_first
+    return sorted(last_first, key=lambda m: _is_inside(m.start, checks))
 
 
 def _at(mark: Mark, norm: str, conv: Convention) -> Answer | None:
@@ -227,24 +248,25 @@ def _words_and_head(short: str) -> Answer | None:
     return replace(answer, readings=tuple(dict.fromkeys((*answer.readings, *map(text_key, parts)))))
 
 
-def _corrected(norm: str, mark: Mark, conv: Convention, checks: Sequence[tuple[int, int]]) -> Answer | None:
+def _corrected(words: Words, mark: Mark, checks: Sequence[tuple[int, int]]) -> Answer | None:
     """What a later sentence says in place of a marked answer."""
-    lower = same_length_casefold(norm)
+    lower, conv = words.lower, words.conv
+    if _BREAKS.isdisjoint(lower[mark.end :]):
+        return None
     cues = list(conv.correcting.finditer(lower, mark.end))[-MAX_TRIES:]
     for cue in reversed(cues):
         is_check = _is_inside(cue.end(), checks)
         if is_check or conv.checks_inside.search(lower, cue.end(), cue.end() + MAX_SHORT_CHARS):
             continue
-        answer = _unmarked(norm[cue.end() :], conv)
+        answer = _unmarked(words.norm[cue.end() :], conv)
         if answer and answer.kind != "text":
             return answer
     return None
 
 
-def _checks(norm: str, conv: Convention) -> list[tuple[int, int]]:
-    """Where the paragraphs stand that check an answer."""
-    lower = same_length_casefold(norm)
-    if not any(map(lower.__contains__, conv.check_words)):
+def _checks(lower: str, conv: Convention) -> list[tuple[int, int]]:
+    """Where the paragraphs of a case-folded text stand that check an answer."""
+    if not _may_check(lower, conv):
         return []
     spans: list[tuple[int, int]] = []
     start = 0
@@ -257,6 +279,19 @@ def _checks(norm: str, conv: Convention) -> list[tuple[int, int]]:
             at += len(line) + 1
         start += len(paragraph) + 2
     return spans
+
+
+def _may_check(lower: str, conv: Convention) -> bool:
+    """Whether a line may begin with a word for a check: told by two characters. Never False where one does."""
+    lines = lower.split("\n")
+    if len(lines) > _MAX_LINES_LOOKED_AT:
+        return any(map(lower.__contains__, conv.check_words))
+    for line in lines:
+        before = _BEFORE_LETTERS.match(line)
+        num_before = before.end() if before else 0
+        if any(line[at : at + 2] in conv.check_starts for at in range(num_before + 1)):
+            return True
+    return False
 
 
 def _is_inside(at: int, spans: Sequence[tuple[int, int]]) -> bool:
@@ -273,7 +308,7 @@ def _unmarked(norm: str, conv: Convention) -> Answer | None:
     whole = "\n".join(norm.rsplit("\n", _MAX_LINES)[-_MAX_LINES:])
     if "```" in whole or "~~~" in whole:
         whole = _FENCE.sub("", whole)
-    unchecked = _without(whole, _checks(whole, conv))
+    unchecked = _without(whole, _checks(same_length_casefold(whole), conv))
     for text in dict.fromkeys((unchecked, whole)):
         answer = _of_lines([line for line in text.split("\n") if line.strip()], conv)
         if answer:

@@ -102,10 +102,20 @@ class Words:
         self.conv = conv
         self.lower = same_length_casefold(norm)
 
-    def strong(self) -> list[Mark]:
-        """The last place of each word for "answer"; `marks_at` says where the answer begins."""
-        found = self._find(self.conv.markers, "strong")
-        return found + self._find(self.conv.opening_markers, "strong", at_line_start=True)
+    def strong(self, begin: int = 0) -> list[Mark]:
+        """The last place of each word for "answer" from `begin` on; `marks_at` says where the answer begins."""
+        if begin and not self._may_hold_marker(begin):
+            return []
+        found = self._find(self.conv.markers, "strong", begin=begin)
+        return found + self._find(self.conv.opening_markers, "strong", begin=begin, at_line_start=True)
+
+    def _may_hold_marker(self, begin: int) -> bool:
+        """Whether a marker may stand in the end of the text from `begin` on; never False where one does."""
+        end = self.lower[begin:]
+        if len(end) > _MAX_CLAUSE_CHARS:
+            return True
+        starts = {end[i : i + 2] for i in range(len(end))}
+        return not starts.isdisjoint(self.conv.marker_starts)
 
     def weaker(self) -> list[Mark]:
         """The last place of each weak word and of each word for choosing, in the last paragraph."""

@@ -67,10 +67,6 @@ class _DigitsOnly(_Digits):
         return super().__missing__(code)
 
 
-_TRANSLATED = regex.compile(
-    rf"(?V1)[[\p{{Nd}}\p{{Cf}}\p{{Co}}\ufe00-\ufe0f\u0000-\u001f\u007f{''.join(map(regex.escape, _SIGNS))}]--[0-9\n]]"
-)
-"""What `_DIGITS_ONLY` changes, and a few characters more."""
 _DIGITS = _Digits({ord(k): v for k, v in _SIGNS.items()})
 _DIGITS_ONLY = _DigitsOnly(_DIGITS)
 
@@ -91,9 +87,21 @@ def normalised(text: str) -> str:
             )
             text = _VULGAR.sub(" ", text)
         text = unicodedata.normalize("NFKC", text)
-    if not _TRANSLATED.search(text):
-        return text
-    return text.translate(_DIGITS_ONLY)
+    return text if _stays(text) else text.translate(_DIGITS_ONLY)
+
+
+_staying: Final[set[str]] = set()
+"""Characters met so far that `_DIGITS_ONLY` leaves as they are."""
+
+
+def _stays(text: str) -> bool:
+    """Whether `_DIGITS_ONLY` leaves `text` as it is: asked of its few different characters, not of all."""
+    chars = set(text)
+    if chars <= _staying:
+        return True
+    new = chars - _staying
+    _staying.update(c for c in new if c.translate(_DIGITS_ONLY) == c)
+    return chars <= _staying
 
 
 def folded(text: str) -> str:

@@ -91,7 +91,8 @@ class Dialect:
             body["samplers"] = ["penalties", *body["samplers"]]
         if is_chat and request.prefix:
             body |= self.rules.continue_flags
-        body = self._with_logprobs(body, request, is_chat=is_chat)
+        if request.params.logprobs is not None or own:
+            body = self._with_logprobs(body, request, is_chat=is_chat)
         if is_chat and self.reasoning_field is not None:
             body = with_reasoning_field(body, self.reasoning_field)
         if is_streamed and "stream" not in refused:

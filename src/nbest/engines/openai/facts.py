@@ -71,12 +71,15 @@ class ScopedFacts:
     """
 
     def __init__(self) -> None:
+        self._general = Facts()
         self._by_scope: OrderedDict[bytes, Facts] = OrderedDict()
 
     @property
     def general(self) -> Facts:
         """Those that hold for all requests."""
-        return self._in(_PLAIN)
+        if _is_over(self._general):
+            self._general = Facts()
+        return self._general
 
     def of(self, request: Request) -> Facts:
         """Those that `request` may add to."""
@@ -90,14 +93,19 @@ class ScopedFacts:
         return [self.general, self._in(scope)]
 
     def _in(self, scope: bytes) -> Facts:
+        if scope == _PLAIN:
+            return self.general
         facts = self._by_scope.get(scope)
-        if facts is None or time.monotonic() - facts.since > FACTS_S:
+        if facts is None or _is_over(facts):
             facts = self._by_scope[scope] = Facts()
         self._by_scope.move_to_end(scope)
         if len(self._by_scope) > _MAX_SCOPES:
-            oldest = next(name for name in self._by_scope if name != _PLAIN)
-            del self._by_scope[oldest]
+            self._by_scope.popitem(last=False)
         return facts
+
+
+def _is_over(facts: Facts) -> bool:
+    return time.monotonic() - facts.since > FACTS_S
 
 
 def is_plain(request: Request) -> bool:
@@ -123,8 +131,8 @@ def is_proof(name: str, value: Json) -> bool:
 
 def _scope(request: Request) -> bytes:
     """A digest of the client's own fields; empty for a plain request."""
-    own: Mapping[str, Json] = {k: v for k, v in own_fields(request).items() if k not in _CHANGE_NO_TEXT}
     is_greedy_pool = request.n > 1 and request.params.temperature == 0
+    own: Mapping[str, Json] = {k: v for k, v in own_fields(request).items() if k not in _CHANGE_NO_TEXT}
     if not own and not is_greedy_pool:
         return _PLAIN
     encoded = msgspec.json.encode([own, is_greedy_pool], order="sorted")

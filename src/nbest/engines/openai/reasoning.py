@@ -19,6 +19,8 @@ class HasReasoning(Protocol):
 
 def reasoning_field(message: HasReasoning) -> str | None:
     """The one of `REASONING_FIELDS` that holds a text; None where neither does."""
+    if not message.reasoning_content and not message.reasoning:
+        return None
     for name in REASONING_FIELDS:
         value = getattr(message, name)
         if isinstance(value, str) and value:

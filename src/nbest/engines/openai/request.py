@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nbest.errors import CapabilityError
 from nbest.text.raw_prompt import raw_text
-from nbest.types import Json, Message, Overrides, Request
+from nbest.types import Json, Message, Request
 
 
 def chat_body(request: Request, model: str) -> dict[str, Json]:
@@ -58,7 +58,9 @@ _FOR_ANY_ROLE = frozenset({"response_format", "tools", "tool_choice", "parallel_
 
 def own_fields(request: Request) -> dict[str, Json]:
     """The fields of the client's body that belong into the body for `request`."""
-    overrides = request.prompt.overrides or Overrides()
+    overrides = request.prompt.overrides
+    if overrides is None or not overrides.body:
+        return {}
     is_policy = request.role == "policy"
     return {
         k: v for k, v in overrides.body.items() if k not in _NOT_OWN and (is_policy or k in _FOR_ANY_ROLE)

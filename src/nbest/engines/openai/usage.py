@@ -26,6 +26,8 @@ class TokenCounts(NamedTuple):
 
 def token_counts(usage: Json) -> TokenCounts:
     """The counts in a reply's `usage`. One that makes no sense counts as not said."""
+    if not usage:  # of most choices, which servers do not count one by one
+        return TokenCounts()
     return TokenCounts(
         prompt=_count(usage, "prompt_tokens"),
         cached=_count(_field(usage, "prompt_tokens_details"), "cached_tokens"),
@@ -123,6 +125,8 @@ def _shares_by_length(drawn: Sequence[Completion], total: int, max_tokens: int) 
 def _count(of: Json, name: str) -> int | None:
     """A number of at least 0 (a float is rounded), or its digits as text; else None."""
     value = _field(of, name)
+    if type(value) is int and 0 <= value <= _MAX_COUNT:
+        return value
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS:
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
