@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from nbest.offload import offload, spaced
+from nbest.offload import Turns, offload
+from nbest.text.answer import Answer
 from nbest.text.answer_words import convention_code
 from nbest.text.classes import answer_keys
 from nbest.text.expressions import is_installed
@@ -45,21 +46,38 @@ async def answer_classes(
     compared as mathematics are left to a worker process. Raises
     `EngineTimeoutError` where that is not done within `seconds`, and `EngineError` above the limits of such work.
     """
-    bare = [_bare(c) for c in candidates]
-    asked = Prompt(id="", messages=(), language=prompt.language)
-    num_chars = sum(len(c.text) + sum(len(call.arguments) for call in c.tool_calls) for c in bare)
-    is_long = num_chars > _MAX_CHARS or any(len(c.text) > _MAX_TEXT for c in bare)
-    if pattern is not None or is_long:
-        return await offload(keys_of, bare, asked, pattern, seconds=seconds)
+    if pattern is not None or _is_long(candidates):
+        return await _keys_of_worker(candidates, prompt, pattern, seconds)
 
-    await prepare({c.language or prompt.language for c in bare})
-    answer_by_id = {c.id: final_answer(c, asked) async for c in spaced(bare)}
+    await prepare({c.language or prompt.language for c in candidates})
+    turns = Turns()
+    answer_by_id: dict[int, Answer | None] = {}
+    for candidate in candidates:
+        answer_by_id[candidate.id] = final_answer(candidate, prompt)
+        await turns.give()
     expressions = {a.key for a in answer_by_id.values() if a and a.kind == "expression"}
     numbers = {a.key for a in answer_by_id.values() if a and a.kind == "number"}
     needs_mathematics = expressions and len(expressions) + len(numbers) > 1
     if needs_mathematics and is_installed():
-        return await offload(keys_of, bare, asked, None, seconds=seconds)
-    return answer_keys(bare, lambda c: answer_by_id[c.id])
+        return await _keys_of_worker(candidates, prompt, None, seconds)
+    return answer_keys(candidates, lambda c: answer_by_id[c.id])
+
+
+def _is_long(candidates: Sequence[Candidate]) -> bool:
+    num_chars = 0
+    for candidate in candidates:
+        if len(candidate.text) > _MAX_TEXT:
+            return True
+        num_chars += len(candidate.text) + sum(len(call.arguments) for call in candidate.tool_calls)
+    return num_chars > _MAX_CHARS
+
+
+async def _keys_of_worker(
+    candidates: Sequence[Candidate], prompt: Prompt, pattern: str | None, seconds: float | None
+) -> list[str | None]:
+    bare = [_bare(c) for c in candidates]
+    asked = Prompt(id="", messages=(), language=prompt.language)
+    return await offload(keys_of, bare, asked, pattern, seconds=seconds)
 
 
 def keys_of(candidates: Sequence[Candidate], prompt: Prompt, pattern: str | None) -> list[str | None]:
