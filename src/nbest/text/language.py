@@ -85,7 +85,7 @@ def _identified(
     prose: str, num: int, languages: Iterable[str], min_confidence: float, identifier: Identifier | None
 ) -> tuple[str, float] | None:
     """`identify` for prose of `num` words."""
-    codes = tuple(sorted(set(languages)))
+    codes = _sorted(tuple(languages))
     if not codes:
         return None
 
@@ -144,16 +144,21 @@ def is_in_language(
         return False
     if identifier is None and code not in _known():
         return None
-    found = _identified(prose, num, {*languages, code}, MIN_CONFIDENCE, identifier)
+    found = _identified(prose, num, (*languages, code), MIN_CONFIDENCE, identifier)
     if found is None:
         return None
     return found[0] == code
 
 
-def _unless_other(text: str, languages: Iterable[str]) -> tuple[str, float] | None:
+@lru_cache(maxsize=256)
+def _sorted(languages: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(set(languages)))
+
+
+def _unless_other(text: str, languages: tuple[str, ...]) -> tuple[str, float] | None:
     """As `_py3langid`; None for a text rather in a language that is confused with these, and none of them."""
-    wanted = frozenset(languages)
-    ranked: list[tuple[str, float]] = _restricted(_with_others(wanted)).rank(text)
+    wanted, model = _beside_others(languages)
+    ranked: list[tuple[str, float]] = model.rank(text)
     inside = [(code, p) for code, p in ranked if code in wanted]
     share = sum(p for _, p in inside)
     if share < 1 - _MIN_OTHER:
@@ -163,8 +168,10 @@ def _unless_other(text: str, languages: Iterable[str]) -> tuple[str, float] | No
 
 
 @lru_cache(maxsize=256)
-def _with_others(languages: frozenset[str]) -> tuple[str, ...]:
-    return tuple(sorted((_OTHERS | languages) & _known()))
+def _beside_others(languages: tuple[str, ...]) -> tuple[frozenset[str], Any]:
+    """`languages` as a set, and the model for them and those that are confused with them."""
+    wanted = frozenset(languages)
+    return wanted, _restricted(tuple(sorted((_OTHERS | wanted) & _known())))
 
 
 def _py3langid(text: str, languages: Sequence[str]) -> tuple[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -22,6 +23,9 @@ _NOT_PROSE = regex.compile(
     r"```.{0,20000}?(?:```|\Z)|`[^`\n]{1,200}`|\$\$?[^$\n]{1,300}\$|\\\p{Latin}+|https?://\S+|[\w.+-]{1,64}@[\w.-]{1,64}",
     regex.DOTALL,
 )
+_SIGNS_OF_NO_PROSE: Final = ("`", "$", "\\", "://", "@")
+"""Without any of these nothing of that is in a text."""
+_ASCII_WORD = re.compile(r"[A-Za-z][A-Za-z']*")
 _LATIN_WORD = regex.compile(r"\p{Latin}[\p{Latin}\p{M}\p{N}'’_.-]*")
 _LETTERS_OF_A_SIGN: Final[Mapping[str, float]] = {
     "Han": 4.0,
@@ -54,11 +58,15 @@ def scripts(text: str) -> Mapping[str, float]:
 
 def num_words(text: str) -> int:
     """Words, or pairs of characters in scripts that put no space between words; digits are none."""
+    if text.isascii():
+        return len(_ASCII_WORD.findall(text))
     return len(_SPACED_WORD.findall(text)) + len(_UNSPACED.findall(text)) // _CHARACTERS_PER_WORD
 
 
 def prose_of(text: str) -> str:
     """`text` without code, formulas and addresses."""
+    if not any(sign in text for sign in _SIGNS_OF_NO_PROSE):
+        return text
     return _NOT_PROSE.sub(" ", text)
 
 
@@ -78,6 +86,8 @@ def _ends(text: str, num_chars: int) -> Sequence[str]:
 
 def main_script_of(prose: str) -> str:
     """`prose` without Latin words, where another script is at least a quarter of it."""
+    if prose.isascii():
+        return prose
     latin = _weighed(prose).get("Latin", 0.0)
     is_mixed = 0 < latin <= 1 - _MIN_MAIN_SHARE
     return _LATIN_WORD.sub(" ", prose) if is_mixed else prose
