@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2] / "src" / "nbest"
 LAYERS = [
-    {"errors", "suggestions"},
+    {"errors", "identity_cache", "suggestions"},
     {"types"},
     {"protocols", "worker_process", "offload", "schema_limits"},
     {"offload_worker", "validators"},
