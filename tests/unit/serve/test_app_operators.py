@@ -61,13 +61,15 @@ async def activity(client):
 
 
 async def test_it_shows_live_requests_and_spend_by_key_language_and_strategy():
-    engine = Answers(texts=["answer: 秘密"], delay_s=0.3)
+    engine = Answers(texts=["answer: 秘密"], delay_s=1.0)
     async with serving(engine, serve=WITH_BOTH) as client:
         hub = ObservabilityHub(client.service, config={})
         body = {"messages": [{"role": "user", "content": "२ और २ का योग कितना होता है?"}], "max_tokens": 10}
         asking = asyncio.ensure_future(client.post(headers=bearer(CLIENT), **body))
-        await asyncio.sleep(0.1)
         during, text = await activity(client)
+        while not during["at_work"] and not asking.done():  # a busy machine takes its time
+            await asyncio.sleep(0.01)
+            during, text = await activity(client)
         assert (await asking)[0] == 200
         await asyncio.to_thread(hub.close)
         after, _ = await activity(client)
