@@ -6,9 +6,10 @@ from math import comb
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nbest.evaluate import estimators
 from nbest.evaluate.estimators import (
     best_at_k,
     difficulty_bins,
@@ -101,6 +102,19 @@ def test_the_majority_of_the_whole_pool(drawn):
     assert majority_at_k(scores, classes, n, votes_PN=votes) == pytest.approx(expected, abs=1e-6)
 
 
+@settings(max_examples=30)
+@given(pools)
+def test_subsampled_majorities_are_near_those_of_all_subsets(drawn):
+    """As pools are read that are too large for all their subsets."""
+    rows, k = drawn
+    scores, _, classes, votes = columns(rows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(estimators, "_MAX_EXACT", 0)
+        patch.setattr(estimators, "_SUBSAMPLES", 3000)
+        found = majority_at_k(scores, classes, k, votes_PN=votes)
+    assert found == pytest.approx(majority_at_k(scores, classes, k, votes_PN=votes), abs=0.05)
+
+
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(9, 40)), min_size=1), st.integers(1, 9))
 def test_pass_at_k_is_one_minus_a_ratio_of_binomials(counts, k):
     right, drawn = np.array(counts).T
@@ -164,3 +178,12 @@ def test_holm_rejects_what_the_step_down_procedure_rejects(p_values, alpha):
         rejected.add(i)
     assert {i for i, p in enumerate(adjusted) if p <= alpha} == rejected
     assert all(a >= p for a, p in zip(adjusted, p_values, strict=True))
+
+
+@given(st.lists(st.sampled_from([0.0, 0.01, 0.02, 0.03, 0.3, 0.4, 0.9]), max_size=6))
+def test_holms_values_are_those_of_its_definition(p_values):
+    m, ordered = len(p_values), sorted(p_values)
+    by_rank = [min(1.0, max((m - j) * ordered[j] for j in range(i + 1))) for i in range(m)]
+    assert sorted(holm(p_values)) == pytest.approx(by_rank)
+    pairs = sorted(zip(p_values, holm(p_values), strict=True))
+    assert [adjusted for _, adjusted in pairs] == sorted(adjusted for _, adjusted in pairs)

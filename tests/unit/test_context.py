@@ -261,14 +261,13 @@ def test_the_others_have_a_grace_after_the_quorum():
     @dataclass
     class Slow(Seeds):
         async def generate(self, request):
-            await asyncio.sleep({10: 0, 11: 0.2, 12: 0.25, 13: 30}[request.params.seed])
+            await asyncio.sleep({10: 0, 11: 0.2, 12: 0.25, 13: 0.7}[request.params.seed])
             return await super().generate(request)
 
     ctx = Context({"policy": Slow()})
     request = Request(prompt=PROMPT, n=4, params=SamplingParams(seed=10, max_tokens=10))
-    pool = asyncio.run(
-        ctx.sample([request], quorum=2, grace=0.75)
-    )  # until 0.175 s: the third, not the fourth
+    # Until 0.35 s, 0.75 times as long as the quorum took: the third, not the fourth.
+    pool = asyncio.run(ctx.sample([request], quorum=2, grace=0.75))
     assert [c.text for c in pool] == ["10", "11", "12", ""]
 
 
@@ -290,6 +289,10 @@ class Observer:
 
     def on_delta(self, delta):
         self.deltas.append(delta)
+
+    def short(self):
+        """The calls; what the cut ones may have cost is left out."""
+        return [(role, "cut" if isinstance(what, Usage) else what) for role, what in self.calls]
 
 
 class Writing(Seeds):
@@ -376,3 +379,39 @@ def test_the_prompt_of_a_continuation_that_was_cut_is_estimated_with_its_prefix(
     assert cut.text == "คำตอบคือ หนึ่ง "
     read = -(-len((PROMPT.text + "คำตอบคือ ").encode()) // 4)
     assert (cut.usage.prompt, cut.usage.completion, cut.usage.calls) == (read, 4, 1)
+
+
+@pytest.mark.parametrize(
+    ("how", "max_n", "hang_seed", "calls"),
+    [
+        ({}, None, 10, [("policy", "cut")]),
+        ({}, 2, 12, [("policy", 2), ("policy", "cut")]),
+        ({"quorum": 4}, None, 12, [*[("policy", 1)] * 3, ("policy", "cut")]),
+        ({"quorum": 3}, None, 12, [*[("policy", 1)] * 3, ("policy", "cut")]),
+    ],
+)
+def test_every_draw_is_either_reported_or_said_to_be_cut(how, max_n, hang_seed, calls):
+    observer = Observer()
+    engine = Seeds(hang_seeds=frozenset({hang_seed}), max_n=max_n)
+    ctx = Context({"policy": engine}, observer=observer, budget=Budget(seconds=0.1))
+    request = Request(prompt=PROMPT, n=4, params=SamplingParams(seed=10, max_tokens=10))
+    pool = asyncio.run(ctx.sample([request], **how))
+    assert observer.short() == calls
+    assert len(pool) == 4
+
+
+@pytest.mark.parametrize("num_before", [0, 1])
+def test_a_stream_that_was_cut_before_its_first_text_is_said_to_be_cut(num_before):
+    observer = Observer()
+    engine = Seeds(hang_seeds=frozenset({20}))
+    ctx = Context({"policy": engine}, observer=observer, budget=Budget(seconds=0.1))
+
+    async def ask():
+        if num_before:
+            await ctx.sample([Request(prompt=PROMPT, params=SamplingParams(seed=10))])
+        request = Request(prompt=PROMPT, params=SamplingParams(seed=20))
+        return await ctx.sample([request], is_answer=True)
+
+    [lost] = asyncio.run(ask())
+    assert lost.error == "not there at the deadline"
+    assert observer.short() == [*[("policy", 1)] * num_before, ("policy", "cut")]

@@ -75,6 +75,18 @@ def test_a_torn_line_longer_than_a_block_is_cut(tmp_path):
     assert ids(tmp_path) == ["0", "1"]
 
 
+@pytest.mark.parametrize("num_blocks", [1, 2])
+@pytest.mark.parametrize("more", [-2, -1, 0, 1])
+def test_a_torn_line_about_as_long_as_the_blocks_that_are_read_is_cut(tmp_path, num_blocks, more):
+    write(tmp_path, [outcome(0), outcome(1)])
+    shard = tmp_path / "outcomes-00000.jsonl"
+    whole = shard.read_bytes()
+    with shard.open("ab") as f:
+        f.write(b"x" * (65536 * num_blocks + more))
+    write(tmp_path, [])
+    assert shard.read_bytes() == whole
+
+
 def test_a_damaged_line_is_named(tmp_path):
     write(tmp_path, [outcome(0)])
     with (tmp_path / "outcomes-00000.jsonl").open("ab") as f:

@@ -8,6 +8,7 @@ from commandline import nbest
 from nbest.accounting.costs import ModelSize, Price
 from nbest.accounting.price_list import costs_of
 from nbest.errors import InputError
+from nbest.evaluate import runs
 from nbest.evaluate.runs import measured
 from nbest.evaluate.summary import evaluate
 from nbest.evaluate.tables import show
@@ -71,6 +72,19 @@ def test_what_has_no_interval_says_so(tmp_path):
     assert "50.0" in lines[at]
     assert "[" not in lines[at + 1]
     assert any("a macro average of groups with one, does not tell" in line for line in lines)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 128])
+def test_measures_are_those_of_each_prompt_alone_however_they_are_batched(tmp_path, monkeypatch, size):
+    """Some measures begin late, and some end early: pools have one, two and four draws."""
+    rights = [[1], [0, 1], [0], [0, 1, 1, 1], [1, 0], [0]]
+    alone = [measured(record(tmp_path / f"{i}", [right])).columns for i, right in enumerate(rights)]
+    monkeypatch.setattr(runs, "_BATCH", size)
+    columns = measured(record(tmp_path / "all", rights)).columns
+    assert set(columns) == {name for own in alone for name in own}
+    for name, (values, known) in columns.items():
+        expected = [own[name][0].tolist() if name in own else [None] for own in alone]
+        assert [[v if k else None] for v, k in zip(values.tolist(), known, strict=True)] == expected
 
 
 def test_the_same_with_two_processes(tmp_path):

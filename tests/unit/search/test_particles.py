@@ -207,6 +207,23 @@ def test_systematic_resampling_gives_each_its_share_rounded(weights, at):
         assert share > 0 or i not in chosen
 
 
+@given(
+    st.sampled_from([1, 2, 4]).flatmap(
+        lambda n: st.lists(st.integers(0, n - 1), min_size=8, max_size=8).map(
+            lambda owners: [owners.count(i) / 8 for i in range(n)]
+        )
+    ),
+    st.sampled_from([0.0, 0.25, 0.5, 0.75]),
+)
+def test_systematic_resampling_takes_those_in_whose_shares_the_places_lie(weights, at):
+    """Eighths and quarters add up exactly, so that places on an edge are told apart."""
+    n = len(weights)
+    edges = [sum(weights[:i]) for i in range(n + 1)]
+    places = [(i + at) / n for i in range(n)]
+    expected = [next(j for j in range(n) if edges[j] <= place < edges[j + 1]) for place in places]
+    assert systematic(weights, at) == expected
+
+
 def test_a_finished_particle_is_not_drawn_again_and_keeps_its_weight():
     for seed in range(20):
         search = Particles(n=5, ess=0.0)

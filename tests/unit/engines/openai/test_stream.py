@@ -217,6 +217,17 @@ def test_calls_that_do_not_say_where_they_belong_come_with_the_completion(chunk)
     assert drawn.tool_calls
 
 
+@pytest.mark.parametrize(
+    "second", [call(1, "a", "f", "{}"), call(1, "", "f", "{}"), call(1, None, "f", "{}")]
+)
+def test_a_call_whose_id_is_taken_or_missing_comes_with_the_completion_under_another(second):
+    emitted, drawn = stream(call(0, "a", "f", "{}"), second, call(1, None, None, ""), END)
+    assert emitted == [ToolCallDelta(index=0, id="a", name="f", arguments="{}")]
+    first, other = drawn.tool_calls
+    assert first == ToolCall(id="a", name="f", arguments="{}")
+    assert other.id not in {"a", ""}
+
+
 def test_a_refusal_in_deltas():
     chunks = [delta(refusal="I "), delta(refusal="cannot"), delta("content_filter")]
     emitted, drawn = stream(*chunks)

@@ -1,0 +1,148 @@
+"""Faults to be planted: lists that were chosen without a look at the tests. See `planted_faults.py`."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+
+class Fault(NamedTuple):
+    """A change of one place in one file of src/nbest, and the tests that should notice it."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+def _tests(*paths: str) -> tuple[str, ...]:
+    return tuple(f"tests/{path}" for path in paths)
+
+
+SELECTORS = _tests("unit/selection", "unit/strategies", "laws/test_selectors.py")
+SEARCHES = _tests("unit/search", "unit/strategies", "laws/test_searches.py")
+ESTIMATORS = _tests("unit/evaluate", "unit/arena", "laws/test_estimators.py")
+BUDGETS = _tests("unit/test_budget.py", "unit/test_context.py", "unit/accounting", "laws/test_strategies.py")
+STREAMS = _tests("unit/engines/openai", "unit/serve/api")
+RECORDS = _tests("unit/test_records.py", "unit/test_datasets.py", "unit/test_run.py", "unit/test_resume.py")
+
+FIRST: Final = (
+    # Selectors.
+    Fault("vote: ties share the worst rank in Borda", "selection/vote.py",
+          "1 + sum(other > s for other", "sum(other >= s for other", SELECTORS),
+    Fault("mbr: pruned forgets how often a text was drawn", "selection/mbr.py",
+          "references = list(counts.elements())", "references = list(counts)", SELECTORS),
+    Fault("chops: a part leaves no room for the second reply", "selection/chops.py",
+          "- 2 * self.max_tokens - most_tokens", "- self.max_tokens - most_tokens", SELECTORS),
+    Fault("tree: a lookahead judges the step before, not where it began", "strategies/backup.py",
+          "judged = self._judged_by_node.get(node.parent, node.parent)", "judged = node.parent", SELECTORS),
+    # Searches.
+    Fault("rebase: answers finished twice count once", "search/rebase.py",
+          'sum(n.count for n in batch.nodes if n.fate == "finished")',
+          'sum(n.fate == "finished" for n in batch.nodes)', SEARCHES),
+    Fault("beam: one round too many under lookahead", "search/beam.py",
+          "if node.depth < self.rounds", "if node.depth <= self.rounds", SEARCHES),
+    Fault("particles: finished answers are annealed too", "search/particles.py",
+          'if node.fate == "finished" or not self.anneal:', "if not self.anneal:", SEARCHES),
+    Fault("abmcts: the normal prior's mean counts n + 1 times", "search/abmcts.py",
+          "n * mean**2 / kappa\n", "n * mean**2\n", SEARCHES),
+    # Estimators.
+    Fault("difficulty bins by lowest rank, not mean rank", "evaluate/estimators.py",
+          "np.cumsum(counts) - counts / 2", "np.cumsum(counts) - counts", ESTIMATORS),
+    Fault("macro interval from resamples that lack a group", "evaluate/intervals.py",
+          "np.stack([np.where(np.isfinite(x), x, np.nan) for x in means_GR]).mean(axis=0)",
+          "np.nanmean(np.stack([np.where(np.isfinite(x), x, np.nan) for x in means_GR]), axis=0)", ESTIMATORS),
+    Fault("bradley_terry: the prior's games are spread over oneself too", "judging/bradley_terry.py",
+          "/ max(1, num_players - 1)", "/ num_players", ESTIMATORS),
+    Fault("ingestion: no answer scores as the worst evidence", "evaluate/ingestion.py",
+          "failed_score(scorer, [scores.get(c.id) for c in draws])",
+          "failed_score(scorer, scores.values())", ESTIMATORS),
+    # Budgets.
+    Fault("an inner deadline forgets the outer one", "budget.py",
+          "min(_deadline_at.get(), time.monotonic() + seconds)", "time.monotonic() + seconds", BUDGETS),
+    Fault("the last tokens of a budget cannot be granted", "budget.py",
+          "num_tokens > tokens_left", "num_tokens >= tokens_left", BUDGETS),
+    Fault("a stream cut at the deadline has no prefix in its prompt", "drawing.py",
+          "(*(m.content for m in request.prompt.messages), request.prefix)",
+          "m.content for m in request.prompt.messages", BUDGETS),
+    Fault("hf_config: every second layer, beginning with the wrong one", "accounting/hf_config.py",
+          "(layer + 1) % step == 0", "layer % step == 0", BUDGETS),
+    # Streams.
+    Fault("stream: a chunk behind the last word takes the finish reason back", "engines/openai/choice_builder.py",
+          "delta.finish_reason or self.finish_reason", "delta.finish_reason", STREAMS),
+    Fault("usage: shares by characters, not bytes", "engines/openai/usage.py",
+          '1 + len(d.text.encode(errors="replace"))', "1 + len(d.text)", STREAMS),
+    Fault("reasoning that comes late is emitted after the text", "engines/prefix.py",
+          "not (self._has_emitted_reasoning or self._num_emitted)", "not self._has_emitted_reasoning", STREAMS),
+    Fault("chat stream: reasoning sent twice behind that of a failed draw", "serve/api/chat_stream.py",
+          "not self._sent_reasoning.endswith(reasoning)", "self._sent_reasoning != reasoning", STREAMS),
+    # Records.
+    Fault("resume: answers that a fallback chose are drawn again", "records.py",
+          'head.stopped == "error" and head.error is not None', 'head.stopped == "error"', RECORDS),
+    Fault("datasets: blank lines are not counted", "datasets.py",
+          "enumerate(lines, 1):\n            if line.strip(",
+          "enumerate((x for x in lines if x.strip()), 1):\n            if line.strip(", RECORDS),
+    Fault("run: an error hides that the budget ended", "run.py",
+          'if error and stopped == "done":', "if error:", RECORDS),
+    Fault("resume: candidates that were added to a pool go unnoticed", "run.py",
+          "return [(c.text, c.error) for c in recorded[: len(pool)]] == texts",
+          "return all((c.text, c.error) == t for c, t in zip(recorded, texts, strict=False))", RECORDS),
+)  # fmt: skip
+
+SECOND: Final = (
+    # Selectors.
+    Fault("vote: a truncated answer wins its class", "selection/vote.py",
+          'whole = [c for c in members[best] if c.finish != "length"]', "whole = members[best]", SELECTORS),
+    Fault("guard: the prompt's language before the candidate's own", "selection/guard.py",
+          "candidate.language or prompt.language", "prompt.language or candidate.language", SELECTORS),
+    Fault("tournament: the swapped game counts for the wrong seat", "selection/tournament.py",
+          "of_b = fsum((game.points[1], swapped.points[0]))",
+          "of_b = fsum((game.points[1], swapped.points[1]))", SELECTORS),
+    # Searches.
+    Fault("dvts: an answer that was finished twice takes one place", "search/dvts.py",
+          "for i in drawn if i is not None]", "for i in dict.fromkeys(drawn) if i is not None]", SEARCHES),
+    Fault("particles: what has no weight is chosen at 0", "search/particles.py",
+          "below[j] <= (i + at) / n", "below[j] < (i + at) / n", SEARCHES),
+    Fault("beam: the last step of a lookahead is not scored", "search/beam.py",
+          "is_last = looking.num_steps + 1 == self.lookahead",
+          "is_last = looking.num_steps == self.lookahead", SEARCHES),
+    # Estimators.
+    Fault("holm: adjusted p-values are not monotone", "evaluate/significance.py",
+          "largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))",
+          "largest = min(1.0, (len(p_values) - rank) * p_values[i])", ESTIMATORS),
+    Fault("majority_at_k: without a vote, draws outside the subset count", "evaluate/estimators.py",
+          "member.astype(np.float32) @ same.astype(np.float32), -1)",
+          "member.astype(np.float32) @ same.astype(np.float32), 0)", ESTIMATORS),
+    Fault("intervals of few units are too narrow", "evaluate/confidence.py",
+          "-np.sqrt(num_units / (num_units - 1)) * t", "-np.sqrt((num_units - 1) / num_units) * t", ESTIMATORS),
+    # Budgets.
+    Fault("a pool counts its prompt's characters once", "budget.py",
+          "self._num_input_chars += n * num_chars", "self._num_input_chars += num_chars", BUDGETS),
+    Fault("grace is seconds, not a multiple of the time so far", "drawing.py",
+          "ends_at = now + grace * (now - started)", "ends_at = now + grace", BUDGETS),
+    Fault("tree: no sample is kept for an answer", "strategies/tree_rounds.py",
+          "self._ctx.held_back(1, num_tokens)", "self._ctx.held_back(0, num_tokens)",
+          (*BUDGETS, "tests/unit/strategies")),
+    # Streams.
+    Fault("sse: an event's name stays for the next", "engines/openai/sse.py",
+          'self._name, self._data = "", []\n            return', "self._data = []\n            return", STREAMS),
+    Fault("stream: a count of the whole call is one choice's", "engines/openai/stream.py",
+          "if len(self._usages) == len(self._choices):", "if self._usages:", STREAMS),
+    Fault("tool calls: an id may be emitted twice", "engines/openai/tool_calls.py",
+          "            self._used_ids.add(id_)\n", "", STREAMS),
+    Fault("a stream that is cut before its first text goes unreported", "drawing.py",
+          "if not (draw.on_delta and self.emitted):", "if not draw.on_delta:", (*STREAMS, *BUDGETS)),
+    Fault("responses: an empty message beside the calls", "serve/api/responses_stream.py",
+          "if self._has_message or not choice.tool_calls:", "if True:", STREAMS),
+    # Records.
+    Fault("records: a line that ends where a block begins is cut", "records.py",
+          "if newline >= 0:", "if newline > 0:", RECORDS),
+    Fault("select: steps compete with whole answers", "run.py",
+          'answers = [c for c in pool.candidates if c.finish != "step"] or pool.candidates',
+          "answers = pool.candidates", RECORDS),
+    Fault("measures that begin late are those of the first prompts", "evaluate/runs.py",
+          "        self.pad(start)\n", "", (*RECORDS, *ESTIMATORS)),
+)  # fmt: skip
+"""Chosen on 2026-12-01, after tests for what the first list showed."""
+
+LISTS: Final = {"first": FIRST, "second": SECOND}
