@@ -24,6 +24,9 @@ SEARCHES = _tests("unit/search", "unit/strategies", "laws/test_searches.py")
 ESTIMATORS = _tests("unit/evaluate", "unit/arena", "laws/test_estimators.py")
 BUDGETS = _tests("unit/test_budget.py", "unit/test_context.py", "unit/accounting", "laws/test_strategies.py")
 STREAMS = _tests("unit/engines/openai", "unit/serve/api")
+JUDGING = _tests("unit/judging", "unit/selection", "golden/test_judge_replies.py")
+LAYERS = _tests("unit/engines/layers", "unit/engines/test_replay.py", "contract/test_engines.py")
+GATEWAY = _tests("unit/serve", "gateway/test_faults.py")
 RECORDS = _tests("unit/test_records.py", "unit/test_datasets.py", "unit/test_run.py", "unit/test_resume.py")
 
 FIRST: Final = (
@@ -145,4 +148,57 @@ SECOND: Final = (
 )  # fmt: skip
 """Chosen on 2026-12-01, after tests for what the first list showed."""
 
-LISTS: Final = {"first": FIRST, "second": SECOND}
+THIRD: Final = (
+    # Selectors.
+    Fault("chops: a part is never full", "selection/chops.py",
+          "            left -= size\n", "", SELECTORS),
+    Fault("verdict by logprobs: the mass of longer verdicts is not multiplied", "judging/verdict_logprobs.py",
+          "            self._mass *= share_drawn\n            return not",
+          "            return not", JUDGING),
+    Fault("judges see the candidates in the order of their ids", "judging/pools.py",
+          '    ctx.random("select").shuffle(order)\n', "", JUDGING),
+    # Searches.
+    Fault("particles: one more than N after a resampling under Gibbs", "search/particles.py",
+          "rng.choices(range(n), weights, k=n - 1)", "rng.choices(range(n), weights, k=n)", SEARCHES),
+    Fault("machine: a child that is told again replaces the first", "search/machine.py",
+          "if key in state.told or not any(", "if not any(", SEARCHES),
+    Fault("beam: values of a lookahead are not kept", "search/beam.py",
+          "replace(self._widen(valued, looking.num_finished), values=values)",
+          "self._widen(valued, looking.num_finished)", SEARCHES),
+    # Estimators.
+    Fault("compare: draws are evidence as well", "evaluate/compare.py",
+          "if is_evidence(c, pool.prompt) and not c.parents]", "if not c.parents]", ESTIMATORS),
+    Fault("bradley_terry: players tie games with themselves", "judging/bradley_terry.py",
+          "(1 - np.eye(num_players)) * prior", "np.ones((num_players, num_players)) * prior", ESTIMATORS),
+    Fault("judge report: games without a verdict have a grade", "arena/judge_report.py",
+          "if v.is_asked and v.grade)", "if v.is_asked)", ESTIMATORS),
+    # Budgets.
+    Fault("hedge: as many second calls as can be saved up from the start", "engines/layers/hedge.py",
+          "min(live.credit + self.most, _MAX_CREDIT)", "_MAX_CREDIT", LAYERS),
+    Fault("hf_config: several shared experts count as one", "accounting/hf_config.py",
+          "3 * width * num_shared * config", "3 * width * config", BUDGETS),
+    Fault("budget: draws are granted at the deadline", "budget.py",
+          'if self.seconds_left == 0:\n            return Grant(None, "deadline", is_cut_by_reservations)',
+          "pass", BUDGETS),
+    # Streams.
+    Fault("chat stream: only the last delta of a call's arguments is remembered", "serve/api/chat_stream.py",
+          "arguments=begun.arguments + delta.arguments)", "arguments=delta.arguments)", STREAMS),
+    Fault("responses: every delta of reasoning begins an item", "serve/api/responses_stream.py",
+          'if self._is_reasoning_open:\n            return b""', "pass", STREAMS),
+    Fault("unchosen: the last that was drawn, not the first", "serve/unchosen.py",
+          "first = candidates[0]", "first = candidates[-1]", GATEWAY),
+    Fault("tool calls: an empty object hides the text of the arguments", "engines/openai/tool_calls.py",
+          "if objects and objects[0]:", "if objects:", STREAMS),
+    Fault("usage: truncated choices that fill the count exactly are shared out by length", "engines/openai/usage.py",
+          "(rest > 0 and all(is_truncated))", "(rest >= 0 and all(is_truncated))", STREAMS),
+    # Records.
+    Fault("cache: an engine that was never met can do nothing instead of being unreachable",
+          "engines/layers/cache.py", "if stored is None:\n                raise\n", "", LAYERS),
+    Fault("datasets: a prompt of an image alone is empty", "datasets.py",
+          "m.content.strip() or m.parts or m.fields", "m.content.strip() or m.fields", RECORDS),
+    Fault("prompt_index: the first of several prompts that ask the same", "evaluate/prompt_index.py",
+          "if is_sole and len(numbers) == 1:", "if is_sole and numbers:", (*RECORDS, *ESTIMATORS)),
+)  # fmt: skip
+"""Chosen by lot on 2026-12-01, after tests for what the second list showed: see docs/log.md."""
+
+LISTS: Final = {"first": FIRST, "second": SECOND, "third": THIRD}
