@@ -76,16 +76,13 @@ class Rollouts:
         rolled = await self.roll(prompt, begun, ctx)
 
         ends_by_id = {c.id: _ends_of(c, rolled) for c in pool}
-        finished = [c for c in pool if not is_partial(c)]
-        completed = [replace(c, text=end) for c in pool for end in _ends(self._beginnings(c), rolled)]
-        class_by_text = await _classes([*finished, *completed], prompt, ctx)
+        class_by_text = await self._classes(pool, rolled, prompt, ctx)
         weights = self._weights([[class_by_text[end] for end in ends_by_id[c.id]] for c in pool])
-
         weight_by_text = {text: weights.get(key, 0.0) for text, key in class_by_text.items()}
+
         score_by_key: dict[_Key, Score] = {}
         for candidate in pool:
-            of_steps = [rolled.get(text, ()) for text in self._beginnings(candidate)[:-1]]
-            ends_of_each = [*of_steps, ends_by_id[candidate.id]]
+            ends_of_each = [*self._ends_of_steps(candidate, rolled), ends_by_id[candidate.id]]
             values = [_value(ends, weight_by_text) for ends in ends_of_each]
             score_by_key[_key(candidate)] = self._score(values)
         return [_score_of(c, score_by_key) for c in candidates]
@@ -110,6 +107,20 @@ class Rollouts:
                 why = next(iter(errors), "the budget or the deadline forbids the call")
                 ctx.note(f"rollouts: {len(missing)} of {len(new)} beginnings have no value; the first: {why}")
         return {t: known[t] for t in texts if t in known}
+
+    async def _classes(
+        self, pool: Sequence[Candidate], rolled: Mapping[str, Sequence[str]], prompt: Prompt, ctx: Context
+    ) -> dict[str, str | None]:
+        """The class of each text that a candidate is or was completed to."""
+        finished = [c for c in pool if not is_partial(c)]
+        completed = [replace(c, text=end) for c in pool for end in _ends(self._beginnings(c), rolled)]
+        return await _classes([*finished, *completed], prompt, ctx)
+
+    def _ends_of_steps(
+        self, candidate: Candidate, rolled: Mapping[str, Sequence[str]]
+    ) -> list[Sequence[str]]:
+        """What each beginning of a candidate, but for its whole text, was completed to."""
+        return [rolled.get(text, ()) for text in self._beginnings(candidate)[:-1]]
 
     def _unfinished(self, candidate: Candidate) -> list[str]:
         """Those of `_beginnings` that have to be completed."""
