@@ -65,9 +65,9 @@ FIRST: Final = (
           "min(_deadline_at.get(), time.monotonic() + seconds)", "time.monotonic() + seconds", BUDGETS),
     Fault("the last tokens of a budget cannot be granted", "budget.py",
           "num_tokens > tokens_left", "num_tokens >= tokens_left", BUDGETS),
-    Fault("a stream cut at the deadline has no prefix in its prompt", "drawing.py",
-          "(*(m.content for m in request.prompt.messages), request.prefix)",
-          "m.content for m in request.prompt.messages", BUDGETS),
+    Fault("a stream cut at the deadline has no prefix in its prompt", "accounting/open_calls.py",
+          "prompt_tokens(request.prompt) + estimated_tokens(request.prefix)",
+          "prompt_tokens(request.prompt)", BUDGETS),
     Fault("hf_config: every second layer, beginning with the wrong one", "accounting/hf_config.py",
           "(layer + 1) % step == 0", "layer % step == 0", BUDGETS),
     # Streams.
@@ -134,7 +134,9 @@ SECOND: Final = (
     Fault("tool calls: an id may be emitted twice", "engines/openai/tool_calls.py",
           "            self._used_ids.add(id_)\n", "", STREAMS),
     Fault("a stream that is cut before its first text goes unreported", "drawing.py",
-          "if not (draw.on_delta and self.emitted):", "if not draw.on_delta:", (*STREAMS, *BUDGETS)),
+          "except asyncio.CancelledError:\n                if not counts_cut:",
+          "except asyncio.CancelledError:\n                if not counts_cut and self.emitted:",
+          (*STREAMS, *BUDGETS)),
     Fault("responses: an empty message beside the calls", "serve/api/responses_stream.py",
           "if self._has_message or not choice.tool_calls:", "if True:", STREAMS),
     # Records.
