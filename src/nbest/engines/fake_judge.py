@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib import resources
@@ -111,6 +112,12 @@ def _first_wrong_step(shown: Mapping[str, str], rng: Random | None) -> str:
     return [*wrong, "0"][0]
 
 
+def _same_result(shown: Mapping[str, str], _: Random | None) -> str:
+    """1 where one of the other texts stands in the first, whatever the case; else 0."""
+    judged, *accepted = (unicodedata.normalize("NFKC", text).casefold().strip() for text in shown.values())
+    return str(int(any(text in judged for text in accepted)))
+
+
 def _keep_or_change(shown: Mapping[str, str], _: Random | None) -> str:
     """1 for an answer that may stay, 2 for one that has to be changed."""
     return "1" if merit("\n".join(shown.values())) > 0.5 else "2"  # noqa: PLR2004
@@ -120,6 +127,7 @@ _VERDICTS: Mapping[str, Callable[[Mapping[str, str], Random | None], str]] = {
     "agree": _grade,
     "chops": _best,
     "critique": _keep_or_change,
+    "grade": _same_result,
     "pairwise": _comparison,
     "score": _grade,
     "steps": _first_wrong_step,

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from nbest.context import Context
 from nbest.protocols import Scorer
-from nbest.scoring.gold_answer import gold_of, truth
+from nbest.scoring.gold_answer import truths
 from nbest.scoring.oracle_rollouts import OracleRollouts
 from nbest.scoring.rollouts import is_partial
 from nbest.scoring.step_texts import Split, prefixes_of
@@ -53,22 +53,19 @@ class NoisyOracle:
     async def __call__(
         self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
     ) -> Sequence[Score]:
-        gold = gold_of(prompt, ctx)
-        truths: list[float | None] = [None] * len(candidates)
-        begun: list[int] = []
-        for i, candidate in enumerate(candidates):
-            if not candidate.is_usable:
-                continue
-            if is_partial(candidate):
-                begun.append(i)
-            else:
-                truths[i] = truth(candidate, prompt, gold)
+        values: list[float | None] = [None] * len(candidates)
+        usable = [i for i, c in enumerate(candidates) if c.is_usable]
+        begun = [i for i in usable if is_partial(candidates[i])]
+        ended = [i for i in usable if not is_partial(candidates[i])]
 
+        found = await truths(prompt, [candidates[i] for i in ended], ctx)
+        for i, true in zip(ended, found, strict=True):
+            values[i] = true
         if begun:
-            values = await self.prefix(prompt, [candidates[i] for i in begun], ctx)
-            for i, score in zip(begun, values, strict=True):
-                truths[i] = score.value
-        return [Score(value=self._value(t, c, ctx)) for c, t in zip(candidates, truths, strict=True)]
+            scores = await self.prefix(prompt, [candidates[i] for i in begun], ctx)
+            for i, score in zip(begun, scores, strict=True):
+                values[i] = score.value
+        return [Score(value=self._value(t, c, ctx)) for c, t in zip(candidates, values, strict=True)]
 
     def _value(self, true: float | None, candidate: Candidate, ctx: Context) -> float | None:
         if true is None or self.auc == 1:

@@ -9,7 +9,7 @@ from typing import ClassVar
 from nbest.context import Context
 from nbest.demand import Demand, others
 from nbest.protocols import EngineName
-from nbest.scoring.gold_answer import gold_of, truth
+from nbest.scoring.gold_answer import gold_of, truths
 from nbest.scoring.recorded_logprobs import mean
 from nbest.scoring.rollouts import Rollouts, is_partial
 from nbest.types import Candidate, Prompt, Score, replace
@@ -42,20 +42,23 @@ class OracleRollouts:
     async def __call__(
         self, prompt: Prompt, candidates: Sequence[Candidate], ctx: Context
     ) -> Sequence[Score]:
-        gold = gold_of(prompt, ctx)
+        gold_of(prompt, ctx)  # raises before anything is spent
         beginnings = [c.text for c in candidates if is_partial(c) and c.is_usable]
         rolled = await self._rollouts().roll(prompt, beginnings, ctx)
 
-        scores: list[Score] = []
-        for candidate in candidates:
-            rights = [truth(end, prompt, gold) for end in _ends(candidate, rolled)]
-            scores.append(Score(value=mean(rights)))
-        return scores
+        ends = [_ends(candidate, rolled) for candidate in candidates]
+        rights = iter(await truths(prompt, [end for of_one in ends for end in of_one], ctx))
+        return [_share([next(rights) for _ in of_one]) for of_one in ends]
 
     def _rollouts(self) -> Rollouts:
         return Rollouts(
             k=self.k, engine=self.engine, temperature=self.temperature, max_tokens=self.max_tokens
         )
+
+
+def _share(rights: Sequence[float | None]) -> Score:
+    """The share of ends that are right; no value where none is known to be right or wrong."""
+    return Score(value=mean([right for right in rights if right is not None]))
 
 
 def _ends(candidate: Candidate, rolled: Mapping[str, Sequence[str]]) -> list[Candidate]:

@@ -17,17 +17,19 @@ from nbest.text.reasoning import answer_text
 from nbest.text.spelling import respelled, text_key
 from nbest.types import Candidate, Json, Prompt
 
-GraderName = Literal["answer", "exact", "contains", "regex"]
+GraderName = Literal["answer", "exact", "contains", "regex", "judge"]
 """How a text is compared with an accepted answer.
 
 answer: its final answer is equivalent. exact: the text is the accepted answer, but for white space around
 and Unicode normal forms. contains: the accepted answer stands in it, as words of their own, in any spelling.
-regex: the accepted answer is a regular expression that is found in it.
+regex: the accepted answer is a regular expression that is found in it. judge: a model says that both come to
+the same result; it is the scorer `oracle` that asks it, as nothing here reaches an engine.
 """
 Grader = GraderName | Callable[[str, str], bool]
 """One of these, or a function of a candidate's text and an accepted answer."""
 
-GRADERS: Final[tuple[GraderName, ...]] = ("answer", "exact", "contains", "regex")
+JUDGE: Final = "judge"
+GRADERS: Final[tuple[GraderName, ...]] = ("answer", "exact", "contains", "regex", JUDGE)
 MAX_PATTERN_CHARS: Final = 1000
 _MATCH_TIMEOUT_S: Final = 0.5
 """A pattern that takes longer on one text finds nothing."""
@@ -60,21 +62,28 @@ def is_right(
     `gold` is what the prompt's row has beside the prompt (`Outcome.gold`, `Pool.gold`): its `answer` is one
     accepted answer or a list of them, each text or number. How they are compared is `grader`, else the row's
     own `grader`, else "answer": equivalence of final answers (`final_answer`, `equivalent`). Raises
-    `KeyError` without an `answer`, `ValueError` for a row's grader that there is not.
+    `KeyError` without an `answer`, `ValueError` for a row's grader that there is not, or that asks a model.
     """
     accepted = accepted_answers(gold)
-    grade = grader or cast("GraderName", gold.get("grader") or "answer")
+    grade = grader_for(gold, grader)
     if not candidate.is_usable:
         return False
     if grade == "answer":
         answer = final_answer(candidate, prompt)
         return any(equivalent(answer, each) for each in accepted)
 
+    if grade == JUDGE:
+        raise ValueError("grader=judge asks a model: score the answers with the scorer `oracle`")
     compare = _COMPARISONS.get(grade) if isinstance(grade, str) else grade
     if compare is None:
         raise ValueError(f"grader must be one of {', '.join(GRADERS)}, got {grade!r}")
     text = answer_text(candidate.text)
     return any(compare(text, each) for each in accepted)
+
+
+def grader_for(gold: Mapping[str, Json], grader: Grader | None) -> Grader:
+    """`grader`, else the row's own, else "answer"."""
+    return grader or cast("GraderName", gold.get("grader") or "answer")
 
 
 def accepted_answers(gold: Mapping[str, Json]) -> tuple[str, ...]:

@@ -83,7 +83,7 @@ def test_a_function_grades():
 
 
 def test_a_grader_that_there_is_not_is_named():
-    with pytest.raises(ValueError, match="must be one of answer, exact, contains, regex, got 'fuzzy'"):
+    with pytest.raises(ValueError, match="must be one of answer, exact, contains, regex, judge, got 'fuzzy'"):
         is_right(Candidate(id=0, text="42"), prompt(), {"answer": "42", "grader": "fuzzy"})
 
 
