@@ -62,10 +62,10 @@ def demand_of(plugin: Any, n: int = 0, steps: int = STEPS) -> Demand:
     own = getattr(plugin, "demand", None)
     if own is not None:
         return own(n, steps)
-    return total(*(demand_of(inner, n, steps) for inner in _within(plugin)))
+    return total(*(demand_of(inner, n, steps) for inner in plugins_within(plugin)))
 
 
-def _within(plugin: Any) -> Iterator[Any]:
+def plugins_within(plugin: Any) -> Iterator[Any]:
     """The plug-ins that are parameters of a plug-in."""
     for name in getattr(plugin, "__dataclass_fields__", ()):
         value = getattr(plugin, name)

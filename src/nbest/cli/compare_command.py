@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nbest.cli.command import command
-from nbest.cli.options import AsJson, Cluster, Pools, Score, Seed
+from nbest.cli.options import AsJson, Cluster, JudgeOptions, Pools, Score, Seed, scoring_engines
 from nbest.errors import InputError
 
 
@@ -30,6 +30,7 @@ def compare(
     cluster: Cluster = None,
     resamples: Annotated[int, typer.Option(min=1, help="Random pools of each size per prompt.")] = 8,
     seed: Seed = None,
+    engine: JudgeOptions = JudgeOptions(),
     out: Annotated[
         Path | None, typer.Option(help="Directory for the comparison, which nbest report reads.")
     ] = None,
@@ -37,10 +38,9 @@ def compare(
 ) -> None:
     """Compare selectors at every pool size.
 
-    All sizes are subsets of the recorded pools: no model is asked.
+    All sizes are subsets of the recorded pools. No model is asked, but for selectors and scores that are a
+    judge's, which need --engine.
     """
-    import asyncio
-
     from rich.progress import Progress
 
     from nbest import registry
@@ -64,9 +64,10 @@ def compare(
         raise InputError(f"{pools} holds no pool")
     scorer = registry.parse("scorers", score_spec(score, first))
 
-    with Progress(console=err, disable=not err.is_terminal, transient=True) as bar:
+    progress = Progress(console=err, disable=not err.is_terminal, transient=True)
+    with progress as bar, scoring_engines(engine) as engines:
         task = bar.add_task("comparing", total=None)
-        comparison = asyncio.run(
+        comparison = engines.run(
             compare_selectors(
                 recorded,
                 specs,
@@ -76,6 +77,7 @@ def compare(
                 cluster=cluster,
                 resamples=resamples,
                 seed=seed or 0,
+                engines=engines,
                 on_prompt=lambda: bar.advance(task),
             )
         )

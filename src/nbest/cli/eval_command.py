@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 import typer
 
 from nbest.cli.command import command
-from nbest.cli.options import AsJson, Cluster, Params, Score, Seed
+from nbest.cli.options import AsJson, Cluster, JudgeOptions, Params, Score, Seed, scoring_engines
 
 if TYPE_CHECKING:
     from nbest.evaluate.runs import Measured
@@ -23,6 +23,7 @@ _MAX_PROCESSES: Final = 8
     "eval",
     "nbest eval runs/first runs/mbr",
     "nbest eval runs/mgsm --task mgsm --by difficulty --price 0.15/0.6 --params 8e9",
+    "nbest eval runs/first --score judge --engine openai:http://localhost:8001/v1",
 )
 def evaluate(
     runs: Annotated[
@@ -54,11 +55,13 @@ def evaluate(
         ),
     ] = False,
     seed: Seed = None,
+    engine: JudgeOptions = JudgeOptions(),
     as_json: AsJson = False,
 ) -> None:
     """Measure recorded runs and how sure the differences are.
 
-    Accuracy, pass@k, hope, risk, language confusion and cost, with confidence intervals.
+    Accuracy, pass@k, hope, risk, language confusion and cost, with confidence intervals. No model is asked, but for
+    a score that is a judge's, which needs --engine.
     """
     from rich.console import Console
 
@@ -77,7 +80,8 @@ def evaluate(
         score = score or items.score
 
     found: list[Measured] = []
-    with Console(stderr=True, highlight=False).status("reading") as status:
+    progress = Console(stderr=True, highlight=False).status("reading")
+    with progress as status, scoring_engines(engine) as engines:
         for run in runs:
             status.update(f"reading {run}")
             one = measured(
@@ -86,6 +90,7 @@ def evaluate(
                 costs=costs,
                 cluster=cluster,
                 gold_by_id=gold_by_id,
+                engines=engines,
                 processes=_num_processes(run),
             )
             found.append(one)

@@ -13,6 +13,7 @@ import typer
 from nbest.cli.flags import engine_table
 
 if TYPE_CHECKING:
+    from nbest.evaluate.scoring_engines import ScoringEngines
     from nbest.settings.run import Settings
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
@@ -44,7 +45,8 @@ Pools = Annotated[str, typer.Argument(help="A run directory, or JSONL of pools r
 Score = Annotated[
     str | None,
     typer.Option(
-        help="How answers are measured: a scorer, a utility against the column `reference`, or a recorded field.",
+        help="How answers are measured: a scorer, a grader such as contains or judge, a utility against the column"
+        " `reference`, or a recorded field.",
         show_default="the task's; else by the column answer, else reference",
     ),
 ]
@@ -146,3 +148,13 @@ def run_settings(
     for group in groups:
         given |= group.settings
     return settings(config, given)
+
+
+def scoring_engines(options: JudgeOptions) -> ScoringEngines:
+    """The engines that scorers may ask; none without `--engine`. Raises `InputError` or `SpecError`."""
+    from nbest.evaluate.scoring_engines import ScoringEngines  # noqa: PLC0415 (slow to import)
+
+    if not options.engine:
+        return ScoringEngines()
+    chosen = run_settings(options)
+    return ScoringEngines(chosen.engines(), concurrency=chosen.concurrency)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nbest.cli.command import command
-from nbest.cli.options import Cluster, Params, Score
+from nbest.cli.options import Cluster, JudgeOptions, Params, Score, scoring_engines
 
 
 @command(
@@ -29,12 +29,16 @@ def report(
     ] = None,
     cluster: Cluster = None,
     params: Params = None,
+    engine: JudgeOptions = JudgeOptions(),
     markdown: Annotated[Path | None, typer.Option(help="The tables as Markdown.")] = None,
     latex: Annotated[Path | None, typer.Option(help="The tables as LaTeX.")] = None,
     json: Annotated[Path | None, typer.Option(help="The numbers as JSON.")] = None,
     figures: Annotated[Path | None, typer.Option(help="Directory for the figures as SVG and PNG.")] = None,
 ) -> None:
-    """Make one HTML page of figures, tables and all pools."""
+    """Make one HTML page of figures, tables and all pools.
+
+    No model is asked, but for a score that is a judge's, which needs --engine.
+    """
     from nbest.report import report as reporting
 
     is_page_wanted = not any((markdown, latex, json, figures))
@@ -48,6 +52,7 @@ def report(
         baseline=baseline,
         cluster=cluster,
         params=params or (),
+        engines=scoring_engines(engine),
         markdown=markdown,
         latex=latex,
         json=json,

@@ -8,23 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from math import fsum
-from typing import cast
+from typing import Final, cast
 
 from nbest import registry
 from nbest.datasets import Pool
-from nbest.errors import CapabilityError, InputError
+from nbest.errors import CapabilityError, InputError, MissingEngineError
 from nbest.evaluate.comparison import MEAN, Comparison
 from nbest.evaluate.comparison_cells import ComparedPrompt, cells, mean_usage
 from nbest.evaluate.estimators import pool_sizes
-from nbest.evaluate.ingestion import choice_score
 from nbest.evaluate.recorded_draws import draws_of, is_evidence
-from nbest.evaluate.scores import cluster_of, failed_score, is_accuracy, scores_of
-from nbest.evaluate.subsets import subsets, usage_of
+from nbest.evaluate.scores import cluster_of, is_accuracy, scores_of
+from nbest.evaluate.scoring_engines import ScoringEngines
+from nbest.evaluate.smaller_pools import RESAMPLES, Choosing, choices_from
 from nbest.evaluate.utility_cache import CachedUtility, with_cached_utilities
 from nbest.protocols import Scorer, Selector
-from nbest.run import select
-from nbest.types import Candidate, Usage
+
+_BATCH: Final = 256
 
 
 async def compare(
@@ -35,8 +37,9 @@ async def compare(
     sizes: Sequence[int] | None = None,
     baseline: str | None = None,
     cluster: str | None = None,
-    resamples: int = 8,
+    resamples: int = RESAMPLES,
     seed: int = 0,
+    engines: ScoringEngines | None = None,
     on_prompt: Callable[[], object] = lambda: None,
 ) -> Comparison:
     """Every selector at every pool size (by default 1, 2, 4, … and all of the smallest pool).
@@ -47,7 +50,8 @@ async def compare(
     pool, as in every smaller pool of its sampler; evidence in other languages stands beside every pool and
     counts in none; candidates made from others (fused, revised) are left out. The baseline is the first
     selector unless named; "mean" is the mean of all draws. Intervals are over prompts; those with the same
-    value in the column `cluster` of their rows are drawn together.
+    value in the column `cluster` of their rows are drawn together. `engines` is for selectors and scorers that
+    ask a model; without it none is asked.
 
     Raises `InputError` where no prompt is left, `SpecError` for a wrong spec, and `CapabilityError` where
     the record lacks what a selector reads.
@@ -60,25 +64,27 @@ async def compare(
     against = baseline or next(iter(built))
     if against not in built and against != MEAN:
         built = {against: registry.parse("selectors", against), **built}
-    plan = _Plan(built, scorer, _sizes(pools, sizes), resamples, seed)
+    asked = engines or ScoringEngines()
+    how = Choosing(scorer, asked, resamples, seed, selector_engines=asked.engines)
+    plan = _Plan(built, _sizes(pools, sizes), cluster, how)
 
     rows: list[ComparedPrompt] = []
     num_pools = num_too_small = 0
-    for pool in pools:
-        num_pools += 1
-        if len(draws_of(pool.candidates, pool.prompt)) < max(plan.sizes):
-            num_too_small += 1
-            continue
-        row = await _row(pool, plan)
-        if row is not None:
-            row.cluster = cluster_of(pool, cluster)
-            rows.append(row)
-        on_prompt()
+    for batch in _batches(pools):
+        large = [pool for pool in batch if _num_draws(pool) >= max(plan.sizes)]
+        num_pools += len(batch)
+        num_too_small += len(batch) - len(large)
+        for row in await asked.in_order(large, partial(_row, plan)):
+            if row is not None:
+                rows.append(row)
+            on_prompt()
     num_unscored = num_pools - num_too_small - len(rows)
+    scoring = asked.take()
     if not rows:
+        why = "".join(f"; {note}" for note in scoring.notes)
         raise InputError(
             f"no prompt to compare on: of {num_pools}, {num_too_small} have fewer than {max(plan.sizes)} draws"
-            f" (whole answers in the prompt's language), and {num_unscored} have no score for each of them"
+            f" (whole answers in the prompt's language), and {num_unscored} have no score for each of them{why}"
         )
     score = registry.spec_of(scorer)
     found = cells(rows, against, selectors=list(built), sizes=plan.sizes, is_share=is_accuracy(score))
@@ -90,6 +96,7 @@ async def compare(
         num_too_small=num_too_small,
         num_unscored=num_unscored,
         cells=tuple(found),
+        scoring=scoring.usage,
     )
 
 
@@ -98,10 +105,9 @@ class _Plan:
     """What is done with each prompt."""
 
     selectors: Mapping[str, Selector]
-    scorer: Scorer
     sizes: Sequence[int]
-    resamples: int
-    seed: int
+    cluster: str | None
+    how: Choosing
 
 
 def _sizes(pools: Iterable[Pool], given: Sequence[int] | None) -> list[int]:
@@ -109,16 +115,28 @@ def _sizes(pools: Iterable[Pool], given: Sequence[int] | None) -> list[int]:
         if not given or min(given) < 1:
             raise InputError("`sizes` must be numbers of draws from 1")
         return sorted(set(given))
-    nums = (len(draws_of(pool.candidates, pool.prompt)) for pool in pools)
+    nums = map(_num_draws, pools)
     return pool_sizes(min((num for num in nums if num), default=1))
 
 
-async def _row(pool: Pool, plan: _Plan) -> ComparedPrompt | None:
+def _num_draws(pool: Pool) -> int:
+    return len(draws_of(pool.candidates, pool.prompt))
+
+
+def _batches(pools: Iterable[Pool]) -> Iterator[list[Pool]]:
+    """So many pools are in memory at a time."""
+    waiting = iter(pools)
+    return iter(lambda: list(islice(waiting, _BATCH)), [])
+
+
+async def _row(plan: _Plan, pool: Pool) -> ComparedPrompt | None:
     """None where a draw has no score."""
     draws = draws_of(pool.candidates, pool.prompt)
     evidence = [c for c in pool.candidates if is_evidence(c, pool.prompt) and not c.parents]
     try:
-        scores = await scores_of(pool, plan.scorer, (*draws, *evidence))
+        scores = await scores_of(pool, plan.how.scorer, (*draws, *evidence), engines=plan.how.engines)
+    except MissingEngineError:
+        raise
     except CapabilityError:  # the prompt's row lacks what the scorer reads
         return None
     known = [scores[c.id] for c in draws]
@@ -126,45 +144,15 @@ async def _row(pool: Pool, plan: _Plan) -> ComparedPrompt | None:
         return None
 
     row = ComparedPrompt(pool.prompt.language, fsum(cast("list[float]", known)) / len(known))
+    row.cluster = cluster_of(pool, plan.cluster)
     texts = [c.text for c in (*draws, *evidence) if c.is_usable]
     caches: dict[str, CachedUtility] = {}
     cached = {spec: with_cached_utilities(s, texts, caches) for spec, s in plan.selectors.items()}
     for n in plan.sizes:
-        parts = subsets(draws, n, plan.resamples, plan.seed, pool.prompt.id)
-        row.num_orders[n] = len(parts)
         for spec, selector in cached.items():
-            chosen = [
-                await _choice(pool, (*part, *evidence), selector, scores, plan, order)
-                for order, part in enumerate(parts)
-            ]
+            chosen = await choices_from(pool, n, selector, scores, plan.how)
+            row.num_orders[n] = len(chosen)
             row.score[spec, n] = fsum(c.score for c in chosen) / len(chosen)
             row.usage[spec, n] = mean_usage([c.usage for c in chosen])
             row.num_failed[spec, n] = sum(c.is_failed for c in chosen)
     return row
-
-
-@dataclass(frozen=True)
-class _Choice:
-    """What one selector made of one part of one pool."""
-
-    score: float
-    usage: Mapping[str, Usage]
-    is_failed: bool
-
-
-async def _choice(
-    pool: Pool,
-    part: tuple[Candidate, ...],
-    selector: Selector,
-    scores: Mapping[int, float | None],
-    plan: _Plan,
-    order: int,
-) -> _Choice:
-    smaller = pool._replace(candidates=part, usage={})
-    outcome = await select(smaller, selector, seed=plan.seed + order)
-    score = await choice_score(outcome.selection, smaller, scores, plan.scorer)
-    if score is None:  # an answer made just now, that nothing tells the score of
-        score = failed_score(plan.scorer, [scores[c.id] for c in draws_of(part, pool.prompt)])
-    assert score is not None
-    usage = {**outcome.usage, "policy": usage_of(part, pool.candidates)}
-    return _Choice(score, usage, outcome.selection is None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nbest.evaluate.estimators import Estimate
-from nbest.types import Value
+from nbest.types import Usage, Value
 
 MEAN = "mean"
 """A baseline that is no selector: the mean of the prompt's draws, what one of them at random is worth."""
@@ -45,7 +45,7 @@ class ComparisonCell(Value, frozen=True, kw_only=True):
     """Choices that came to nothing; each scores what a failed draw of its pool does."""
 
 
-class Comparison(Value, frozen=True, kw_only=True):
+class Comparison(Value, frozen=True, kw_only=True, omit_defaults=True):
     """A table of cells, and how it was made."""
 
     score: str
@@ -57,3 +57,5 @@ class Comparison(Value, frozen=True, kw_only=True):
     num_unscored: int
     """Prompts left out: no gold answer or reference, or a draw without a score."""
     cells: tuple[ComparisonCell, ...]
+    scoring: Mapping[str, Usage] = {}
+    """What scoring the answers has spent now, by role: a judge that compares them with gold."""

@@ -19,10 +19,11 @@ from typing import NamedTuple, cast
 import numpy as np
 
 from nbest.datasets import Pool
-from nbest.errors import CapabilityError
+from nbest.errors import CapabilityError, MissingEngineError
 from nbest.evaluate.confidence import Floats
 from nbest.evaluate.recorded_draws import draws_of, greedy_of
 from nbest.evaluate.scores import failed_score, pool_of, scores_of
+from nbest.evaluate.scoring_engines import ScoringEngines
 from nbest.protocols import Scorer
 from nbest.scoring.recorded import Recorded
 from nbest.types import Candidate, Outcome, Selection
@@ -74,12 +75,14 @@ async def ingest(
     *,
     scores_all: bool = False,
     known: Mapping[int, float | None] | None = None,
+    engines: ScoringEngines | None = None,
 ) -> MeasuredPrompt:
     """The draws of an outcome, their scores, and the score of the answer that was chosen.
 
     `scores_all`: evidence, steps and candidates made from others are scored too, for a reader to look at.
-    `known` are the scores of the same candidates, where they were scored before. A prompt whose row lacks what
-    the scorer reads has no scores and says why.
+    `known` are the scores of the same candidates, where they were scored before. `engines` is for a scorer that
+    asks a model. A prompt whose row lacks what the scorer reads has no scores and says why. Raises
+    `MissingEngineError` where the scorer needs an engine that is not given.
     """
     draws = tuple(draws_of(outcome.candidates, outcome.prompt))
     if scorer is None:
@@ -90,15 +93,22 @@ async def ingest(
         scores = known
         if scores is None:
             wanted = outcome.candidates if scores_all else draws
-            scores = await scores_of(pool, scorer, wanted)
-        value = await choice_score(outcome.selection, pool, scores, scorer)
+            scores = await scores_of(pool, scorer, wanted, engines=engines)
+        value = await choice_score(outcome.selection, pool, scores, scorer, engines=engines)
+    except MissingEngineError:
+        raise
     except CapabilityError as e:
         return MeasuredPrompt(outcome, draws, {}, None, str(e))
     return MeasuredPrompt(outcome, draws, scores, value)
 
 
 async def choice_score(
-    selection: Selection | None, pool: Pool, scores: Mapping[int, float | None], scorer: Scorer
+    selection: Selection | None,
+    pool: Pool,
+    scores: Mapping[int, float | None],
+    scorer: Scorer,
+    *,
+    engines: ScoringEngines | None = None,
 ) -> float | None:
     """Score of a choice from `pool`; of no choice, what a failed draw of the pool scores.
 
@@ -114,7 +124,7 @@ async def choice_score(
         return scores[winner.id]
     if isinstance(scorer, Recorded) and scorer.field not in winner.meta:
         return None  # nobody has marked an answer that was made after the pool
-    return (await scores_of(pool, scorer, (winner,)))[winner.id]
+    return (await scores_of(pool, scorer, (winner,), engines=engines))[winner.id]
 
 
 def is_new(winner: Candidate, candidates: Sequence[Candidate]) -> bool:

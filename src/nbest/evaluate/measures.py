@@ -5,7 +5,6 @@ Texts are read here and not kept. A measure that has no meaning for a prompt is 
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
@@ -23,6 +22,8 @@ from nbest.evaluate.ingestion import MeasuredPrompt, ingest
 from nbest.evaluate.intervals import codes
 from nbest.evaluate.method import method_of
 from nbest.evaluate.scores import is_accuracy
+from nbest.evaluate.scoring_engines import ScoringEngines
+from nbest.evaluate.smaller_pools import Choosing, best_of_smaller
 from nbest.text import answer_keys
 from nbest.text.grading import final_answer
 from nbest.text.language_rates import passes_lines, passes_words
@@ -41,19 +42,26 @@ class Row(NamedTuple):
     outcome: Outcome
     reads_language: bool = True
     """Whether the language of the chosen text is judged."""
+    chooses_again: bool = True
+    """Whether its selector chooses again from smaller pools, where it sees the whole pool."""
 
 
-def measure(rows: Sequence[Row], scorer: str | None, costs: Costs) -> Columns:
+def measure(
+    rows: Sequence[Row], scorer: str | None, costs: Costs, engines: ScoringEngines | None = None
+) -> Columns:
     """Every measure of every row.
 
     `scorer` is a scorer's spec; None where answers cannot be measured. With `oracle` (right or wrong by the
-    final answer) equal answers are one class; otherwise equal texts are.
+    final answer) equal answers are one class; otherwise equal texts are. `engines` is for a scorer that asks a
+    model.
     """
     columns: defaultdict[str, list[float | None]] = defaultdict(lambda: [None] * len(rows))
-    ingested = asyncio.run(_ingested(rows, scorer))
+    engines = engines or ScoringEngines()
     pools: list[_Pool] = []
-    for at, (row, (prompt, keys)) in enumerate(zip(rows, ingested, strict=True)):
+    for at, (row, read) in enumerate(zip(rows, engines.run(_read(rows, scorer, engines)), strict=True)):
+        prompt, keys, best_at = read
         found = chain(
+            best_at.items(),
             _spent(row.outcome, costs),
             _language(row),
             _of_the_pool(prompt, keys),
@@ -88,10 +96,18 @@ class _Pool(NamedTuple):
     """How the method itself scored each draw, where that ranks the parts of the pool as well."""
 
 
-async def _ingested(
-    rows: Sequence[Row], spec: str | None
-) -> list[tuple[MeasuredPrompt, Sequence[str | None]]]:
-    """Each prompt, and the classes of its draws' answers: read one after the other, as readings are remembered."""
+class _Read(NamedTuple):
+    """What is read from the texts of one prompt."""
+
+    prompt: MeasuredPrompt
+    keys: Sequence[str | None]
+    """The class of each draw's answer; None for a draw without one."""
+    best_at: Mapping[str, float]
+    """`best@k` of a selector that sees the whole pool."""
+
+
+async def _read(rows: Sequence[Row], spec: str | None, engines: ScoringEngines) -> list[_Read]:
+    """Without engines one prompt is read after the other, all of it at once, as readings are remembered."""
     scorer = None
     if spec is not None:
         scorer = registry.parse("scorers", spec)
@@ -99,11 +115,15 @@ async def _ingested(
     if is_accuracy(spec):
         class_keys = _answer_classes
 
-    found: list[tuple[MeasuredPrompt, Sequence[str | None]]] = []
-    for row in rows:
-        prompt = await ingest(row.outcome, scorer)
-        found.append((prompt, class_keys(prompt)))
-    return found
+    async def read(row: Row) -> _Read:
+        prompt = await ingest(row.outcome, scorer, engines=engines)
+        best_at: Mapping[str, float] = {}
+        if scorer is not None:
+            how = Choosing(scorer, engines, seed=row.outcome.seed)
+            best_at = await best_of_smaller(prompt, how, chooses_again=row.chooses_again)
+        return _Read(prompt, class_keys(prompt), best_at)
+
+    return await engines.in_order(rows, read)
 
 
 def _by_size(pools: Sequence[_Pool]) -> list[list[_Pool]]:

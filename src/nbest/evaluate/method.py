@@ -7,12 +7,20 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from nbest import registry
+from nbest.demand import plugins_within
 from nbest.errors import NbestError
 from nbest.selection.best import Best
 from nbest.selection.likelihood import Likelihood
+from nbest.selection.vote import Vote
 
 _NAMES_CODE: Final = re.compile(r"[\w./-]:[A-Za-z_]")
 """`mine.py:Shortest`, `package.module:Class`: a record that is read must not make code run."""
+
+_FROM_RECORDS: Final = frozenset({
+    "best", "bleu", "chrf", "deep_conf", "edit", "first", "guard", "likelihood", "logprob", "mbr", "random",
+    "recorded", "self_certainty", "token_f1", "vote", "xmbr",
+})  # fmt: skip
+"""Selectors, scorers and utilities that neither ask an engine nor load a model."""
 
 
 class Method(NamedTuple):
@@ -54,3 +62,22 @@ def method_of(spec: str) -> Method:
         return Method(spec, "", selector)
     drawn = registry.spec_of(sampler)
     return Method(f"{drawn} → {registry.spec_of(selector)}", drawn, selector)
+
+
+@lru_cache(maxsize=256)
+def can_choose_again(spec: str) -> bool:
+    """Whether a strategy's selector sees the whole pool, and needs no model to choose from a part of a recorded one.
+
+    Not the plain vote: `majority_at_k` counts its choices out.
+    """
+    method = method_of(spec)
+    if method.selector is None or method.scores_one_by_one or method.selector == Vote():
+        return False
+    return _computes(method.selector)
+
+
+def _computes(plugin: object) -> bool:
+    """Whether a plug-in and those within it read records alone."""
+    if registry.name_of(type(plugin)) not in _FROM_RECORDS:
+        return False
+    return all(map(_computes, plugins_within(plugin)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nbest.evaluate.runs import MOST_LANGUAGE_CHECKS
+from nbest.evaluate.scoring_engines import spending
 from nbest.evaluate.summary import Evaluation, Group, RunFacts
 
 
@@ -22,6 +23,8 @@ def warnings_on(evaluation: Evaluation) -> Iterator[str]:
                 f"{facts.run}: {num_truncated} of {whole.num_prompts} chosen answers, and {num_draws:.1f} % of the"
                 " draws, were cut off at max_tokens (finish=length); they may be graded by a number on the way"
             )
+        for note in facts.scoring_notes:
+            yield f"{facts.run}: {note}"
         num_inside = _num_of(whole, "gold_inside")
         if num_inside:
             yield (
@@ -67,6 +70,8 @@ def _notes_on_run(facts: RunFacts, whole: Group) -> Iterator[str]:
     if facts.cluster:
         units = f"intervals over {whole.num_clusters} clusters (column {facts.cluster!r})"
     yield f"{facts.run}: {measured}; {units}."
+    if facts.scoring:
+        yield f"  scoring: {spending(facts.scoring)}."
 
     num_scored = 0
     if "score" in whole.cells:

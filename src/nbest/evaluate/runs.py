@@ -22,13 +22,17 @@ from nbest.accounting.costs import Costs
 from nbest.errors import InputError
 from nbest.evaluate.confidence import Bools, Floats
 from nbest.evaluate.measures import Columns, Row, measure
+from nbest.evaluate.method import can_choose_again
 from nbest.evaluate.prompt_index import content_of
 from nbest.evaluate.scores import ACCURACY, CLUSTER, REFERENCE, pool_of, score_spec
+from nbest.evaluate.scoring_engines import NOTHING, Scoring, ScoringEngines
 from nbest.records import read_manifest, read_outcomes
 from nbest.types import Json, Outcome, replace
 
 MOST_LANGUAGE_CHECKS: Final = 20_000
 """About so many chosen texts of a run have their language judged; of larger runs a share, by a hash of the id."""
+MOST_CHOSEN_AGAIN: Final = 1_000
+"""About so many prompts of a run are chosen for again from smaller pools, of larger runs a share in the same way."""
 _BATCH: Final = 128
 
 
@@ -50,6 +54,8 @@ class Measured:
     """Where the keys come from; None where each prompt stands alone."""
     columns: Mapping[str, tuple[Floats, Bools]]
     """Measure → its values, and where they are known."""
+    scoring: Scoring = NOTHING
+    """What scoring the answers has spent now, and what the scorer remarked."""
 
 
 @dataclass(slots=True)
@@ -90,6 +96,7 @@ def measured(
     costs: Costs = Costs(),  # noqa: B008
     cluster: str | None = None,
     gold_by_id: Mapping[str, Mapping[str, Json]] | None = None,
+    engines: ScoringEngines | None = None,
     processes: int = 1,
     on_outcome: Callable[[], object] = lambda: None,
 ) -> Measured:
@@ -98,13 +105,18 @@ def measured(
     `scorer` as `score_spec` takes it; without it, the first prompt's row decides: `answer`, else
     `reference`, else nothing is measured but cost and language. `cluster` names a column of the rows; without it
     the column "cluster" is used where rows have one. `gold_by_id` stands in for rows that were recorded
-    without gold columns. Raises `RecordsError`, and `InputError` where only some rows have the cluster.
+    without gold columns. `engines` is for a scorer that asks a model, which goes with one process. Raises
+    `RecordsError`, `InputError` where only some rows have the cluster, and `MissingEngineError` where the scorer
+    needs an engine that is not given.
     """
-    reading = _Reading(scorer, cluster, gold_by_id or {}, _share_read(path))
+    engines = engines or ScoringEngines()
+    if engines.engines:
+        processes = 1
+    reading = _Reading(scorer, cluster, gold_by_id or {}, _num_prompts(path))
     columns: defaultdict[str, _Column] = defaultdict(_Column)
     num_done = 0
     rows = reading.rows(read_outcomes(path), on_outcome)
-    for size, found in _measured_batches(rows, reading, costs, processes):
+    for size, found in _measured_batches(rows, reading, costs, engines, processes):
         for name, values in found.items():
             columns[name].extend(num_done, values)
         num_done += size
@@ -122,6 +134,7 @@ def measured(
         clusters=clusters,
         cluster_column=cluster_column,
         columns={name: column.arrays() for name, column in columns.items()},
+        scoring=engines.take(),
     )
 
 
@@ -133,11 +146,13 @@ class _Reading:
         scorer: str | None,
         cluster: str | None,
         gold_by_id: Mapping[str, Mapping[str, Json]],
-        share: float,
+        num_prompts: int,
     ) -> None:
         self.asked_scorer, self.asked_cluster = scorer, cluster
         self.cluster = cluster or CLUSTER
-        self.gold_by_id, self.share = gold_by_id, share
+        self.gold_by_id = gold_by_id
+        self.share_read = MOST_LANGUAGE_CHECKS / max(1, num_prompts)
+        self.share_chosen_again = MOST_CHOSEN_AGAIN / max(1, num_prompts)
         self.spec: str | None = None
         self.ids: list[str] = []
         self.contents: list[bytes] = []
@@ -161,9 +176,11 @@ class _Reading:
             key = gold.get(self.cluster)
             self.clusters.append(key if isinstance(key, Hashable) else str(key))
             on_outcome()
-            if _reads_texts_only(self.spec):
+            place = _hash(prompt.id)
+            chooses_again = place < self.share_chosen_again and can_choose_again(outcome.strategy)
+            if _reads_texts_only(self.spec) and not chooses_again:
                 outcome = _without_trace(outcome)
-            yield Row(outcome, _hash(prompt.id) < self.share)
+            yield Row(outcome, place < self.share_read, chooses_again)
 
     def units(self, path: Path | str) -> tuple[list[Hashable], str | None]:
         """The cluster of each prompt and the column that says so; each prompt its own where no row has one.
@@ -200,13 +217,13 @@ def _without_trace(outcome: Outcome) -> Outcome:
 
 
 def _measured_batches(
-    rows: Iterator[Row], reading: _Reading, costs: Costs, processes: int
+    rows: Iterator[Row], reading: _Reading, costs: Costs, engines: ScoringEngines, processes: int
 ) -> Iterator[tuple[int, Columns]]:
     """Batches in order, with their sizes; with several processes, a few batches ahead are at work."""
     batches = iter(lambda: list(islice(rows, _BATCH)), [])
     if processes < 2:  # noqa: PLR2004
         for batch in batches:
-            yield len(batch), measure(batch, reading.spec, costs)
+            yield len(batch), measure(batch, reading.spec, costs, engines)
         return
     with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
         at_work: deque[tuple[int, Future[Columns]]] = deque()
@@ -219,9 +236,8 @@ def _measured_batches(
             yield size, future.result()
 
 
-def _share_read(path: Path | str) -> float:
-    num_lines = sum(_num_lines(shard) for shard in Path(path).glob("outcomes-*.jsonl"))
-    return min(1.0, MOST_LANGUAGE_CHECKS / max(1, num_lines))
+def _num_prompts(path: Path | str) -> int:
+    return sum(_num_lines(shard) for shard in Path(path).glob("outcomes-*.jsonl"))
 
 
 def _num_lines(file: Path) -> int:

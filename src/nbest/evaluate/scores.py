@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import Final, cast
 
 from nbest import registry
-from nbest.context import Context
 from nbest.datasets import Pool
 from nbest.errors import InputError
 from nbest.evaluate.recorded_draws import draws_of
+from nbest.evaluate.scoring_engines import ScoringEngines
 from nbest.protocols import Scorer
 from nbest.scoring.oracle import Oracle
 from nbest.scoring.reference_oracle import ReferenceOracle
@@ -133,19 +133,24 @@ def failed_score(scorer: Scorer, known: Iterable[float | None]) -> float | None:
 
 
 async def scores_of(
-    pool: Pool, scorer: Scorer, candidates: Sequence[Candidate] | None = None
+    pool: Pool,
+    scorer: Scorer,
+    candidates: Sequence[Candidate] | None = None,
+    *,
+    engines: ScoringEngines | None = None,
 ) -> dict[int, float | None]:
     """Score of each candidate by id (of the pool, or of other `candidates` for its prompt).
 
     Failed ones have `failed_score`. None where the scorer has no value. Equal texts are scored once by ground
-    truth; other scorers may see more of a candidate than its text. Raises `CapabilityError` where the prompt's
-    row lacks what the scorer reads.
+    truth; other scorers may see more of a candidate than its text. `engines` is for scorers that ask a model.
+    Raises `CapabilityError` where the prompt's row lacks what the scorer reads, and `MissingEngineError` where
+    it needs an engine that is not given.
     """
     given = pool.candidates
     if candidates is not None:
         given = tuple(candidates)
     usable = [c for c in given if c.is_usable]
-    scores = await _usable_scores(pool, scorer, usable)
+    scores = await _usable_scores(pool, scorer, usable, engines or ScoringEngines())
     if len(usable) == len(given):
         return scores
 
@@ -155,14 +160,13 @@ async def scores_of(
 
 
 async def _usable_scores(
-    pool: Pool, scorer: Scorer, candidates: Sequence[Candidate]
+    pool: Pool, scorer: Scorer, candidates: Sequence[Candidate], engines: ScoringEngines
 ) -> dict[int, float | None]:
     if not candidates and lowest_score(scorer) is None:
         return {}
     keys = {c.id: _key_of(c, scorer) for c in candidates}
     distinct = {keys[c.id]: c for c in candidates}
-    ctx = Context({}, prompt_id=pool.prompt.id, gold=pool.gold)
-    scores = await scorer(pool.prompt, list(distinct.values()), ctx)
+    scores = await engines.score(scorer, pool, list(distinct.values()))
     by_key = {key: score.value for key, score in zip(distinct, scores, strict=True)}
     return {c.id: by_key[keys[c.id]] for c in candidates}
 

@@ -15,7 +15,7 @@ from nbest.evaluate.prompt_index import PromptIndex
 from nbest.evaluate.runs import Measured
 from nbest.evaluate.scores import is_share
 from nbest.evaluate.significance import holm, paired_difference
-from nbest.types import Value, replace
+from nbest.types import Usage, Value, replace
 
 By = Literal["language", "task", "difficulty"]
 """What prompts are put together by."""
@@ -66,13 +66,17 @@ class Change(Value, frozen=True, kw_only=True):
     """Corrected for all differences of this evaluation (Holm 1979)."""
 
 
-class RunFacts(Value, frozen=True, kw_only=True):
+class RunFacts(Value, frozen=True, kw_only=True, omit_defaults=True):
     """How a run was measured."""
 
     run: str
     scorer: str | None
     cluster: str | None
     """Column of the rows whose equal values stand together; None where prompts stand alone."""
+    scoring: Mapping[str, Usage] = {}
+    """What scoring the answers has spent now, by role: a judge that compares them with gold."""
+    scoring_notes: tuple[str, ...] = ()
+    """What the scorer remarked."""
 
 
 class Evaluation(Value, frozen=True, kw_only=True):
@@ -115,9 +119,19 @@ def evaluate(runs: Sequence[Measured], *, by: By = "language", seed: int = 0) ->
     corrected = holm([c.p for c in changes])
     return Evaluation(
         by=by,
-        runs=tuple(RunFacts(run=r.name, scorer=r.scorer, cluster=r.cluster_column) for r in runs),
+        runs=tuple(map(_facts, runs)),
         groups=tuple(groups),
         changes=tuple(replace(c, p_holm=p) for c, p in zip(changes, corrected, strict=True)),
+    )
+
+
+def _facts(run: Measured) -> RunFacts:
+    return RunFacts(
+        run=run.name,
+        scorer=run.scorer,
+        cluster=run.cluster_column,
+        scoring=run.scoring.usage,
+        scoring_notes=run.scoring.notes,
     )
 
 

@@ -96,7 +96,7 @@ def _columns(groups: Sequence[Group], *, is_accuracy: bool) -> dict[str, list[_S
 
 
 def _ks(kind: str, num_known: Counter[str], num_all: int) -> list[int]:
-    """The k of `kind@k` to be shown: the largest that most prompts have draws for, and 1 where it says more."""
+    """The k of `kind@k` to be shown: the largest that most prompts have draws for, and a smaller one where it says more."""
     matches = (re.fullmatch(rf"{kind}@(\d+)", name) for name in num_known)
     ks = [int(match[1]) for match in matches if match]
     if not ks:
@@ -105,6 +105,8 @@ def _ks(kind: str, num_known: Counter[str], num_all: int) -> list[int]:
     largest = max(usual or ks)
     if kind in {"pass", "max"}:
         return sorted({1, largest})
+    if kind == "best":
+        return sorted(k for k in ks if k <= largest)[-2:]
     return [largest]
 
 

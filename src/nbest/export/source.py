@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, cast
 import msgspec
 
 from nbest import registry
-from nbest.errors import InputError
+from nbest.errors import InputError, MissingEngineError
 from nbest.evaluate.ingestion import ingest
 from nbest.evaluate.scores import gold_text, is_accuracy, pool_of, score_spec
 from nbest.records import read_manifest, read_outcomes
@@ -76,7 +76,10 @@ def grade(outcome: Outcome) -> Grade | None:
     if "answer" not in known.gold and "reference" not in known.gold:
         return None
     spec = score_spec(None, pool_of(known))
-    measured = asyncio.run(ingest(known, registry.parse("scorers", spec)))
+    try:
+        measured = asyncio.run(ingest(known, registry.parse("scorers", spec)))
+    except MissingEngineError:  # the row's grader is a judge, and an export asks none
+        return None
     if measured.value is None:
         return None
     metric = "chrf"

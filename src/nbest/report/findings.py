@@ -9,6 +9,7 @@ from nbest.accounting.meter import Meter
 from nbest.errors import InputError
 from nbest.evaluate.confidence import Floats
 from nbest.evaluate.prompt_index import PromptIndex
+from nbest.evaluate.scoring_engines import NOTHING, Scoring
 from nbest.report import browse
 from nbest.types import Usage
 
@@ -74,6 +75,8 @@ class Findings:
     records: list[browse.Record] = field(default_factory=list[browse.Record])
     unscored: str | None = None
     """Why some prompt has no score."""
+    scoring: Scoring = NOTHING
+    """What scoring the answers has spent now, and what the scorer remarked."""
 
     @property
     def ids(self) -> list[str]:

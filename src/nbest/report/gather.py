@@ -1,15 +1,16 @@
 """Run directories to findings: scores of every choice and draw, spending by role, what a reader browses.
 
-Runs are read one after another, an outcome at a time; what is kept of a prompt is a few numbers and its
+Runs are read one after another, some outcomes at a time; what is kept of a prompt is a few numbers and its
 compact record for the browser. Pools that several runs chose from are scored, and kept, once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 from nbest import registry
 from nbest.accounting.costs import num_computed
@@ -19,11 +20,14 @@ from nbest.evaluate.ingestion import MeasuredPrompt, ingest
 from nbest.evaluate.method import method_of
 from nbest.evaluate.prompt_index import contents_of
 from nbest.evaluate.scores import cluster_of, pool_of, score_spec
+from nbest.evaluate.scoring_engines import ScoringEngines
 from nbest.protocols import Scorer
 from nbest.records import read_manifest, read_outcomes, recorded_prompts
 from nbest.report import browse
 from nbest.report.findings import Drawn, Findings, Run
 from nbest.types import Candidate, Outcome, Usage
+
+_BATCH: Final = 64
 
 
 async def gather(
@@ -31,35 +35,40 @@ async def gather(
     *,
     score: str | None = None,
     cluster: str | None = None,
+    engines: ScoringEngines | None = None,
     on_outcome: Callable[[], object] = lambda: None,
 ) -> Findings:
-    """Reads runs; `score` and `cluster` as `nbest compare` takes them.
+    """Reads runs; `score`, `cluster` and `engines` as `nbest compare` takes them.
 
     Without `score` and without an answer or reference in the first row, nothing is scored. Prompts that lack
     what a scorer reads are shown without a score. Raises `RecordsError` for what is no run, `InputError` where
     a prompt id names different prompts or no run holds an outcome, and `CapabilityError` where a given `score`
-    fits no prompt.
+    fits no prompt, or needs an engine that is not given.
     """
+    engines = engines or ScoringEngines()
     found: Findings | None = None
     scorer: Scorer | None = None
     for path in paths:
         origin = _origin(path)
         number_by_id: dict[str, int] | None = None
-        for outcome in read_outcomes(path):
+        for outcomes in _batches(read_outcomes(path)):
             if found is None:
-                found = Findings(score=_score(score, outcome))
+                found = Findings(score=_score(score, outcomes[0]))
                 if found.score:
                     scorer = registry.parse("scorers", found.score)
             if number_by_id is None:
-                found.runs.append(_run(path, outcome, origin))
+                found.runs.append(_run(path, outcomes[0], origin))
                 number_by_id = found.index.add(str(path), contents_of(recorded_prompts(path)))
                 _make_room(found)
-            await _add(found, outcome, number_by_id[outcome.prompt.id], scorer, cluster)
-            on_outcome()
+            numbers = [number_by_id[outcome.prompt.id] for outcome in outcomes]
+            await _add(found, outcomes, numbers, scorer, cluster, engines)
+            for _ in outcomes:
+                on_outcome()
     if found is None:
         raise InputError(f"nothing is recorded in {', '.join(map(str, paths))}")
     if score is not None and found.unscored and not any(found.pools):
         raise CapabilityError(found.unscored)
+    found.scoring = engines.take()
     _shorten(found.runs)
     return found
 
@@ -73,30 +82,55 @@ def _make_room(found: Findings) -> None:
     found.records += [browse.Record() for _ in range(num_new)]
 
 
+def _batches(outcomes: Iterable[Outcome]) -> Iterator[list[Outcome]]:
+    """So many outcomes are in memory at a time."""
+    waiting = iter(outcomes)
+    return iter(lambda: list(islice(waiting, _BATCH)), [])
+
+
 async def _add(
-    found: Findings, outcome: Outcome, number: int, scorer: Scorer | None, cluster: str | None
+    found: Findings,
+    outcomes: Sequence[Outcome],
+    numbers: Sequence[int],
+    scorer: Scorer | None,
+    cluster: str | None,
+    engines: ScoringEngines,
 ) -> None:
+    """Adds outcomes of the last run, whose prompts have these numbers."""
+    for outcome, number in zip(outcomes, numbers, strict=True):
+        record = found.records[number]
+        if not record.is_begun:
+            pool = pool_of(outcome)
+            found.languages[number] = outcome.prompt.language
+            found.clusters[number] = cluster_of(pool, cluster)
+            record.begin(pool)
+
+    async def read(row: tuple[Outcome, int]) -> MeasuredPrompt:
+        outcome, number = row
+        record = found.records[number]
+        place = record.places.get(_fingerprint(outcome.candidates))
+        known = None
+        if place is not None:
+            known = record.scores[place]
+        return await ingest(outcome, scorer, scores_all=True, known=known, engines=engines)
+
+    rows = list(zip(outcomes, numbers, strict=True))
+    for measured, number in zip(await engines.in_order(rows, read), numbers, strict=True):
+        _add_measured(found, measured, number)
+
+
+def _add_measured(found: Findings, measured: MeasuredPrompt, number: int) -> None:
     run = len(found.runs) - 1
     record = found.records[number]
-    if not record.is_begun:
-        pool = pool_of(outcome)
-        found.languages[number] = outcome.prompt.language
-        found.clusters[number] = cluster_of(pool, cluster)
-        record.begin(pool)
-
-    key = _fingerprint(outcome.candidates)
-    place = record.places.get(key)
-    known = None
-    if place is not None:
-        known = record.scores[place]
-    measured = await ingest(outcome, scorer, scores_all=True, known=known)
     found.unscored = found.unscored or measured.why_unscored
+    key = _fingerprint(measured.outcome.candidates)
+    place = record.places.get(key)
     if place is None:
-        place = record.add_pool(key, outcome, measured.scores, run)
+        place = record.add_pool(key, measured.outcome, measured.scores, run)
         drawn = _drawn(measured, run)
         if drawn is not None:
             found.pools[number].append(drawn)
-    record.add_choice(outcome, place, run, measured.value)
+    record.add_choice(measured.outcome, place, run, measured.value)
     _count(found.runs[run], measured, number)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from nbest.accounting.price_list import costs_of
 from nbest.errors import InputError, MissingExtraError
 from nbest.evaluate.comparison import Comparison
 from nbest.evaluate.runs import engine_names
+from nbest.evaluate.scoring_engines import ScoringEngines
 from nbest.report import compared
 from nbest.report.figure import Figure
 from nbest.report.figures import figures
@@ -38,6 +38,7 @@ def write(
     baseline: str | None = None,
     cluster: str | None = None,
     params: Sequence[str] = (),
+    engines: ScoringEngines | None = None,
     markdown: Path | None = None,
     latex: Path | None = None,
     json: Path | None = None,
@@ -47,7 +48,8 @@ def write(
 
     Among `paths` may be what `nbest compare --out` and `nbest judge --out` wrote: curves and win-rates.
 
-    `score`, `baseline` and `cluster` as in `compare`, `params` as in `costs_of`. Raises `InputError` and `RecordsError` before
+    `score`, `baseline` and `cluster` as in `compare`, `params` as in `costs_of`. `engines` is for a score that a
+    model gives; they are closed. Raises `InputError` and `RecordsError` before
     anything is written, and `MissingExtraError` for PNGs without their renderer, after the SVGs.
     """
     comparisons_at = [p for p in paths if (p / compared.FILE).is_file()]
@@ -57,7 +59,7 @@ def write(
         raise InputError("a report needs a run: name the directories that nbest run and nbest select wrote")
     costs = costs_of(params, (), engines=engine_names(runs))
     comparisons = [compared.read(p) for p in comparisons_at]
-    found = _gathered(runs, score=score, cluster=cluster)
+    found = _gathered(runs, score=score, cluster=cluster, engines=engines or ScoringEngines())
     made = figures(found, comparisons, baseline=baseline, costs=costs)
     made[1:1] = win_rate_figures(found, stores, cluster=cluster)
 
@@ -80,11 +82,19 @@ def write(
     return written
 
 
-def _gathered(runs: Sequence[Path], *, score: str | None, cluster: str | None) -> Findings:
+def _gathered(
+    runs: Sequence[Path], *, score: str | None, cluster: str | None, engines: ScoringEngines
+) -> Findings:
     err = Console(stderr=True)
-    with Progress(console=err, disable=not err.is_terminal, transient=True) as bar:
+    with Progress(console=err, disable=not err.is_terminal, transient=True) as bar, engines:
         task = bar.add_task("reading", total=None)
-        return asyncio.run(gather(runs, score=score, cluster=cluster, on_outcome=lambda: bar.advance(task)))
+        reading = gather(
+            runs, score=score, cluster=cluster, engines=engines, on_outcome=lambda: bar.advance(task)
+        )
+        found = engines.run(reading)
+    for note in found.scoring.notes:
+        err.print(f"warning: {note}", style="yellow", soft_wrap=True)
+    return found
 
 
 def _markdown(title: str, tables: Sequence[Table]) -> str:
@@ -119,6 +129,7 @@ def _facts(found: Findings, made: Sequence[Figure], comparisons: Sequence[Compar
     """The tables as they are shown, and the unrounded numbers behind them."""
     return {
         "score": found.score,
+        "scoring": found.scoring.usage,
         "prompts": len(found.ids),
         "runs": [
             {

@@ -1,21 +1,26 @@
 """One rule for failed draws, evidence, steps and made answers, in every table that is made from records."""
 
 import asyncio
+import io
 
 import pytest
+from rich.console import Console
 
 from nbest import registry
 from nbest.datasets import read_pools
 from nbest.errors import InputError
+from nbest.evaluate import runs
 from nbest.evaluate.compare import compare
 from nbest.evaluate.ingestion import ingest
 from nbest.evaluate.recorded_draws import draws_of
 from nbest.evaluate.runs import measured
 from nbest.evaluate.scores import failed_score, lowest_score, pool_of, scores_of
 from nbest.evaluate.summary import evaluate
+from nbest.evaluate.tables import show
 from nbest.export.source import grade
 from nbest.records import RunWriter, read_outcomes
 from nbest.report.gather import gather
+from nbest.run import select
 from nbest.types import Candidate, Message, Outcome, Prompt, SamplingParams, Selection, replace
 
 QUESTIONS = {
@@ -242,10 +247,11 @@ def test_a_fused_answer_that_nobody_marked_has_no_score_and_costs_no_report(tmp_
         ("best(recorded(liked))", True),
         ("likelihood", True),
         ("parallel(sampler=iid(n=2), selector=best(recorded(liked)))", True),
-        ("mbr(utility=chrf)", False),
+        ("vote", False),
         ("vote(weight=logprob)", False),
         ("judge_pairwise", False),
-        ("parallel(sampler=iid(n=2), selector=mbr)", False),
+        ("mbr(utility=embedding(url=http://localhost:9))", False),
+        ("guard(selector=best(judge))", False),
         ("./mine.py:Shortest", False),
         ("no_such_method(x=1)", False),
     ],
@@ -300,3 +306,78 @@ def test_runs_with_other_line_numbers_are_paired_by_what_is_asked_in_eval_and_re
     assert found.ids == ["0", "1", "2", "3"]
     assert found.runs[1].values == {1: 1, 2: 1, 3: 1}
     assert len(list(read_outcomes(paths[1]))) == 3
+
+
+ANSWERS = {
+    "ar": ["الجواب هو 4 بيضات", "الجواب هو 5 بيضات", "4 بيضات هو الجواب", "٤", "لا أعرف", "الجواب هو 5"],
+    "hi": ["उत्तर 4 अंडे हैं", "उत्तर 5 अंडे हैं", "4 अंडे", "४", "पता नहीं", "उत्तर 5 है"],
+    "ja": ["答えは4個です", "答えは5個です", "4個", "四", "分かりません", "答えは5です"],
+    "ko": ["답은 4개입니다", "답은 5개입니다", "4개", "넷", "모르겠습니다", "답은 5입니다"],
+    "ru": ["Ответ: 4 яйца", "Ответ: 5 яиц", "4 яйца", "4", "Не знаю", "Ответ: 5"],
+    "th": ["คำตอบคือ 4 ฟอง", "คำตอบคือ 5 ฟอง", "4 ฟอง", "๔", "ไม่ทราบ", "คำตอบคือ 5"],
+    "zh": ["答案是4个", "答案是5个", "4个", "四", "不知道", "答案是5"],
+}
+
+
+def chosen_by(selector, language, *, failed=()):
+    warm = [
+        Candidate(id=i, text=t, params=WARM if i else GREEDY, error="timeout" if i in failed else None)
+        for i, t in enumerate(ANSWERS[language])
+    ]
+    pool = pool_of(outcome(prompt_in(language), warm, gold={"answer": "4"}))
+    return asyncio.run(select(pool, registry.parse("selectors", selector), seed=0))
+
+
+@pytest.mark.parametrize(
+    "selector",
+    [
+        "mbr(utility=chrf)",
+        "mbr(utility=token_f1)",
+        "guard(selector=mbr(utility=edit))",
+        "vote(extract='[45]')",
+        "random",
+    ],
+)
+def test_best_at_k_of_selectors_that_see_the_pool_is_what_compare_says(tmp_path, selector):
+    outcomes = [chosen_by(selector, language, failed={4} if language == "ru" else ()) for language in ANSWERS]
+    path = run_of(tmp_path / "run", outcomes)
+    columns = measured(path).columns
+    scorer = registry.parse("scorers", "oracle")
+    cells = asyncio.run(compare(read_pools(str(path)), [selector], scorer=scorer, sizes=[1, 2, 4, 6])).cells
+    by_compare = {c.n: c.value.value for c in cells if c.language is None}
+    for k in (1, 2, 4, 6):
+        values, known = columns[f"best@{k}"]
+        assert known.all()
+        assert values.mean() == pytest.approx(by_compare[k])
+    assert columns["best@6"][0].tolist() == columns["score"][0].tolist()
+
+
+def test_best_at_k_is_not_told_of_answers_that_were_made_after_the_draws(tmp_path):
+    made = Candidate(id=6, text="4", parents=(0, 1))
+    chosen = chosen_by("mbr(utility=chrf)", "th")
+    fused = replace(
+        chosen,
+        candidates=(*chosen.candidates, made),
+        selection=Selection(winner=made, weights={6: 1.0}),
+    )
+    assert "best@6" not in measured(run_of(tmp_path / "run", [fused])).columns
+
+
+def test_of_a_large_run_a_share_is_chosen_for_again_and_columns_say_how_many(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "MOST_CHOSEN_AGAIN", 4)
+    many = [
+        replace(chosen_by("mbr(utility=chrf)", language), prompt=prompt_in(language, f"{language}-{i}"))
+        for language in ANSWERS
+        for i in range(4)
+    ]
+    found = measured(run_of(tmp_path / "run", many))
+    num_known = int(found.columns["best@2"][1].sum())
+    assert 0 < num_known < len(many)
+    console = Console(width=200, record=True, file=io.StringIO())
+    show(evaluate([found], by="task"), console)
+    lines = console.export_text().splitlines()
+    titles = next(i for i, line in enumerate(lines) if "best@4" in line)
+    smaller, whole = lines[titles].index("best@4"), lines[titles].index("best@6")
+    numbers = lines[titles + 4]
+    assert numbers[smaller - 8 : smaller + 6].strip() == f"of {num_known}"
+    assert numbers[whole - 6 : whole + 6].strip() == ""

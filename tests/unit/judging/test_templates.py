@@ -18,7 +18,9 @@ from scripted import PROMPT
 
 DATA = resources.files("nbest.judging") / "templates_by_language"
 NAMES = ["chops", "fuse", "pairwise", "rsa", "score", "yes_no"]
-SOME = [(n, d.name) for n in ("critique", "grade", "steps") for d in DATA.iterdir() if (d / f"{n}.txt").is_file()]
+SOME = [
+    (n, d.name) for n in ("critique", "grade", "steps") for d in DATA.iterdir() if (d / f"{n}.txt").is_file()
+]
 """Templates that not every language has yet."""
 TRANSLATED = sorted(d.name for d in DATA.iterdir() if d.is_dir())
 GRADES = ["[[A>>B]]", "[[A>B]]", "[[A=B]]", "[[B>A]]", "[[B>>A]]"]
