@@ -103,9 +103,14 @@ class Turns:
     def __init__(self) -> None:
         self._since = time.perf_counter()
 
+    @property
+    def is_due(self) -> bool:
+        """Whether the last turn of the loop was more than 2 ms ago."""
+        return time.perf_counter() - self._since > _SLICE_S
+
     async def give(self) -> None:
-        """Waits for one turn of the loop, if the last such turn was more than 2 ms ago."""
-        if time.perf_counter() - self._since > _SLICE_S:
+        """Waits for one turn of the loop, if one `is_due`."""
+        if self.is_due:
             await asyncio.sleep(0)
             self._since = time.perf_counter()
 

@@ -54,7 +54,8 @@ async def answer_classes(
     answer_by_id: dict[int, Answer | None] = {}
     for candidate in candidates:
         answer_by_id[candidate.id] = final_answer(candidate, prompt)
-        await turns.give()
+        if turns.is_due:
+            await turns.give()
     expressions = {a.key for a in answer_by_id.values() if a and a.kind == "expression"}
     numbers = {a.key for a in answer_by_id.values() if a and a.kind == "number"}
     needs_mathematics = expressions and len(expressions) + len(numbers) > 1
@@ -68,7 +69,9 @@ def _is_long(candidates: Sequence[Candidate]) -> bool:
     for candidate in candidates:
         if len(candidate.text) > _MAX_TEXT:
             return True
-        num_chars += len(candidate.text) + sum(len(call.arguments) for call in candidate.tool_calls)
+        num_chars += len(candidate.text)
+        if candidate.tool_calls:
+            num_chars += sum(len(call.arguments) for call in candidate.tool_calls)
     return num_chars > _MAX_CHARS
 
 

@@ -69,7 +69,7 @@ def _boxes(norm: str) -> Sequence[Mark]:
         end = max(norm.rfind("\\boxed", 0, end), norm.rfind("\\fbox", 0, end))
         if end < 0:
             break
-        mark = _box(norm, end)
+        mark = box_at(norm, end)
         if mark is None:
             continue
         if joined and _is_joined(norm[mark.end : joined[-1].start]):
@@ -82,7 +82,8 @@ def _is_joined(between: str) -> bool:
     return bool(between.strip(" $.\\()")) and _JOINS_BOXES.fullmatch(between) is not None
 
 
-def _box(norm: str, at: int) -> Mark | None:
+def box_at(norm: str, at: int) -> Mark | None:
+    r"""The `\boxed{…}` that begins at `at`; None where its braces do not close."""
     start = norm.find("{", at, at + 10)
     if start < 0:
         return None

@@ -132,6 +132,9 @@ def is_proof(name: str, value: Json) -> bool:
 def _scope(request: Request) -> bytes:
     """A digest of the client's own fields; empty for a plain request."""
     is_greedy_pool = request.n > 1 and request.params.temperature == 0
+    overrides = request.prompt.overrides
+    if not is_greedy_pool and (overrides is None or not overrides.body):
+        return _PLAIN
     own: Mapping[str, Json] = {k: v for k, v in own_fields(request).items() if k not in _CHANGE_NO_TEXT}
     if not own and not is_greedy_pool:
         return _PLAIN
