@@ -29,6 +29,20 @@ class _Computed(NamedTuple):
     flat: str
     num_tokens_by_text: dict[str, int]
     """Text after the prompt (prefix and completion) → tokens of prompt and text together."""
+    unread: list[tuple[str, int, Sequence[Completion]]]
+    """Prefix, tokens of prompt and prefix, and completions of calls that are not in `num_tokens_by_text` yet: most
+    outcomes never ask for them."""
+
+    def read(self) -> dict[str, int]:
+        """`num_tokens_by_text` of all calls."""
+        for prefix, num_prompt, completions in self.unread:
+            self.num_tokens_by_text.setdefault(prefix, num_prompt)
+            for c in completions:
+                # The last token that was drawn has not been read.
+                num_tokens = num_prompt + max(0, c.usage.completion - 1)
+                self.num_tokens_by_text.setdefault(prefix + c.text, num_tokens)
+        self.unread.clear()
+        return self.num_tokens_by_text
 
 
 class ComputedTexts:
@@ -46,9 +60,12 @@ class ComputedTexts:
 
     def count(self, request: Request, completions: Sequence[Completion], model: str) -> CallCosts:
         """Of one or more calls that returned. What they computed is remembered."""
-        if any(c.usage.cached for c in completions):
-            _models_with_cache.add(model)
-        heads = [i for i, c in enumerate(completions) if c.usage.prompt]
+        heads: list[int] = []
+        for place, completion in enumerate(completions):
+            if completion.usage.prompt:
+                heads.append(place)
+                if completion.usage.cached:
+                    _models_with_cache.add(model)
         found = CallCosts(0, 0)
         saved = CallCosts(0, 0)
         for head, end in pairwise([*heads, len(completions)]):
@@ -76,20 +93,15 @@ class ComputedTexts:
     def num_prompt(self, request: Request, model: str) -> int | None:
         """Tokens of the request's prompt and prefix, where a call with the same ones has returned."""
         computed = self._by_prompt.get((model, id(request.prompt)))
-        return None if computed is None else computed.num_tokens_by_text.get(request.prefix)
+        return None if computed is None else computed.read().get(request.prefix)
 
     def _remember(
         self, request: Request, completions: Sequence[Completion], num_prompt: int, model: str
     ) -> None:
         key = (model, id(request.prompt))
         if key not in self._by_prompt:
-            self._by_prompt[key] = _Computed(request.prompt, _flat(request.prompt), {})
-        num_tokens_by_text = self._by_prompt[key].num_tokens_by_text
-        num_tokens_by_text.setdefault(request.prefix, num_prompt)
-        for c in completions:
-            # The last token that was drawn has not been read.
-            num_tokens = num_prompt + max(0, c.usage.completion - 1)
-            num_tokens_by_text.setdefault(request.prefix + c.text, num_tokens)
+            self._by_prompt[key] = _Computed(request.prompt, _flat(request.prompt), {}, [])
+        self._by_prompt[key].unread.append((request.prefix, num_prompt, completions))
 
     def _num_known(self, request: Request, num_prompt: int, model: str) -> int:
         """The most tokens of the prompt and prefix that this outcome had computed before."""
@@ -98,7 +110,9 @@ class ComputedTexts:
         num_known = 0
         own = self._by_prompt.get((model, id(request.prompt)))
         if own is not None:
-            for text, num_tokens in own.num_tokens_by_text.items():
+            if not request.prefix:
+                return num_prompt
+            for text, num_tokens in own.read().items():
                 if text.startswith(request.prefix):
                     return num_prompt
                 if request.prefix.startswith(text):
@@ -118,7 +132,7 @@ class ComputedTexts:
             if other_model != model:
                 continue
             num_flat = _num_common(flat, computed.flat)
-            for text, num_tokens in computed.num_tokens_by_text.items():
+            for text, num_tokens in computed.read().items():
                 num_chars = num_flat
                 if num_chars == len(computed.flat):
                     num_chars += _num_common(flat[num_chars:], text)

@@ -38,6 +38,7 @@ _BEGINS_OBJECT: Final = frozenset("{`~")
 _BOXED: Final = "\\boxed"
 _CLOSING: Final = " \n.。।$*)】"
 """What may stand behind the last box and says nothing."""
+_OF_A_NUMBER: Final = "0123456789.,-+/ "
 _MAX_LINES_LOOKED_AT: Final = 20
 _BEFORE_LETTERS = regex.compile(r"[\W\d]{0,12}")
 _BREAKS: Final = frozenset(".!?…\n:)]。！？।؟*")
@@ -123,15 +124,15 @@ def _json_fields(norm: str) -> Mapping[str, object]:
 def _number_in_last_box(norm: str, conv: Convention) -> Answer | None:
     r"""What `_marked` finds, sooner, in a text that ends in one `\boxed{42}`, as most worked solutions do.
 
-    None where it must read on: letters in the box or behind it, more boxes, a last paragraph that may be a check.
+    None where it must read on: more than a number in the box, words behind it, more boxes, a last paragraph that may be a check.
     """
     start = norm.find(_BOXED)
     mark = box_at(norm, start) if start >= 0 else None
     if mark is None or mark.content is None or norm[mark.end :].strip(_CLOSING):
         return None
-    has_letters = any(map(str.isalpha, mark.content))
+    is_more = mark.content.strip(_OF_A_NUMBER) or "\\fbox" in norm
     last_paragraph = norm[norm.rfind("\n\n", 0, start) + 1 : start]
-    if has_letters or "\\fbox" in norm or _may_check(same_length_casefold(last_paragraph), conv):
+    if is_more or _may_check(same_length_casefold(last_paragraph), conv):
         return None
     return read_normalised(mark.content, conv)
 
@@ -303,14 +304,15 @@ def _checks(lower: str, conv: Convention) -> list[tuple[int, int]]:
 
 
 def _may_check(lower: str, conv: Convention) -> bool:
-    """Whether a line may begin with a word for a check: told by two characters. Never False where one does."""
+    """Whether a line may begin with a word for a check: told by two characters first. Never False where one does."""
     lines = lower.split("\n")
     if len(lines) > _MAX_LINES_LOOKED_AT:
         return any(map(lower.__contains__, conv.check_words))
     for line in lines:
         before = _BEFORE_LETTERS.match(line)
         num_before = before.end() if before else 0
-        if any(line[at : at + 2] in conv.check_starts for at in range(num_before + 1)):
+        may_begin = any(line[at : at + 2] in conv.check_starts for at in range(num_before + 1))
+        if may_begin and conv.checking.match(line):
             return True
     return False
 

@@ -87,6 +87,9 @@ def box_at(norm: str, at: int) -> Mark | None:
     start = norm.find("{", at, at + 10)
     if start < 0:
         return None
+    end = norm.find("}", start)
+    if 0 <= end < start + _MAX_BOXED_CHARS and norm.find("{", start + 1, end) < 0:
+        return Mark(at, end + 1, "explicit", norm[start + 1 : end])
     depth = 0
     for i in range(start, min(len(norm), start + _MAX_BOXED_CHARS)):
         depth += (norm[i] == "{") - (norm[i] == "}")
