@@ -22,7 +22,9 @@ def canonical(call: ToolCall) -> str:
 
 def calls_key(candidate: Candidate) -> str | None:
     """What names the candidate's class among those that call tools, in whatever order; None without calls."""
-    return "\n".join(sorted(map(canonical, candidate.tool_calls))) or None
+    if not candidate.tool_calls:
+        return None
+    return "\n".join(sorted(map(canonical, candidate.tool_calls)))
 
 
 def said(candidate: Candidate) -> str:

@@ -124,11 +124,15 @@ def _json_fields(norm: str) -> Mapping[str, object]:
 def _number_in_last_box(norm: str, conv: Convention) -> Answer | None:
     r"""What `_marked` finds, sooner, in a text that ends in one `\boxed{42}`, as most worked solutions do.
 
-    None where it must read on: more than a number in the box, words behind it, more boxes, a last paragraph that may be a check.
+    None where it must read on: more than a number in the box, words behind it that are no copula, more boxes,
+    a last paragraph that may be a check.
     """
     start = norm.find(_BOXED)
     mark = box_at(norm, start) if start >= 0 else None
-    if mark is None or mark.content is None or norm[mark.end :].strip(_CLOSING):
+    if mark is None or mark.content is None:
+        return None
+    behind = norm[mark.end :].strip(_CLOSING)
+    if behind and behind not in conv.tails:
         return None
     is_more = mark.content.strip(_OF_A_NUMBER) or "\\fbox" in norm
     last_paragraph = norm[norm.rfind("\n\n", 0, start) + 1 : start]
