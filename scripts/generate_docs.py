@@ -17,6 +17,7 @@ PURPOSE = {
     "samplers": "Which candidates are drawn (`--sample`).",
     "selectors": "Which candidate wins (`--select`).",
     "scorers": "How good a candidate is, for `best(…)` and `vote(weight=…)`.",
+    "stops": "When more draws are not worth their tokens, for `parallel(stop=…)`; see [stopping](stopping.md).",
     "searches": "Which partial answers are continued, for `tree(search=…)`.",
     "utilities": "How similar two texts are, for `mbr(utility=…)`.",
     "tasks": "Data sets with the way their answers are graded (`nbest run mgsm`, `nbest eval --task`).",

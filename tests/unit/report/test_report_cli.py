@@ -44,6 +44,32 @@ def test_compare_names_mistakes_before_it_works(tmp_path):
         nbest("compare", pool, "--select", "chops")
 
 
+def test_compare_of_stopping_rules_prints_a_table_or_json_and_keeps_it(tmp_path):
+    pool, _ = runs.two_runs(tmp_path)
+    said = nbest("compare", pool, "--stop", "first_n(2), adaptive_consistency", "--wave", 2)
+    assert "stopping rules, 2 draws at a time" in said
+    found = json.loads(
+        nbest("compare", pool, "--stop", "esc(2)", "--n", 3, "--json", "--out", tmp_path / "out")
+    )
+    assert [r["stop"] for r in found["results"]] == ["esc(2)"]
+    assert found["num_draws"] == 3
+    assert json.loads((tmp_path / "out" / "stops.json").read_text(encoding="utf-8")) == found
+
+
+def test_compare_of_stopping_rules_names_mistakes(tmp_path):
+    pool, _ = runs.two_runs(tmp_path)
+    with pytest.raises(InputError, match="give --select or --stop"):
+        nbest("compare", pool)
+    with pytest.raises(InputError, match="give --select or --stop"):
+        nbest("compare", pool, "--select", "vote", "--stop", "esc")
+    with pytest.raises(SpecError, match="did you mean 'bayes_factor'"):
+        nbest("compare", pool, "--stop", "bayes_facto(3)")
+    with pytest.raises(InputError, match="--n is one number"):
+        nbest("compare", pool, "--stop", "esc", "--n", "1,2")
+    with pytest.raises(InputError, match="--baseline is for selectors"):
+        nbest("compare", pool, "--stop", "esc", "--baseline", "esc")
+
+
 def test_report_writes_a_page_unless_only_other_files_are_asked_for(tmp_path, monkeypatch):
     paths = runs.two_runs(tmp_path)
     monkeypatch.chdir(tmp_path)
