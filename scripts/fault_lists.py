@@ -20,14 +20,33 @@ def _tests(*paths: str) -> tuple[str, ...]:
 
 
 SELECTORS = _tests("unit/selection", "unit/strategies", "laws/test_selectors.py")
-SEARCHES = _tests("unit/search", "unit/strategies", "laws/test_searches.py")
-ESTIMATORS = _tests("unit/evaluate", "unit/arena", "laws/test_estimators.py")
-BUDGETS = _tests("unit/test_budget.py", "unit/test_context.py", "unit/accounting", "laws/test_strategies.py")
-STREAMS = _tests("unit/engines/openai", "unit/serve/api")
 JUDGING = _tests("unit/judging", "unit/selection", "golden/test_judge_replies.py")
+SEARCHES = _tests("laws/test_searches.py", "unit/search", "unit/strategies", "laws/test_strategies.py")
+ESTIMATORS = _tests("laws/test_estimators.py", "unit/evaluate", "unit/arena")
+BUDGETS = _tests(
+    "laws/test_budgets.py",
+    "unit/test_budget.py",
+    "unit/test_context.py",
+    "unit/accounting",
+    "laws/test_strategies.py",
+)
 LAYERS = _tests("unit/engines/layers", "unit/engines/test_replay.py", "contract/test_engines.py")
+STREAMS = _tests(
+    "laws/test_engine_streams.py",
+    "laws/test_gateway_streams.py",
+    "laws/test_token_shares.py",
+    "unit/engines/test_prefix.py",
+    "unit/serve/api",
+    "unit/engines/openai",
+)
 GATEWAY = _tests("unit/serve", "gateway/test_faults.py")
-RECORDS = _tests("unit/test_records.py", "unit/test_datasets.py", "unit/test_run.py", "unit/test_resume.py")
+RECORDS = _tests(
+    "laws/test_run_directories.py",
+    "unit/test_records.py",
+    "unit/test_datasets.py",
+    "unit/test_run.py",
+    "unit/test_resume.py",
+)
 
 FIRST: Final = (
     # Selectors.

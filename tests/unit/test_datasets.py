@@ -76,6 +76,31 @@ def test_a_language_may_have_script_and_region_and_an_empty_one_is_none(tmp_path
         single("x", language="Français")
 
 
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        {"parts": [IMAGE]},
+        {"content": " ", "parts": [IMAGE]},
+        {"fields": {"tool_calls": [{"id": "a"}]}},
+        {"content": "", "fields": {"tool_call_id": "a"}},
+    ],
+)
+def test_a_turn_of_an_image_or_of_calls_alone_is_a_prompt(tmp_path, turn):
+    row = {"messages": [{"role": "user"} | turn]}
+    [item] = read_prompts(write(tmp_path, json.dumps(row)))
+    assert [*item.prompt.messages[0].parts] == turn.get("parts", [])
+    assert item.prompt.messages[0].fields == turn.get("fields", {})
+
+
+@pytest.mark.parametrize("turn", [{"content": " \n"}, {"parts": []}, {"content": "", "fields": {}}])
+def test_a_turn_of_nothing_is_no_prompt(tmp_path, turn):
+    with pytest.raises(InputError, match="line 1: the prompt is empty"):
+        read_prompts(write(tmp_path, json.dumps({"messages": [{"role": "user"} | turn]})))
+
+
 def test_a_pool_may_have_an_empty_prompt(tmp_path):
     [pool] = read_pools(write(tmp_path, '{"prompt": "", "candidates": ["a"]}'))
     assert pool.prompt.text == ""

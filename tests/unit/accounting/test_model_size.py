@@ -174,6 +174,63 @@ class TestConfig:
             parameters=parameters, active=active, attention=32 * 32 * 128
         )
 
+    @pytest.mark.parametrize(
+        ("fields", "parameters", "inactive"),
+        [
+            (  # Qwen2 7B: queries, keys and values have a bias
+                {"model_type": "qwen2", "hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28,
+                 "num_attention_heads": 28, "num_key_value_heads": 4, "vocab_size": 152064},
+                7_615_616_512,
+                152064 * 3584,
+            ),
+            (  # Qwen3 0.6B: heads are wider than their share, and have norms; the table is the output layer too
+                {"model_type": "qwen3", "hidden_size": 1024, "intermediate_size": 3072, "num_hidden_layers": 28,
+                 "num_attention_heads": 16, "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 151936,
+                 "tie_word_embeddings": True},
+                596_049_920,
+                0,
+            ),
+            (  # Gemma 2 2B: four norms a layer, tied without saying so
+                {"model_type": "gemma2", "hidden_size": 2304, "intermediate_size": 9216, "num_hidden_layers": 26,
+                 "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256, "vocab_size": 256000,
+                 "tie_word_embeddings": None},
+                2_614_341_888,
+                0,
+            ),
+            (  # Phi-3 mini: as many keys and values as queries
+                {"model_type": "phi3", "hidden_size": 3072, "intermediate_size": 8192, "num_hidden_layers": 32,
+                 "num_attention_heads": 32, "num_key_value_heads": None, "vocab_size": 32064},
+                3_821_079_552,
+                32064 * 3072,
+            ),
+            (  # Qwen1.5-MoE A2.7B: a shared expert with its gate
+                {"model_type": "qwen2_moe", "hidden_size": 2048, "intermediate_size": 5632,
+                 "moe_intermediate_size": 1408, "shared_expert_intermediate_size": 5632, "num_experts": 60,
+                 "num_experts_per_tok": 4, "num_hidden_layers": 24, "num_attention_heads": 16,
+                 "num_key_value_heads": 16, "vocab_size": 151936},
+                14_315_784_192,
+                151936 * 2048 + 24 * 56 * 3 * 2048 * 1408,
+            ),
+            (  # DeepSeek-V2 Lite: latent attention, two shared experts, a dense layer first
+                {"model_type": "deepseek_v2", "hidden_size": 2048, "intermediate_size": 10944,
+                 "moe_intermediate_size": 1408, "n_shared_experts": 2, "n_routed_experts": 64,
+                 "num_experts_per_tok": 6, "num_hidden_layers": 27, "num_attention_heads": 16,
+                 "num_key_value_heads": 16, "kv_lora_rank": 512, "q_lora_rank": None, "qk_nope_head_dim": 128,
+                 "qk_rope_head_dim": 64, "v_head_dim": 128, "vocab_size": 102400, "first_k_dense_replace": 1},
+                15_706_484_224,
+                102400 * 2048 + 26 * 58 * 3 * 2048 * 1408,
+            ),
+        ],
+        ids=lambda value: value.get("model_type") if isinstance(value, dict) else "",
+    )  # fmt: skip
+    def test_published_models_of_other_families(self, tmp_path, fields, parameters, inactive):
+        given = {"tie_word_embeddings": False} | fields
+        given = {
+            name: value for name, value in given.items() if (name, value) != ("tie_word_embeddings", None)
+        }
+        found = hf_config.read_size(config(tmp_path, **given))
+        assert (found.parameters, found.active) == (parameters, parameters - inactive)
+
     def test_the_language_model_within_another_counts(self, tmp_path):
         inner = config(tmp_path, model_type="llama", **SMALL)
         alone = hf_config.read_size(inner)

@@ -228,6 +228,23 @@ def test_a_call_whose_id_is_taken_or_missing_comes_with_the_completion_under_ano
     assert other.id not in {"a", ""}
 
 
+@pytest.mark.parametrize(
+    ("parts", "arguments"),
+    [
+        ([{}, '{"x":1}'], '{"x":1}'),
+        (['{"x"', ":1}", {}], '{"x":1}'),
+        ([{"x": 1}, {}], '{"x":1}'),
+        (["", {"x": 1}, ""], '{"x":1}'),
+        ([{}, {}], "{}"),
+        (["", ""], "{}"),
+    ],
+)
+def test_arguments_are_an_object_or_a_text_whichever_says_something(parts, arguments):
+    first, *more = parts
+    calls = [call(0, "a", "f", first), *(call(0, None, None, part) for part in more)]
+    assert [c.arguments for c in stream(*calls, END)[1].tool_calls] == [arguments]
+
+
 def test_a_refusal_in_deltas():
     chunks = [delta(refusal="I "), delta(refusal="cannot"), delta("content_filter")]
     emitted, drawn = stream(*chunks)
