@@ -149,7 +149,7 @@ SECOND: Final = (
     Fault("sse: an event's name stays for the next", "engines/openai/sse.py",
           'self._name, self._data = "", []\n            return', "self._data = []\n            return", STREAMS),
     Fault("stream: a count of the whole call is one choice's", "engines/openai/stream.py",
-          "if len(self._usages) == len(self._choices):", "if self._usages:", STREAMS),
+          "if len(self._usages) == len(self._choices) > 1:", "if self._usages:", STREAMS),
     Fault("tool calls: an id may be emitted twice", "engines/openai/tool_calls.py",
           "            self._used_ids.add(id_)\n", "", STREAMS),
     Fault("a stream that is cut before its first text goes unreported", "drawing.py",

@@ -91,8 +91,10 @@ def deltas_of(draw, choice):
         place = draw(st.integers(0, len(chunks) - 1))
         logprobs = chunks[place].setdefault("logprobs", {"content": []})
         logprobs["content"].append(row)
-    last = {k: v for k, v in choice.items() if k not in {"message", "logprobs"}}
-    return [*chunks, last | {"delta": {}}]
+    last = {k: v for k, v in choice.items() if k not in {"message", "logprobs"}} | {"delta": {}}
+    if draw(st.booleans()):  # some servers repeat the whole message beside the last delta
+        last["message"] = message
+    return [*chunks, last]
 
 
 def in_order(chunks):
@@ -172,3 +174,20 @@ def test_counts_behind_each_choice_are_its_own(choices, data):
     assert [c.text for c in found] == [text for text, _, _ in choices]
     assert [c.usage.completion for c in found] == [num for _, num, _ in choices]
     assert [(c.usage.prompt, c.usage.calls) for c in found] == [(7, 1), *[(0, 0)] * (len(choices) - 1)]
+
+
+@given(st.lists(WORDS, min_size=1, max_size=4), st.booleans())
+def test_messages_instead_of_deltas_add_up_whether_each_is_a_part_or_all_so_far(words, is_cumulative):
+    emitted = []
+    stream = CompletionStream(emitted.append)
+    text = ""
+    for word in words:
+        part = f"<{word}>"
+        text += part
+        message = {"content": text if is_cumulative else part}
+        stream.feed(f"data: {json.dumps({'choices': [{'message': message}]})}\n\n".encode())
+    stream.feed(b"data: [DONE]\n\n")
+    stream.close()
+    [found] = completions(stream.reply(), PARAMS)
+    if is_cumulative or len(set(words)) == len(words):
+        assert found.text == "".join(emitted) == text

@@ -69,7 +69,7 @@ class CompletionStream:
     def reply(self) -> ServerReply:
         """What came, as a reply in one piece."""
         usage_by_index: dict[int, Json] = {}
-        if len(self._usages) == len(self._choices):
+        if len(self._usages) == len(self._choices) > 1:  # of one, it is the count of the call
             usage_by_index = self._usages
         choices = [self._choices[index].build(usage_by_index.get(index)) for index in sorted(self._choices)]
         if not choices:
