@@ -267,6 +267,10 @@ _OUR_TYPES: Mapping[str, Any] = {
 
 
 def _is(value: Any, type_: Any) -> bool:
+    """Whether a value is of our form; an object that has none of our names is another library's."""
+    names: tuple[str, ...] = getattr(type_, "__struct_fields__", ())
+    if names and value and isinstance(value, dict) and not any(name in value for name in names):
+        return False
     try:
         msgspec.convert(value, type_)
     except msgspec.ValidationError:

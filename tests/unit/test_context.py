@@ -12,8 +12,10 @@ from nbest.types import (
     Completion,
     Overrides,
     Prompt,
+    ReasoningDelta,
     Request,
     SamplingParams,
+    ToolCallDelta,
     Usage,
     replace,
 )
@@ -344,6 +346,29 @@ def test_a_prefix_is_emitted_once_and_only_where_it_continues_what_was_emitted()
     assert "".join(observer.deltas) == "答：لا 四 นั่น\nلا 四 นั่น" == ctx.candidates[1].text
     asyncio.run(ctx.sample([replace(first, prefix="其他")], is_answer=True))
     assert "".join(observer.deltas) == "答：لا 四 นั่น\nلا 四 นั่น"
+
+
+class Calling(Seeds):
+    """Streams reasoning, a text and a tool call."""
+
+    async def generate(self, request, on_delta=None):
+        for delta in DELTAS if on_delta else ():
+            on_delta(delta)
+        return [Completion(text="да", reasoning="думаю")] * request.n
+
+
+DELTAS = (ReasoningDelta(text="думаю"), "да", ToolCallDelta(index=0, id="c", name="f"))
+
+
+@pytest.mark.parametrize("num_before", [0, 1])
+def test_a_call_is_streamed_only_where_nothing_was_drawn_before(num_before):
+    """Text and reasoning always are: a text can be continued, a call cannot be taken back."""
+    observer = Observer()
+    ctx = Context({"policy": Calling()}, observer=observer)
+    for _ in range(num_before):
+        asyncio.run(ctx.sample([Request(prompt=PROMPT)]))
+    asyncio.run(ctx.sample([Request(prompt=PROMPT)], is_answer=True))
+    assert tuple(observer.deltas) == DELTAS[: len(DELTAS) - num_before]
 
 
 def test_the_observer_is_given_the_error_of_a_failed_call():

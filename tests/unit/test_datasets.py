@@ -113,6 +113,22 @@ def test_a_missing_and_an_empty_file_are_said(tmp_path):
         read_prompts(write(tmp_path, "\n"))
 
 
+@pytest.mark.parametrize(
+    ("row", "meta"),
+    [
+        ({"human": 1, "meta": {"human": 0, "system": "x"}}, {"human": 1, "system": "x"}),
+        ({"meta": "x"}, {"meta": "x"}),
+        ({"meta": None, "usage": None}, {}),
+        ({"usage": {"tokens": 3}, "parents": ["a"]}, {"usage": {"tokens": 3}, "parents": ["a"]}),
+        ({"usage": {"completion": 3}, "parents": [0]}, {}),
+    ],
+)
+def test_what_a_candidate_carries_beyond_our_fields_is_its_meta(tmp_path, row, meta):
+    pool = {"prompt": "?", "candidates": ["один", {"text": "два"} | row]}
+    [found] = read_pools(write(tmp_path, json.dumps(pool)))
+    assert found.candidates[1].meta == meta
+
+
 def test_pools_recorded_by_anyone(tmp_path):
     path = write(
         tmp_path,
