@@ -189,10 +189,6 @@ THIRD: Final = (
     # Estimators.
     Fault("compare: draws are evidence as well", "evaluate/compare.py",
           "if is_evidence(c, pool.prompt) and not c.parents]", "if not c.parents]", ESTIMATORS),
-    Fault("bradley_terry: players tie games with themselves", "judging/bradley_terry.py",
-          "(1 - np.eye(num_players)) * prior", "np.ones((num_players, num_players)) * prior", ESTIMATORS),
-    Fault("judge report: games without a verdict have a grade", "arena/judge_report.py",
-          "if v.is_asked and v.grade)", "if v.is_asked)", ESTIMATORS),
     # Budgets.
     Fault("hedge: as many second calls as can be saved up from the start", "engines/layers/hedge.py",
           "min(live.credit + self.most, _MAX_CREDIT)", "_MAX_CREDIT", LAYERS),
@@ -222,4 +218,64 @@ THIRD: Final = (
 )  # fmt: skip
 """Chosen by lot on 2026-12-01, after tests for what the second list showed: see docs/log.md."""
 
-LISTS: Final = {"first": FIRST, "second": SECOND, "third": THIRD}
+FOURTH: Final = (
+    # Selectors.
+    Fault("tournament: a single answer is the fallback's", "selection/tournament.py",
+          "if len(standing) == 1:\n            return chosen(standing[0])", "pass", SELECTORS),
+    Fault("guard: every language is the wrong one", "selection/guard.py",
+          "if asked and is_in_language(text, asked) is False:", "if asked:", SELECTORS),
+    Fault("judges: what the budget forbids counts as answered", "judging/judge_calls.py",
+          '"the budget or the deadline forbids the call", is_answered=False)',
+          '"the budget or the deadline forbids the call")', (*JUDGING, "tests/unit/arena")),
+    # Searches.
+    Fault("abmcts: steps without a value are compared with 0 and 1", "search/abmcts.py",
+          "values = [node.value for node in nodes if node.value is not None]",
+          "values = [node.value for node in nodes]", SEARCHES),
+    Fault("rsa: a first population of failures is aggregated", "strategies/rsa.py",
+          "if not population:\n            return await select(self.selector, prompt, drawn, ctx)  # raises, and says why",
+          "pass", SEARCHES),
+    Fault("tree: the client's max_tokens give way to its own", "strategies/tree.py",
+          "prompt.overrides.max_tokens or self.max_tokens", "self.max_tokens or prompt.overrides.max_tokens", SEARCHES),
+    # Estimators.
+    Fault("measures: draws without an answer vote", "evaluate/measures.py",
+          "majority_at_k(scores_PN, classes_PN, k, votes_PN=votes_PN)",
+          "majority_at_k(scores_PN, classes_PN, k)", ESTIMATORS),
+    Fault("paired differences: the interval forgets the clusters", "evaluate/significance.py",
+          "mean_interval(differences_P, clusters=clusters, seed=seed, resamples=resamples)",
+          "mean_interval(differences_P, seed=seed, resamples=resamples)", ESTIMATORS),
+    Fault("scores: a grader's name gives the reader's accuracy", "evaluate/scores.py",
+          "registry.spec_of(Oracle(grader=given))", "registry.spec_of(Oracle())", (*ESTIMATORS, "tests/unit/cli")),
+    # Budgets.
+    Fault("drawing: what was cut is not reported", "drawing.py",
+          "self._observer.on_cut(request, usage)", "pass", BUDGETS),
+    Fault("drawing: nobody hears that the deadline cut a call", "drawing.py",
+          "        except TimeoutError:\n            self._on_deadline()\n",
+          "        except TimeoutError:\n            pass\n", BUDGETS),
+    Fault("allowances: what may be spent is counted without prices", "serve/allowances.py",
+          "Costs(prices=prices).money(context.observer", "Costs().money(context.observer",
+          _tests("unit/serve/test_spending.py", "unit/serve/test_costs.py", "unit/serve")),
+    # Streams.
+    Fault("echoed log-probabilities: a token without one counts", "engines/openai/reply_logprobs.py",
+          "for token, value in inside if value is not None]", "for token, value in inside]", STREAMS),
+    Fault("responses: a message is not announced", "serve/api/responses_stream.py",
+          '        out += self._item("added", self._message_index(), message_item(self._id, None))\n', "", STREAMS),
+    Fault("a streamed function call of the older kind is lost", "engines/openai/choice_builder.py",
+          "        if self._functions:\n            message.function_call = joined_function(self._functions)\n",
+          "", STREAMS),
+    Fault("tool calls: emission begins again behind a delta that ended it", "engines/openai/tool_calls.py",
+          "if self._num_calls is None or delta.index is None or isinstance",
+          "if delta.index is None or isinstance", STREAMS),
+    Fault("log-probabilities that are no numbers are kept", "engines/openai/reply_logprobs.py",
+          "finite = [v for v in values if v is not None and isfinite(v)]", "finite = [v for v in values]", STREAMS),
+    # Records.
+    Fault("datasets: a turn of calls alone is an empty prompt", "datasets.py",
+          "m.content.strip() or m.parts or m.fields", "m.content.strip() or m.parts", RECORDS),
+    Fault("cache: failed draws are stored", "engines/layers/cache.py",
+          "for k, c in zip(keys[start:], drawn, strict=False) if c.error is None]",
+          "for k, c in zip(keys[start:], drawn, strict=False)]", LAYERS),
+    Fault("session: a budget is ignored", "session.py",
+          "budget or Budget()", "Budget()", (*RECORDS, "tests/unit/cli")),
+)  # fmt: skip
+"""Chosen by lot on 2026-12-01, after tests for what the third list showed: see docs/log.md."""
+
+LISTS: Final = {"first": FIRST, "second": SECOND, "third": THIRD, "fourth": FOURTH}
