@@ -1,6 +1,11 @@
 """Specs of every plug-in, for the suites that run over all of them."""
 
+from pathlib import Path
+
 from nbest import registry
+
+STOP_FILE = Path(__file__).parent / "fixtures" / "stop.toml"
+"""Weights of a learned stopping rule."""
 
 SPELLED = {
     ("selectors", "best"): "best(logprob)",
@@ -18,6 +23,7 @@ SPELLED = {
     ("scorers", "reward"): "reward(url='http://localhost:8000')",
     ("scorers", "reference_oracle"): "reference_oracle(utility=chrf)",
     ("stops", "index"): "index(logprob)",
+    ("stops", "learned"): f"learned('{STOP_FILE}')",
     ("stops", "threshold"): "threshold(logprob)",
     ("utilities", "comet"): "comet(python='python')",
     ("utilities", "embedding"): "embedding(url='http://localhost:8000/v1')",

@@ -13,6 +13,7 @@ from nbest.cli.draw_command import draw
 from nbest.cli.eval_command import evaluate
 from nbest.cli.exits import run_app
 from nbest.cli.export_command import export
+from nbest.cli.fit_commands import FIT_COMMANDS
 from nbest.cli.judge_command import judge
 from nbest.cli.lab_commands import LAB_COMMANDS
 from nbest.cli.list_command import list_plugins
@@ -50,9 +51,13 @@ app = typer.Typer(
 lab = typer.Typer(
     help="The laboratory: tiny models trained from scratch.", no_args_is_help=True, rich_markup_mode=None
 )
+fit = typer.Typer(help="Fit to recorded pools.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(fit, name="fit")
 app.add_typer(lab, name="lab")
 for _command in COMMANDS:
     _command.add_to(app)
+for _command in FIT_COMMANDS:
+    _command.add_to(fit)
 for _command in LAB_COMMANDS:
     _command.add_to(lab)
 

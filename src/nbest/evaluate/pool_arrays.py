@@ -28,8 +28,6 @@ class RecordedPools(NamedTuple):
     arrays: PoolArrays
     clusters: list[str]
     """Of each prompt, what it stands together with in intervals."""
-    tasks: list[str | None]
-    languages: list[str | None]
     num_too_small: int
     """Pools with fewer draws than were asked for."""
     num_unscored: int
@@ -88,8 +86,8 @@ async def read_arrays(
             f"no pool to replay: of {num_pools}, {num_too_small} have fewer than {num_draws or 1} draws, and"
             f" {num_unscored} have no score for each of them"
         )
-    arrays, num_without_length = _arrays(rows)
-    return RecordedPools(arrays, clusters, tasks, languages, num_too_small, num_unscored, num_without_length)
+    arrays, num_without_length = _arrays(rows, tuple(tasks), tuple(languages))
+    return RecordedPools(arrays, clusters, num_too_small, num_unscored, num_without_length)
 
 
 async def _row(
@@ -142,7 +140,9 @@ def _classes(pool: Pool, draws: Sequence[Candidate]) -> list[int]:
     return numbers
 
 
-def _arrays(rows: Sequence[_Row]) -> tuple[PoolArrays, int]:
+def _arrays(
+    rows: Sequence[_Row], tasks: tuple[str | None, ...], languages: tuple[str | None, ...]
+) -> tuple[PoolArrays, int]:
     """All rows as arrays, and how many draws had no length."""
     sizes_P = np.array([len(row.classes) for row in rows])
     shape = (len(rows), int(sizes_P.max()))
@@ -171,6 +171,8 @@ def _arrays(rows: Sequence[_Row]) -> tuple[PoolArrays, int]:
         sizes_P=sizes_P,
         is_greedy_PN=is_greedy_PN,
         scores_PN=scores_PN,
+        tasks_P=tasks,
+        languages_P=languages,
     )
     return arrays, num_without_length
 

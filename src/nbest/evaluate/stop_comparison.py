@@ -16,7 +16,7 @@ from nbest.evaluate.pool_arrays import RecordedPools, read_arrays
 from nbest.evaluate.scores import is_accuracy
 from nbest.evaluate.scoring_engines import ScoringEngines
 from nbest.plan.replay import Replay, replay, replayed_at
-from nbest.plan.trajectories import PoolArrays, Trajectories, in_orders
+from nbest.plan.trajectories import Trajectories, in_orders
 from nbest.protocols import Scorer, Stop
 from nbest.types import Value
 
@@ -109,7 +109,7 @@ async def compare_stops(
     )
     num_draws = num_draws or int(recorded.arrays.sizes_P.min())
     trajectories = in_orders(recorded.arrays, num_draws, num_orders=num_orders, wave=wave, seed=seed)
-    mean_length = mean_length_of(recorded.arrays)
+    mean_length = recorded.arrays.mean_length
 
     is_share = is_accuracy(registry.spec_of(scorer))
     table = _Table(trajectories, recorded, seed=seed, is_share=is_share)
@@ -131,11 +131,6 @@ async def compare_stops(
         fixed_values=tuple(map(float, fixed.values_PK.mean(axis=0))),
         fixed_tokens=tuple(map(float, fixed.tokens_PK.mean(axis=0))),
     )
-
-
-def mean_length_of(arrays: PoolArrays) -> float:
-    """Output tokens of a draw, as the mean over prompts of their means."""
-    return float((arrays.lengths_PN.sum(axis=1, dtype=np.float64) / arrays.sizes_P).mean())
 
 
 def _scorer_of(rules: Mapping[str, Stop]) -> Scorer | None:

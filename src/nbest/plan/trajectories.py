@@ -40,6 +40,9 @@ class Trajectories:
     """Score of each draw by the scorer that a rule reads, NaN for none; None: there is no scorer."""
     wave: int = 1
     """Draws that are made at once; those of a wave arrive in the order of their lengths."""
+    tasks_P: tuple[str | None, ...] = ()
+    """By number of the prompt, as `languages_P`; empty: not known."""
+    languages_P: tuple[str | None, ...] = ()
 
     @property
     def num_draws(self) -> int:
@@ -92,7 +95,15 @@ class Trajectories:
         scores: tuple[float | None, ...] = ()
         if self.scores_TK is not None:
             scores = tuple(None if np.isnan(s) else float(s) for s in self.scores_TK[t, :k])
-        return Features(classes=classes, lengths=lengths, scores=scores, mean_length=mean_length)
+        prompt = int(self.prompts_T[t])
+        return Features(
+            classes=classes,
+            lengths=lengths,
+            scores=scores,
+            mean_length=mean_length,
+            language=next(iter(self.languages_P[prompt : prompt + 1]), None),
+            task=next(iter(self.tasks_P[prompt : prompt + 1]), None),
+        )
 
     def select(self, trajectories: Ints | Bools) -> Trajectories:
         """Some of the trajectories."""
@@ -105,6 +116,8 @@ class Trajectories:
             inputs_T=self.inputs_T[trajectories],
             scores_TK=scores,
             wave=self.wave,
+            tasks_P=self.tasks_P,
+            languages_P=self.languages_P,
         )
 
 
@@ -122,6 +135,13 @@ class PoolArrays:
     is_greedy_PN: Bools
     """Draws at temperature 0: they come first, as in every smaller pool of their sampler."""
     scores_PN: NDArray[np.float32] | None = None
+    tasks_P: tuple[str | None, ...] = ()
+    languages_P: tuple[str | None, ...] = ()
+
+    @property
+    def mean_length(self) -> float:
+        """Output tokens of a draw, as the mean over prompts of their means."""
+        return float((self.lengths_PN.sum(axis=1, dtype=np.float64) / self.sizes_P).mean())
 
 
 def in_orders(
@@ -151,6 +171,8 @@ def in_orders(
         inputs_T=pools.inputs_P[rows_T[:, 0]],
         scores_TK=scores,
         wave=wave,
+        tasks_P=pools.tasks_P,
+        languages_P=pools.languages_P,
     )
 
 

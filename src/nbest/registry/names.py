@@ -88,6 +88,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "esc": "nbest.stops.esc:Esc",
         "first_n": "nbest.stops.first_n:FirstN",
         "index": "nbest.stops.index:Index",
+        "learned": "nbest.stops.learned:Learned",
         "sprt": "nbest.stops.sprt:Sprt",
         "threshold": "nbest.stops.threshold:Threshold",
     },

@@ -8,6 +8,7 @@ import msgspec
 
 from nbest.errors import InputError
 from nbest.evaluate.stop_comparison import FixedN, StopComparison, StopResult
+from nbest.plan.stop_file import StopFile
 from nbest.report.table import Scale, Table, count, score_name
 
 FILE = "stops.json"
@@ -28,6 +29,28 @@ def table(comparison: StopComparison) -> Table:
         rows=tuple(rows),
         note=_note(comparison),
     )
+
+
+def fitted_table(fitted: StopFile, score: str) -> Table:
+    """What a fitted rule does at each λ on held-out prompts; the one that was chosen is marked."""
+    scale = Scale.of(score, [row.value for row in fitted.held_out])
+    rows: list[tuple[str, ...]] = []
+    for row in fitted.held_out:
+        mark = ""
+        if row.lam == fitted.lam:
+            mark = " ←"
+        cells = [f"{row.lam:.3g}{mark}", scale.number(row.value), f"{row.draws:.1f}", f"{row.tokens:.2f}"]
+        cells += [f"{row.b:g}", scale.number(row.rule_value), f"{row.rule_tokens:.2f}"]
+        rows.append((*cells, str(row.fixed_n), scale.number(row.fixed_value)))
+
+    name = score_name(score)
+    columns = ("λ", name, "draws", "mean answers", "best bayes_factor", name, "mean answers", "best n", name)
+    note = (
+        "On prompts that it was not fitted on; the rule and the n are the best ones at that λ on the others."
+    )
+    if fitted.uses_rule_only:
+        note += " The published rule was better: the file uses it alone."
+    return Table(title="learned stopping", columns=columns, rows=tuple(rows), note=note)
 
 
 def write(comparison: StopComparison, out: Path) -> None:
