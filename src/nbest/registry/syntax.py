@@ -77,6 +77,8 @@ def plain(hint: Any, node: ast.expr, where: str) -> Any:
             return _WORDS[word.lower()]
         case ast.Name(id=word):
             return word
+        case ast.Attribute(value=ast.Name(id=stem), attr=suffix):  # a file beside: plan.toml
+            return f"{stem}.{suffix}"
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
             return -value
         case ast.List(elts=items) | ast.Tuple(elts=items):

@@ -155,6 +155,15 @@ def test_what_is_wrong_is_said(kind, spec, says):
     assert "\n" not in str(e.value)
 
 
+def test_the_name_of_a_file_needs_no_quotes():
+    assert registry.parse("stops", "learned(plan.toml)").file == "plan.toml"
+    assert registry.parse("stops", "learned:runs/plan.toml").file == "runs/plan.toml"
+    assert (
+        registry.parse("stops", registry.spec_of(registry.parse("stops", "learned('a/b c.toml')"))).file
+        == "a/b c.toml"
+    )
+
+
 def test_a_spec_names_what_differs_from_the_default_only():
     assert registry.spec_of(Hedged(n=8)) == "hedged(n=8)"
     assert registry.spec_of(Best(scorer=Logprob())) == "best(scorer=logprob)"
