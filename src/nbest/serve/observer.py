@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from nbest.accounting.meter import Meter, total
@@ -13,7 +15,20 @@ from nbest.serve.redaction import Redact
 from nbest.types import Completion, Delta, Json, ReasoningDelta, Request, Usage
 
 EventKind = Literal["event", "failure", "delta"]
-StreamEvent = Delta | Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateEvent:
+    """A candidate that arrived. How it is shown is worked out only as it is sent: a pool may have hundreds."""
+
+    fields: Mapping[str, Json]
+    show: Callable[[], Mapping[str, Json]]
+
+    def shown(self) -> Mapping[str, Json]:
+        return {**self.fields, "candidate": self.show()}
+
+
+StreamEvent = Delta | CandidateEvent | Mapping[str, Json]
 OnStreamEvent = Callable[[EventKind, StreamEvent], object]
 """Takes ("event", what happened), ("failure", a candidate that failed) and ("delta", a part of the answer)."""
 
@@ -92,7 +107,9 @@ class GatewayObserver:
 
         num_before = self._num_candidates - len(completions)
         for i, completion in enumerate(completions):
-            event: dict[str, Json] = {"event": "candidate", "drawn": num_before + i + 1, "role": "policy"}
+            fields: dict[str, Json] = {"event": "candidate", "drawn": num_before + i + 1, "role": "policy"}
+            event: StreamEvent = fields
             if self._wants_candidates:
-                event["candidate"] = completion_json(request.part(i, 1), completion, self._redact)
+                show = partial(completion_json, request.part(i, 1), completion, self._redact)
+                event = CandidateEvent(fields, show)
             on_event("event" if completion.error is None else "failure", event)

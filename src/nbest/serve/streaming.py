@@ -9,11 +9,12 @@ from typing import Any
 
 from aiohttp import web
 
+from nbest.offload import Turns
 from nbest.serve.api.gateway_request import Progress
 from nbest.serve.api.reply import Reply
 from nbest.serve.api.writer import Writer
 from nbest.serve.api_errors import ApiError
-from nbest.serve.observer import EventKind, StreamEvent
+from nbest.serve.observer import CandidateEvent, EventKind, StreamEvent
 from nbest.types import Json, Outcome, ReasoningDelta, ToolCallDelta
 
 QUIET_S = 2.0
@@ -100,10 +101,12 @@ class Stream:
 
     async def _send_events(self, first: Iterable[_Event]) -> None:
         """Sends the events that are there, then those that come until the end."""
+        turns = Turns()
         for event in first:
             if event is None:
                 return
             await self._send(self._bytes_of(event[1]))
+            await turns.give()
 
         while True:
             try:
@@ -115,6 +118,7 @@ class Stream:
             if event is None:
                 return
             await self._send(self._bytes_of(event[1]))
+            await turns.give()
 
     def _bytes_of(self, event: StreamEvent) -> bytes:
         match event:
@@ -125,6 +129,8 @@ class Stream:
                 return self._writer.tool_call(event)
             case ReasoningDelta():
                 return self._writer.reasoning(event.text)
+            case CandidateEvent():
+                return self._progress_bytes(event.shown())
             case _:
                 return self._progress_bytes(event)
 
