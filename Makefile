@@ -42,6 +42,10 @@ bench: $(SETUP)   ## the measurements of benchmarks/, side by side
 soak: $(SETUP)   ## the gateway under load with faults for ten minutes, or SOAK=8h
 	@$(BIN)/python benchmarks/gateway/soak.py --seconds $(SOAK) --folder .venv-peers
 
+fuzz: $(SETUP)   ## made-up answers and made-up requests to the gateway, ten minutes each
+	@$(BIN)/python benchmarks/fuzz_answers.py --minutes 10
+	@$(BIN)/python benchmarks/gateway/fuzz.py --minutes 10
+
 test-servers: $(SETUP)   ## the engine contract against real llama.cpp and vLLM servers (installs 3.4 GB)
 	@./scripts/test_servers.sh
 
