@@ -46,7 +46,7 @@ class Translated:
             raise ValueError("languages must name at least one, such as  languages=[en]")
         if self.n is None:
             object.__setattr__(self, "n", 2 * size(self.sampler))
-        resized(self.sampler, size(self))  # raises now, and not at the first prompt in the pivot language
+        check_sizes(self.sampler, size(self), len(self.languages))
         for language in self.languages:
             template("answer_in", language, self.templates)
 
@@ -75,12 +75,30 @@ def asked_in(prompt: Prompt, language: str, templates: str | None = None) -> Pro
     return replace(wrapped(prompt, template("answer_in", language, templates)), language=language)
 
 
+def check_sizes(sampler: Sampler, num_draws: int, num_languages: int) -> None:
+    """Raises `ValueError` where `sampler` cannot have one of the pools that draws and evidence may need.
+
+    Those of `num_draws`, for a prompt in the pivot language, and of each pivot's share of the evidence: said now,
+    and not at the first prompt that needs one.
+    """
+    resized(sampler, num_draws)
+    num_evidence = num_draws - size(sampler)
+    for num_pivots in range(1, num_languages + 1):
+        for share in set(_shares(num_evidence, num_pivots)):
+            resized(sampler, share)
+
+
+def _shares(n: int, num_parts: int) -> list[int]:
+    """`n` dealt to so many in turn; those that get none are left out."""
+    return [(n - i + num_parts - 1) // num_parts for i in range(min(n, num_parts))]
+
+
 def evidence(sampler: Sampler, n: int, asked: Sequence[Prompt], rng: Random) -> Sequence[Request]:
     """`n` draws planned by `sampler`, dealt to the prompts `asked` in turn; each has its language."""
     if n < 1 or not asked:
         return []
     seed = rng.getrandbits(64)
-    shares = [(n - i + len(asked) - 1) // len(asked) for i in range(min(n, len(asked)))]
+    shares = _shares(n, len(asked))
     plans = [
         list(draws(resized(sampler, share)(prompt, Random(seed))))  # noqa: S311
         for share, prompt in zip(shares, asked, strict=False)

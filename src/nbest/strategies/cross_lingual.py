@@ -13,7 +13,7 @@ from nbest.protocols import EngineName, LanguageCode, Sampler, Selector, ServerP
 from nbest.sampling.hedged import Hedged
 from nbest.sampling.spread import resized
 from nbest.sampling.spread import size as size_of
-from nbest.sampling.translated import asked_in, evidence, pivots_of
+from nbest.sampling.translated import asked_in, check_sizes, evidence, pivots_of
 from nbest.sampling.turn_templates import PLACE, template, with_turn
 from nbest.selection.pool import select
 from nbest.strategies.wanted_logprobs import with_logprobs
@@ -56,17 +56,22 @@ class CrossLingual:
             raise ValueError("languages must name at least one, such as  languages=[en]")
         if self.evidence is not None and self.evidence < 0:
             raise ValueError(f"evidence must be at least 0 draws, got {self.evidence}")
+        check_sizes(self.sampler, self._num_draws, len(self.languages))
         for language in self.languages:
             template("translate_into", language, self.templates)
             template("answer_in", language)
 
-    def demand(self, n: int, steps: int) -> Demand:
+    @property
+    def _num_draws(self) -> int:
+        """Of the pool and the evidence."""
         size = size_of(self.sampler)
-        num_draws = size + (size if self.evidence is None else self.evidence)
+        return size + (size if self.evidence is None else self.evidence)
+
+    def demand(self, n: int, steps: int) -> Demand:
         return total(
-            demand_of(resized(self.sampler, num_draws)),
-            others(min(num_draws, len(self.languages)), self.max_tokens),
-            demand_of(self.selector, num_draws),
+            demand_of(resized(self.sampler, self._num_draws)),
+            others(min(self._num_draws, len(self.languages)), self.max_tokens),
+            demand_of(self.selector, self._num_draws),
         )
 
     async def __call__(self, prompt: Prompt, ctx: Context) -> Selection:

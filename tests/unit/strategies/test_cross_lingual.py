@@ -122,3 +122,9 @@ def test_specs(tmp_path):
         registry.parse("strategies", "cross_lingual(xmbr(chrf), languages=[yo])")
     (tmp_path / "en.txt").write_text("Into English: {prompt}", encoding="utf-8")
     assert strategy(templates=str(tmp_path))
+
+
+@pytest.mark.parametrize("sizes", ["", "evidence=7, ", "evidence=1, ", "evidence=2, languages=[en, ar], "])
+def test_a_sampler_that_cannot_have_the_pools_is_refused_before_the_first_prompt(sizes):
+    with pytest.raises(SpecError, match="n must be 1"):
+        registry.parse("strategies", f"cross_lingual(selector=vote, {sizes}sampler=greedy)")
