@@ -1,5 +1,5 @@
 # Everything a person or a CI machine runs. `make demo` and `make test` need git, make and Python ≥ 3.11.
-.PHONY: demo test lint format bench soak test-servers test-clients test-extras docs lock clean help
+.PHONY: demo test lint format bench soak fuzz test-servers test-clients test-extras docs lock clean help
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
