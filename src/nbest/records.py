@@ -21,10 +21,13 @@ from typing import Any, Self
 import msgspec
 
 from nbest.errors import InputError, NbestError, RecordsError
+from nbest.own_texts import with_joined_texts, with_own_texts
 from nbest.registry import parse, spec_of
 from nbest.types import Outcome, Prompt, Stopped
 
-SCHEMA = 1
+SCHEMA = 2
+_READ = frozenset({1, SCHEMA})
+"""Schemas of runs that are read and gone on with: outcomes of the first hold every text in full (decision 0011)."""
 _SHARD_BYTES = 64 << 20
 _SYNC_SECONDS = 1.0
 _KIND_BY_KEY = {"engine": "engines", "presets": "strategies", "select": "selectors", "strategy": "strategies"}
@@ -74,7 +77,7 @@ class RunWriter:
 
     def append(self, outcome: Outcome) -> None:
         """One write of one line; on disk (not only in the system's cache) within about a second."""
-        line = msgspec.json.encode(outcome) + b"\n"
+        line = msgspec.json.encode(with_own_texts(outcome)) + b"\n"
         if os.fstat(self._file).st_size + len(line) > self._shard_bytes and os.fstat(self._file).st_size:
             os.fsync(self._file)
             os.close(self._file)
@@ -122,7 +125,7 @@ def read_outcomes(path: Path | str) -> Iterator[Outcome]:
     decoder = msgspec.json.Decoder(Outcome)
     for shard, at, line in _lines(path):
         if (shard, at) in standing:
-            yield _decoded(decoder, line, shard, at)
+            yield _joined(_decoded(decoder, line, shard, at), shard, at)
 
 
 def recorded_prompts(path: Path | str) -> Iterator[Prompt]:
@@ -175,7 +178,7 @@ def _check_manifest(path: Path, config: Mapping[str, Any]) -> None:
         partial.replace(file)
         return
     manifest = read_manifest(path)
-    if manifest.get("schema") != SCHEMA:
+    if manifest.get("schema") not in _READ:
         raise RecordsError(f"{path} has record schema {manifest.get('schema')}, this nbest writes {SCHEMA}")
     then = _flat(manifest["config"])
     now = _flat(msgspec.to_builtins(config))
@@ -248,6 +251,15 @@ def _heads(path: Path) -> Iterator[tuple[Path, int, _Head]]:
     decoder = msgspec.json.Decoder(_Head)
     for shard, number, line in _lines(path):
         yield shard, number, _decoded(decoder, line, shard, number)
+
+
+def _joined(outcome: Outcome, shard: Path, number: int) -> Outcome:
+    try:
+        return with_joined_texts(outcome)
+    except KeyError as e:
+        raise RecordsError(
+            f"{shard}, line {number}: candidate {e} is missing, which others continue; remove the line to go on"
+        ) from None
 
 
 def _decoded(decoder: msgspec.json.Decoder[Any], line: bytes, shard: Path, number: int) -> Any:

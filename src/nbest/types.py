@@ -277,6 +277,10 @@ class Candidate(Value, frozen=True, kw_only=True):
     """Calls of the client's functions, with text or without; such a candidate is compared by its calls."""
     reasoning: str | None = None
     """As in `Completion`; selectors and scorers do not see it."""
+    after: int | None = None
+    """In records alone: the candidate whose text comes before `text`."""
+    num_logprobs_before: int = 0
+    """In records alone: how many of that candidate's log-probabilities come before `logprobs`."""
 
     @property
     def is_usable(self) -> bool:

@@ -12,7 +12,7 @@ LAYERS = [
     {"offload_worker", "validators"},
     {"accounting", "budget", "demand", "text"},
     {"registry"},
-    {"constraints", "records", "datasets", "http_client", "http_errors", "http_replies"},
+    {"constraints", "records", "own_texts", "datasets", "http_client", "http_errors", "http_replies"},
     {"drawing"},
     {"context"},
     {"engines"},
