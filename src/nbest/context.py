@@ -8,6 +8,7 @@ from random import Random
 
 from nbest import constraints
 from nbest.accounting.meter import Meter
+from nbest.asked_scores import AskedScores
 from nbest.budget import BudgetLedger, deadline
 from nbest.drawing import Arrivals, Drawing, RequestObserver
 from nbest.errors import EngineError, MissingEngineError
@@ -42,6 +43,8 @@ class Context:
         self.meter = Meter() if observer is None else observer.meter
         self.candidates: list[Candidate] = []
         """The trace: every candidate drawn, failed ones included; `id` is the place in it."""
+        self.scores = AskedScores()
+        """What scorers said of candidates, and of their steps."""
         self.notes: list[str] = []
         self.stopped: Stopped = "done"
         self._seed = f"{seed}/{prompt_id}"
@@ -215,10 +218,27 @@ class Context:
         a failed verifier costs its scores, never an answer that was drawn.
         """
         try:
-            return await scorer(prompt, candidates, self)
+            return await self.ask_scorer(scorer, prompt, candidates)
         except EngineError as e:
             self.fall_back(f"{spec_of(scorer)} failed, and {len(candidates)} candidates have no score: {e}")
             return [Score(value=None)] * len(candidates)
+
+    async def ask_scorer(
+        self, scorer: Scorer, prompt: Prompt, candidates: Sequence[Candidate]
+    ) -> Sequence[Score]:
+        """As `score`, for callers that see to failures themselves. Raises `EngineError`.
+
+        Each text is asked about once, and not at all where a record has its score; a scorer whose values depend on
+        the other candidates of a call is asked each time. What is found is in the outcome's `scores`.
+        """
+        new = self.scores.unknown(scorer, prompt, candidates)
+        scores: Sequence[Score] = ()
+        if new:
+            scores = await scorer(prompt, new, self)
+        self.scores.add(scorer, prompt, new, scores)
+        if len(new) == len(candidates):
+            return scores
+        return self.scores.of(scorer, prompt, candidates)
 
     def amend(self, candidates: Iterable[Candidate]) -> None:
         """Replaces candidates of the trace by those with the same ids, as when a text turns out to be a step.

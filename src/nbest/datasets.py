@@ -19,6 +19,7 @@ from nbest.types import (
     Message,
     Prompt,
     SamplingParams,
+    Score,
     Spent,
     ToolCall,
     Usage,
@@ -63,6 +64,8 @@ class Pool(NamedTuple):
     """All that the recorded run spent on the prompt, by role; empty where only the candidates say it."""
     spent: tuple[Spent, ...] = ()
     """The same by role and engine, where the record says it."""
+    scores: Mapping[str, Mapping[int, Score]] = {}
+    """What scored the candidates, as in `Outcome`."""
 
 
 def read_prompts(path: str) -> list[Item]:
@@ -93,7 +96,8 @@ def read_pools(path: str) -> Iterator[Pool]:
         from nbest.records import read_outcomes  # noqa: PLC0415 (records reads pools' Item)
 
         yield from (
-            Pool(o.prompt, o.gold, tuple(o.candidates), o.usage, o.spent) for o in read_outcomes(path)
+            Pool(o.prompt, o.gold, tuple(o.candidates), o.usage, o.spent, o.scores)
+            for o in read_outcomes(path)
         )
         return
     seen: dict[str, int] = {}

@@ -12,6 +12,7 @@ import msgspec
 
 from nbest import registry
 from nbest.accounting.meter import spent_of
+from nbest.asked_scores import AskedScores
 from nbest.context import Context
 from nbest.datasets import Item, Pool
 from nbest.drawing import RequestObserver
@@ -20,6 +21,7 @@ from nbest.identity_cache import remembered_by_identity
 from nbest.protocols import Engine, Selector, Strategy
 from nbest.records import RunWriter, read_outcomes
 from nbest.selection.pool import select as chosen_by
+from nbest.text.calls import said
 from nbest.types import Budget, Candidate, Json, Outcome, Prompt, Selection
 
 log = logging.getLogger(__name__)
@@ -74,11 +76,14 @@ async def select(
 ) -> Outcome:
     """Chooses from a recorded pool as `parallel` would have: the same seed gives the same choice.
 
-    `engines` is for selectors that call a judge. The usage is all that the recorded run spent on the pool, by
+    `engines` is for selectors that call a judge. Scores that the record has of the same scorer are read from it, unless
+    `engines` has one for the role of a judge or verifier. The usage is all that the recorded run spent on the pool, by
     role, and what the choice cost now. Steps of a search compete only where there is no whole answer.
     """
     ctx = Context(engines or {}, seed=seed, prompt_id=pool.prompt.id, gold=pool.gold, budget=budget)
     ctx.candidates = list(pool.candidates)
+    if pool.scores and not _has_own_judges(engines or {}):
+        ctx.scores = AskedScores(pool.scores, {c.id: said(c) for c in pool.candidates})
     if pool.usage:
         for spent in spent_of(pool):
             ctx.meter.add_spent(spent)
@@ -88,6 +93,11 @@ async def select(
     answers = [c for c in pool.candidates if c.finish != "step"] or pool.candidates
     selection, error = await _attempt(chosen_by(selector, pool.prompt, answers, ctx))
     return _outcome(ctx, pool.prompt, registry.spec_of(selector), seed, selection, error, started)
+
+
+def _has_own_judges(engines: Mapping[str, Engine]) -> bool:
+    """Whether scores are to be asked for: of another engine than the one that gave those in the record."""
+    return "judge" in engines or "verifier" in engines
 
 
 class HasPrompt(Protocol):
@@ -220,6 +230,7 @@ def _outcome(
         selection=selection,
         candidates=tuple(ctx.candidates),
         usage=ctx.meter.usage,
+        scores=ctx.scores.by_scorer,
         spent=ctx.meter.spent,
         stopped=stopped,
         error=error,

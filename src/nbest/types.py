@@ -330,6 +330,8 @@ class Outcome(Value, frozen=True, kw_only=True):
     candidates: tuple[Candidate, ...]
     usage: Mapping[str, Usage]
     """By role."""
+    scores: Mapping[str, Mapping[int, Score]] = {}
+    """What scored the candidates: spec of the scorer → candidate id → its score, and those of its steps."""
     spent: tuple[Spent, ...] = ()
     """The same by role and engine; empty in records of older versions."""
     stopped: Stopped = "done"

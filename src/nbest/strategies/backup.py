@@ -46,11 +46,18 @@ class StepValues:
         if new and not self._has_given_up:
             await self._score(new)
 
+        self._record(as_texts)
         for candidate in as_texts:
             value = self._value(candidate)
             if value is not None:
                 self.by_id[candidate.id] = value
             self._asked_by_text.setdefault(_key(candidate), candidate)
+
+    def _record(self, candidates: Sequence[Candidate]) -> None:
+        """Puts the verifier's scores of texts that were drawn more than once into the outcome for each candidate."""
+        scored = [c for c in candidates if _key(c) in self._score_by_text]
+        scores = [self._score_by_text[_key(c)] for c in scored]
+        self._ctx.scores.add(self._verifier, self._prompt, scored, scores)
 
     async def make_comparable(self) -> None:
         """Puts the values of different rounds on one scale, where the verifier's depend on the candidates of a call.
@@ -63,7 +70,7 @@ class StepValues:
         scored = [key for key, score in self._score_by_text.items() if score.value is not None]
         together = [self._asked_by_text[key] for key in scored]
         try:
-            scores = await self._verifier(self._prompt, together, self._ctx)
+            scores = await self._ctx.ask_scorer(self._verifier, self._prompt, together)
         except EngineError as e:
             self._ctx.note(f"tree: values of different rounds were compared as they are: {e}")
             return
@@ -113,7 +120,7 @@ class StepValues:
 
     async def _score(self, new: Mapping[_TextKey, Candidate]) -> None:
         try:
-            scores = await self._verifier(self._prompt, list(new.values()), self._ctx)
+            scores = await self._ctx.ask_scorer(self._verifier, self._prompt, list(new.values()))
         except EngineError as e:
             self._last_error = e
             has_scored = any(s.value is not None for s in self._score_by_text.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from nbest.context import Context
 from nbest.types import Candidate, Prompt, Score
@@ -13,6 +14,7 @@ from nbest.types import Candidate, Prompt, Score
 class KnownScores:
     """Gives the scores in `by_id`, and None for candidates that have none."""
 
+    is_recorded: ClassVar[bool] = False
     by_id: Mapping[int, Score]
 
     async def __call__(

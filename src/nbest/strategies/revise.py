@@ -152,7 +152,7 @@ class Revise:
         async def score(read: Prompt, answers: Sequence[Candidate]) -> None:
             as_texts = [replace(c, text=said(c)) for c in answers]
             try:
-                found = await verifier(read, as_texts, ctx)
+                found = await ctx.ask_scorer(verifier, read, as_texts)
             except EngineError as e:
                 failures.append(e)
                 return
