@@ -10,7 +10,7 @@ from nbest.errors import EngineError, SpecError
 from nbest.run import ask
 from nbest.selection.vote import Vote
 from nbest.strategies.parallel import Parallel
-from nbest.types import Budget, Completion, Logprobs, Usage
+from nbest.types import Budget, Completion, Logprobs, Overrides, Usage, replace
 from scripted import Scripted, prompt_of
 
 HI = prompt_of("७ और ५ का योग क्या है?", "hi")
@@ -144,3 +144,24 @@ def test_a_bug_in_a_rule_is_not_hidden():
     strategy = Parallel(selector=Vote(), stop=Broken())
     with pytest.raises(KeyError, match="oops"):
         asyncio.run(ask(HI, strategy, {"policy": Sequence(says=["1"])}))
+
+
+def test_a_deadline_ends_the_waves():
+    outcome, engine = answer(
+        VOTE.format(n=9, stop="first_n(8)", wave=2), ["12", "12", None], budget=Budget(seconds=0.3)
+    )
+    assert outcome.text == "12"
+    assert outcome.stopped == "deadline"
+    assert len(engine.requests) <= 6
+
+
+def test_draws_that_break_the_clients_format_are_no_votes():
+    schema = {"type": "object", "properties": {"answer": {"type": "integer"}}, "required": ["answer"]}
+    body = {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}}
+    prompt = replace(HI, overrides=Overrides(body=body))
+    good = '{"answer": 12}'
+    outcome, engine = answer(
+        VOTE.format(n=9, stop="adaptive_consistency", wave=1), ["12", "12", "12", "12", good], prompt=prompt
+    )
+    assert outcome.text == good
+    assert len(engine.requests) == 8  # four that are no JSON, then 4 to 0
