@@ -104,8 +104,8 @@ class BudgetLedger:
             return False
         return self.seconds_left != 0
 
-    def grant(self, request: Request) -> Grant:
-        """Reserves as much of `request` as the budget allows: fewer draws first, then a shorter one."""
+    def grant(self, request: Request, *, may_shorten: bool = True) -> Grant:
+        """Reserves as much of `request` as the budget allows: fewer draws first, then (`may_shorten`) a shorter one."""
         n, max_tokens = request.n, request.params.max_tokens
         num_chars = 0
         if self.budget.input_chars is not None:
@@ -117,8 +117,9 @@ class BudgetLedger:
         is_cut_by_reservations = False
         if (tokens_left := self.tokens_left) is not None and n > 0:
             is_cut_by_reservations = tokens_left < n * max_tokens
-            n = min(n, max(1, tokens_left // max_tokens))
-            max_tokens = min(max_tokens, tokens_left)
+            n = min(n, max(int(may_shorten), tokens_left // max_tokens))
+            if n:
+                max_tokens = min(max_tokens, tokens_left)
 
         is_whole = (n, max_tokens) == (request.n, request.params.max_tokens)
         stopped = None if is_whole else "budget"

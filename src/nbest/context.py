@@ -150,7 +150,8 @@ class Context:
     ) -> list[Candidate]:
         """Draws candidates, all requests at once, and appends them to the trace in request order.
 
-        Draws that the budget forbids are left out (`stopped` says so). A draw that fails, is not there at
+        Draws that the budget forbids are left out (`stopped` says so). A token budget counts a draw at its `max_tokens`
+        until it is there: draws for which it has no room before that come in a next wave. A draw that fails, is not there at
         the deadline, or is not what the client's `response_format` demands, is a candidate with `error`.
 
         `quorum`: once that many draws are there without an error (and not cut at `max_tokens`, unless
@@ -166,7 +167,34 @@ class Context:
         deltas, unless it may fail the client's `response_format` while other candidates could take its place.
         """
         await self._turns.give()
-        granted = [g for r in constraints.applied(requests) if (g := self._grant(r))]
+        if quorum is not None or until is not None:
+            granted, left_out = self._grant_all(constraints.applied(requests))
+            if left_out:
+                self._leave_out(left_out)
+            return await self._sample(granted, quorum, grace, until, count_truncated=count_truncated)
+
+        new: list[Candidate] = []
+        rest = list(constraints.applied(requests))
+        while rest:
+            granted, rest = self._grant_all(rest)
+            if not granted:
+                if rest:
+                    self._leave_out(rest)
+                break
+            new += await self._sample(granted, None, grace, None, is_answer=is_answer and not new)
+        return new
+
+    async def _sample(
+        self,
+        granted: Sequence[Request],
+        quorum: int | None,
+        grace: float,
+        until: Callable[[Sequence[Candidate]], Awaitable[bool]] | None,
+        *,
+        count_truncated: bool = True,
+        is_answer: bool = False,
+    ) -> list[Candidate]:
+        """`sample` of what the budget grants."""
         num_draws = sum(r.n for r in granted)
         is_precise = quorum is not None
         if (
@@ -207,7 +235,12 @@ class Context:
         Within the same budget: a request that it forbids gives an empty list.
         """
         await self._turns.give()
-        granted = [self._grant(r) for r in requests]
+        granted: list[Request | None] = []
+        for request in requests:
+            parts, left_out = self._grant_all([request])
+            if left_out:
+                self._leave_out(left_out)
+            granted += parts or [None]
         drawn = iter(await self._drawing.draw([g for g in granted if g]))
         return [next(drawn) if g else [] for g in granted]
 
@@ -296,20 +329,39 @@ class Context:
         is_alone = [r.n for r in requests] == [1]
         return is_alone and not (self.candidates and constraints.has_format(requests[0].prompt))
 
-    def _grant(self, request: Request) -> Request | None:
-        """The part of `request` that the budget allows, reserved; None for nothing.
+    def _grant_all(self, requests: Sequence[Request]) -> tuple[list[Request], list[Request]]:
+        """The parts of `requests` that the budget allows now, reserved; and those for which there may be room once the
+        others have given back what they leave of their `max_tokens`.
 
-        Raises `MissingEngineError` for an engine that is not there.
+        A draw is shortened only where it is the first. Raises `MissingEngineError` for an engine that is not there.
         """
-        self._engine_of(request)
-        granted, stopped, is_cut_by_reservations = self._ledger.grant(request)
-        if is_cut_by_reservations:
-            self.note(
-                "the token budget counts a draw at its max_tokens until it is there: fewer or shorter ones were drawn"
-            )
-        if stopped is not None:
-            self.stopped = stopped
-        return granted
+        granted: list[Request] = []
+        for place, request in enumerate(requests):
+            self._engine_of(request)
+            grant = self._ledger.grant(request, may_shorten=not granted)
+            num_granted = 0
+            if grant.request is not None:
+                granted.append(grant.request)
+                num_granted = grant.request.n
+            if grant.stopped is None:
+                continue
+            if grant.is_cut_by_reservations:
+                self._note_shorter(request, grant.request)
+                rest = request.part(num_granted, request.n - num_granted)
+                waiting = [rest] if rest.n else []
+                return granted, [*waiting, *requests[place + 1 :]]
+            self.stopped = grant.stopped
+        return granted, []
+
+    def _note_shorter(self, request: Request, granted: Request | None) -> None:
+        if granted is not None and granted.params.max_tokens < request.params.max_tokens:
+            self.stopped = "budget"
+            self.note("the token budget had no room for a draw at its max_tokens: shorter ones were drawn")
+
+    def _leave_out(self, requests: Sequence[Request]) -> None:
+        """Records that the token budget has no room for `requests`."""
+        self.stopped = "budget"
+        self.note(f"the token budget had no room for {sum(r.n for r in requests)} more draws")
 
 
 def _candidate(

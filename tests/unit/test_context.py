@@ -115,8 +115,9 @@ def test_unused_tokens_of_a_grant_may_be_spent_later():
     async def twice():
         return [len(await ctx.sample([request])) for _ in range(3)]
 
-    # 2 draws of 2 tokens each leave 16: one draw at its worst case of 10.
-    assert asyncio.run(twice()) == [2, 1, 1]
+    # 2 draws of 2 tokens each leave 16: one draw at its worst case of 10, and the other when that has come back.
+    assert asyncio.run(twice()) == [2, 2, 2]
+    assert ctx.stopped == "done"
 
 
 def test_what_a_judge_says_is_no_candidate():
@@ -196,6 +197,22 @@ def test_a_quorum_larger_than_the_pool_waits_for_all():
     assert [c.text for c in quorum(Seeds(), 9)[0]] == ["10", "11", "12", "13", "14"]
 
 
+def test_a_token_budget_is_spent_in_waves_until_it_is_spent():
+    engine = Seeds()
+    ctx = Context({"policy": engine}, budget=Budget(tokens=40))
+    request = Request(prompt=PROMPT, n=8, params=SamplingParams(seed=10, max_tokens=10))
+    pool = asyncio.run(ctx.sample([request]))
+    assert [c.text for c in pool] == [str(10 + i) for i in range(8)]
+    assert [r.n for r in engine.requests] == [4, 3, 1]  # 40, then 32, then 26 tokens are left
+    assert ctx.stopped == "done"
+
+    ctx = Context({"policy": Seeds()}, budget=Budget(tokens=25))
+    many = replace(request, n=30)
+    pool = asyncio.run(ctx.sample([many]))
+    assert (len(pool), ctx.tokens_left, ctx.stopped) == (13, 0, "budget")
+    assert ctx.notes[-1] == "the token budget had no room for 17 more draws"
+
+
 def test_a_cancelled_draw_gives_back_what_it_is_not_supposed_to_have_drawn():
     engine = Seeds(hang_seeds=frozenset({11}))
     ctx = Context({"policy": engine}, budget=Budget(tokens=30))
@@ -207,7 +224,7 @@ def test_a_cancelled_draw_gives_back_what_it_is_not_supposed_to_have_drawn():
 
     first, second = asyncio.run(twice())
     assert [bool(c.error) for c in first] == [False, True]
-    assert len(second) == 2  # 30 − 2 drawn − at most 8 of a draw that had hardly begun leave 20
+    assert len(second) == 5  # 30 − 2 drawn − at most 8 of a draw that had hardly begun leave room for 10 of 2
     assert first[1].usage.estimated_completion == first[1].usage.completion < 8
 
 
