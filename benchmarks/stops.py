@@ -9,6 +9,7 @@ answers (mathematics compared as such) takes some minutes a model; `--cache` kee
 import argparse
 import asyncio
 import pickle
+import tempfile
 import time
 from pathlib import Path
 
@@ -21,9 +22,11 @@ from nbest.evaluate.pool_arrays import RecordedPools, read_arrays
 from nbest.evaluate.stop_comparison import _Table
 from nbest.evaluate.stop_learning import StopTarget, learn_stop
 from nbest.plan.posterior import p_beats_second, top_posterior
-from nbest.plan.replay import replay
+from nbest.plan.replay import replay, stop_places
+from nbest.plan.stop_file import write_stop
 from nbest.plan.trajectories import in_orders
 from nbest.scoring.oracle import Oracle
+from nbest.stops.learned import Learned
 
 MODELS = ("NVIDIA-Nemotron-Nano-9B-v2", "Qwen3-30B-A3B-Thinking-2507", "gpt-oss-20b")
 TASKS = ("aime2024", "aime2025", "gpqa_diamond", "math500")
@@ -154,7 +157,7 @@ def points(difference):
     return mean_interval(difference).text(lambda v: f"{100 * v:+.2f}".replace("-", "−"))
 
 
-def learned_tables(pools_by_model):
+def learned_tables(pools_by_model, folder):
     nets = [
         "| tested on | λ | best n | best published | learned: accuracy, mean answers | − best n | − best published | − published, fitted |",
         "|---|--:|--:|--:|--:|--:|--:|--:|",
@@ -169,6 +172,8 @@ def learned_tables(pools_by_model):
         began = time.perf_counter()
         fitted = learn_stop(fitting, StopTarget(), num_draws=NUM_DRAWS)
         seconds.append(time.perf_counter() - began)
+        file = folder / f"{model}.toml"
+        write_stop(fitted, file)
 
         on_fitting = []
         for each in fitting:
@@ -177,7 +182,7 @@ def learned_tables(pools_by_model):
         held = trajectories_of(part(pools, 1), num_orders=16, seed=2)
         ends = {key: Ends(at, held) for key, at in places_by_rule(held).items()}
         for lam in LAMBDAS:
-            learned = Ends(first_true(~fitted.policy.all_going_on(held, lam, 1.0)), held)
+            learned = Ends(stop_places(Learned(file=str(file), lam=lam), held, 1.0), held)
             n, rule = best(ends, lam, is_fixed=True), best(ends, lam, is_fixed=False)
             chosen = max(
                 (key for key in ends if key[0] != "first_n"),
@@ -238,7 +243,8 @@ def main():
     parser.add_argument("--docs", type=Path, help="page whose part 'Measured' is written anew")
     args = parser.parse_args()
     pools_by_model = {model: recorded(model, args.folder, args.cache) for model in MODELS}
-    nets, costs, summary = learned_tables(pools_by_model)
+    with tempfile.TemporaryDirectory() as folder:
+        nets, costs, summary = learned_tables(pools_by_model, Path(folder))
     text = "\n".join(
         [
             HEADING,

@@ -83,7 +83,6 @@ def learn_stop(
         mean_length=mean_length,
         num_draws=width,
         b=float(_B[whole.best_rule(lam)]),
-        uses_rule_only=_is_behind(folds, lam),
         weights=final.weights,
         tasks=final.tasks,
         languages=final.languages,
@@ -95,7 +94,7 @@ def learn_stop(
             "trajectories": int(trajectories.prompts_T.size),
             "seed": seed,
         },
-        held_out=tuple(_held_out(folds, each) for each in sorted({*LAMBDAS, lam}, reverse=True)),
+        held_out=tuple(_held_out(folds, whole, each) for each in sorted({*LAMBDAS, lam}, reverse=True)),
     )
 
 
@@ -229,20 +228,20 @@ def _is_behind(folds: Sequence[_Fold], lam: float) -> bool:
     return bool(by_prompt.mean() < -by_prompt.std() / np.sqrt(by_prompt.size))
 
 
-def _held_out(folds: Sequence[_Fold], lam: float) -> HeldOut:
+def _held_out(folds: Sequence[_Fold], whole: _Fold, lam: float) -> HeldOut:
     learned, rule = [fold.learned(lam) for fold in folds], [fold.rule(lam) for fold in folds]
-    best_n = folds[0].best_n(lam)
     fixed = [fold.fixed(fold.best_n(lam)) for fold in folds]
     return HeldOut(
         lam=lam,
         value=_mean([end.values_T for end in learned]),
         draws=_mean([end.draws_T.astype(np.float64) for end in learned]),
         tokens=_mean([end.tokens_T for end in learned]),
-        fixed_n=best_n,
+        fixed_n=whole.best_n(lam),
         fixed_value=_mean([end.values_T for end in fixed]),
-        b=float(_B[folds[0].best_rule(lam)]),
+        b=float(_B[whole.best_rule(lam)]),
         rule_value=_mean([end.values_T for end in rule]),
         rule_tokens=_mean([end.tokens_T for end in rule]),
+        is_behind=_is_behind(folds, lam),
     )
 
 

@@ -6,6 +6,7 @@ import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from math import log
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,12 +30,14 @@ class HeldOut(Value, frozen=True, kw_only=True, rename={"lam": "lambda"}):
     tokens: float
     """Output tokens, in mean answers."""
     fixed_n: int
-    """The number of draws that is best at this λ on the other fold."""
+    """The number of draws that is best at this λ on all prompts; `fixed_value` is of those chosen on the other fold."""
     fixed_value: float
     b: float
-    """Of `bayes_factor`, chosen like `fixed_n`."""
+    """Of `bayes_factor`: the best on all prompts; `rule_value` and `rule_tokens` are of those chosen on the other fold."""
     rule_value: float
     rule_tokens: float
+    is_behind: bool = False
+    """Whether the published rule is better here by more than a standard error, and so decides."""
 
 
 class StopFile(Value, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"lam": "lambda"}):
@@ -47,13 +50,21 @@ class StopFile(Value, frozen=True, kw_only=True, forbid_unknown_fields=True, ren
     num_draws: int
     """Draws up to which it was fitted; beyond them `bayes_factor(b)` decides."""
     b: float
-    uses_rule_only: bool = False
-    """Whether `bayes_factor(b)` decides everything, since it was better on held-out prompts."""
     weights: Mapping[str, float]
     tasks: Mapping[str, float] = {}
     languages: Mapping[str, float] = {}
     provenance: Mapping[str, Any] = {}
     held_out: tuple[HeldOut, ...] = ()
+
+    def b_at(self, lam: float) -> float | None:
+        """Threshold of the published rule, where it decides at λ; None where the weights do.
+
+        It decides where it was better on held-out prompts at the nearest λ of the table.
+        """
+        nearest = min(self.held_out, key=lambda row: abs(log(row.lam / lam)), default=None)
+        if nearest is None or not nearest.is_behind:
+            return None
+        return nearest.b
 
     @property
     def policy(self) -> StopPolicy:
@@ -79,7 +90,6 @@ def write_stop(file: StopFile, path: Path) -> None:
         "mean_length": file.mean_length,
         "num_draws": file.num_draws,
         "b": file.b,
-        "uses_rule_only": file.uses_rule_only,
     }
     lines += [*_pairs(head), "", "[weights]", *_pairs(file.weights)]
     for title, table in (("tasks", file.tasks), ("languages", file.languages)):
@@ -114,7 +124,13 @@ def _read(path: str, changed: int) -> StopFile:  # noqa: ARG001 (`changed` tells
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as e:
         raise InputError(f"{path}: {e}") from None
 
-    if not file.lam > 0 or not file.mean_length > 0 or not file.b > 0 or file.num_draws < 1:
+    lambdas = [file.lam, *(row.lam for row in file.held_out)]
+    if (
+        not all(lam > 0 for lam in lambdas)
+        or not file.mean_length > 0
+        or not file.b > 0
+        or file.num_draws < 1
+    ):
         raise InputError(f"{path}: lambda, mean_length and b must be above 0, num_draws at least 1")
     for name in file.weights:
         if name not in WEIGHT_NAMES:

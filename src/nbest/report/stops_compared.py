@@ -40,16 +40,18 @@ def fitted_table(fitted: StopFile, score: str) -> Table:
         if row.lam == fitted.lam:
             mark = " ←"
         cells = [f"{row.lam:.3g}{mark}", scale.number(row.value), f"{row.draws:.1f}", f"{row.tokens:.2f}"]
-        cells += [f"{row.b:g}", scale.number(row.rule_value), f"{row.rule_tokens:.2f}"]
+        decides = ""
+        if row.is_behind:
+            decides = " decides"
+        cells += [f"{row.b:g}{decides}", scale.number(row.rule_value), f"{row.rule_tokens:.2f}"]
         rows.append((*cells, str(row.fixed_n), scale.number(row.fixed_value)))
 
     name = score_name(score)
     columns = ("λ", name, "draws", "mean answers", "best bayes_factor", name, "mean answers", "best n", name)
     note = (
         "On prompts that it was not fitted on; the rule and the n are the best ones at that λ on the others."
+        " Where the rule is better by more than a standard error, it decides."
     )
-    if fitted.uses_rule_only:
-        note += " The published rule was better: the file uses it alone."
     return Table(title="learned stopping", columns=columns, rows=tuple(rows), note=note)
 
 

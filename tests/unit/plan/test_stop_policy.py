@@ -152,7 +152,6 @@ def test_a_file_is_read_as_it_was_written(tmp_path):
         tasks={"数学": 0.25},
         provenance={"pools": ["a.jsonl"], "seed": 3},
         held_out=(row,),
-        uses_rule_only=True,
     )
     write_stop(file, path)
     assert read_stop(str(path)) == file
@@ -196,14 +195,38 @@ def test_learned_asks_the_published_rule_beyond_what_it_was_fitted_for(tmp_path)
     rule = Learned(file=path, lam=1e-9)  # goes on for ever
     assert not rule(Features(classes=(0, 0, 0)))
     assert rule(Features(classes=(0, 0, 0, 0)))  # 4 to 0: k·P/(1−P) is above 7
-    write_stop(a_file(uses_rule_only=True), Path(path))
-    assert rule(Features(classes=(0, 0, 0))) == BayesFactor(b=7.0)(Features(classes=(0, 0, 0)))
 
 
-@pytest.mark.parametrize("uses_rule_only", [False, True])
-def test_learned_on_arrays_is_learned(tmp_path, uses_rule_only):
+def a_row(lam, b, *, is_behind):
+    return HeldOut(
+        lam=lam,
+        value=0.5,
+        draws=2.5,
+        tokens=3.0,
+        fixed_n=4,
+        fixed_value=0.5,
+        b=b,
+        rule_value=0.5,
+        rule_tokens=4.0,
+        is_behind=is_behind,
+    )
+
+
+def test_the_published_rule_decides_where_it_was_better_on_held_out_prompts(tmp_path):
     path = str(tmp_path / "stop.toml")
-    write_stop(a_file(num_draws=9, uses_rule_only=uses_rule_only), Path(path))
+    rows = (a_row(0.02, 3.0, is_behind=True), a_row(0.002, 9.0, is_behind=False))
+    write_stop(a_file(held_out=rows, weights={"one": 99.0}), Path(path))  # the weights never stop
+    agreed = Features(classes=(0,) * 6)
+    assert Learned(file=path, lam=0.03)(agreed)
+    assert Learned(file=path, lam=0.011)(agreed)
+    assert not Learned(file=path, lam=0.001)(agreed)
+    assert not Learned(file=path)(agreed)  # λ of the file is 0.002
+
+
+@pytest.mark.parametrize("is_behind", [False, True])
+def test_learned_on_arrays_is_learned(tmp_path, is_behind):
+    path = str(tmp_path / "stop.toml")
+    write_stop(a_file(num_draws=9, held_out=(a_row(0.002, 5.0, is_behind=is_behind),)), Path(path))
     arrays = pools(num=10)
     arrays.lengths_PN[:] = np.round(arrays.lengths_PN)
     found = in_orders(arrays, 16, num_orders=2)
