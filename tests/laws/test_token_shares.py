@@ -27,8 +27,10 @@ def shares(drawn, total, *, by_choice=None, max_tokens=5, **more):
     return [c.usage for c in found]
 
 
-@given(DRAWN, st.integers(0, 30), st.integers(1, 6))
-def test_truncated_ones_have_max_tokens_and_the_rest_goes_by_bytes(drawn, total, max_tokens):
+@given(DRAWN, st.integers(-2, 2) | st.integers(3, 20), st.integers(1, 6))
+def test_truncated_ones_have_max_tokens_and_the_rest_goes_by_bytes(drawn, more, max_tokens):
+    """`more`: how many tokens there are beside those of truncated texts."""
+    total = max(0, max_tokens * sum(c.finish == "length" for c in drawn) + more)
     found = [usage.completion for usage in shares(drawn, total, max_tokens=max_tokens)]
     assert sum(found) == total
     is_cut = [c.finish == "length" for c in drawn]
