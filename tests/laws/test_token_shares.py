@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nbest.accounting.tokens import estimated_tokens
@@ -27,6 +27,13 @@ def shares(drawn, total, *, by_choice=None, max_tokens=5, **more):
     return [c.usage for c in found]
 
 
+ALL_CUT = [Completion(text="a", finish="length"), Completion(text="三つ", finish="length")]
+
+
+@example(drawn=ALL_CUT, more=0, max_tokens=3)
+@example(drawn=ALL_CUT, more=1, max_tokens=3)
+@example(drawn=ALL_CUT, more=-1, max_tokens=3)
+@example(drawn=[*ALL_CUT, Completion(text="да")], more=0, max_tokens=3)
 @given(DRAWN, st.integers(-2, 2) | st.integers(3, 20), st.integers(1, 6))
 def test_truncated_ones_have_max_tokens_and_the_rest_goes_by_bytes(drawn, more, max_tokens):
     """`more`: how many tokens there are beside those of truncated texts."""
