@@ -163,6 +163,9 @@ def test_specs_are_split_at_the_outer_commas():
 def test_the_score_is_found_or_named():
     assert score_spec(None, pool()) == "oracle"
     assert score_spec("human", pool()) == "recorded(field='human')"
+    assert score_spec("exact", pool()) == "oracle(grader='exact')"
+    assert score_spec("oracle", pool()) == "oracle"
+    assert score_spec("edit", pool()) == "reference_oracle(utility=edit)"
     assert score_spec("token_f1", pool()) == "reference_oracle(utility=token_f1)"
     assert score_spec(None, pool()._replace(gold={"reference": "ب"})) == "reference_oracle(utility=chrf)"
     with pytest.raises(InputError, match="carry: human"):

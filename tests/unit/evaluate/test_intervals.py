@@ -146,6 +146,17 @@ def test_no_difference_is_no_evidence():
     assert sign_flip_test(np.array([])) == 1
 
 
+@pytest.mark.parametrize("clusters", [None, [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]])
+def test_a_paired_difference_is_the_interval_and_the_test_of_the_same_clusters(clusters):
+    ours, theirs = RNG.normal(0.5, 1, 10), RNG.normal(0, 1, 10)
+    found = paired_difference(ours, theirs, clusters=clusters, seed=3, resamples=300)
+    interval = mean_interval(ours - theirs, clusters=clusters, seed=3, resamples=300)
+    assert (found.value, found.low, found.high) == (interval.value, interval.low, interval.high)
+    assert found.p == sign_flip_test(ours - theirs, clusters=clusters, seed=3)
+    other = paired_difference(ours, theirs, clusters=clusters, seed=4, resamples=300)
+    assert other.low != found.low
+
+
 def test_a_paired_difference_needs_pairs():
     assert paired_difference(np.array([1.0, 1, 0, 1]), np.array([0.0, 1, 0, 0])).value == 0.5
     with pytest.raises(ValueError, match="not paired"):

@@ -1,4 +1,10 @@
+from collections import Counter
+from itertools import combinations
+from math import comb
+
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from nbest.accounting.costs import Costs, ModelSize, Price, inference_flops, money, training_flops
 from nbest.evaluate.measures import Row, measure
@@ -46,6 +52,33 @@ def test_a_pool_of_answers():
     assert found["best@4"] == 0
     assert found["best@1"] == pytest.approx(0.5)
     assert found["distinct"] == 2
+
+
+def naive_majority(texts, k):
+    """Mean over all k of the draws of the share of right answers among the commonest, failed ones having no vote."""
+    shares = []
+    for part in combinations(texts, k):
+        counts = Counter(text for text in part if text is not None)
+        most = max(counts.values(), default=0)
+        top = [text for text, count in counts.items() if count == most]
+        shares.append(sum(text == "الجواب: 42" for text in top) / len(top) if top else 0.0)
+    return sum(shares) / len(shares)
+
+
+@settings(max_examples=25)
+@given(st.lists(st.sampled_from(["الجواب: 42", "الجواب: 7", "الجواب: 8", None]), min_size=1, max_size=6))
+@example(["الجواب: 42", None, None])
+def test_what_fewer_draws_would_have_given_is_that_of_all_their_subsets(texts):
+    if not any(texts):
+        return
+    winner = next(i for i, text in enumerate(texts) if text)
+    found = measured(outcome(texts, gold={"answer": "42"}, winner=winner))
+    num_right, n = texts.count("الجواب: 42"), len(texts)
+    for k in {1, 2, 4, n} & set(range(1, n + 1)):
+        expected = 1 - comb(n - num_right, k) / comb(n, k)
+        assert found[f"pass@{k}"] == pytest.approx(expected), k
+        assert found[f"maj@{k}"] == pytest.approx(naive_majority(texts, k)), k
+    assert found["distinct"] == len(set(texts) - {None})
 
 
 def test_json_objects_are_one_answer_by_their_fields_as_in_a_vote():

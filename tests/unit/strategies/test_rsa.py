@@ -86,6 +86,15 @@ def test_a_failed_first_draw_is_made_up_for_by_the_next_step():
     assert not any(0 in c.parents for c in outcome.candidates)
 
 
+def test_where_every_first_draw_failed_nothing_is_aggregated():
+    engine = Scripted(lambda _: EngineError("zerbrochen"))
+    outcome = solve(engine)
+    assert outcome.selection is None
+    assert outcome.error == "all 4 candidates failed; the first: zerbrochen"
+    assert [c.parents for c in outcome.candidates] == [()] * 4
+    assert [request.n for request in engine.requests] == [4]
+
+
 def test_nonsense_parameters_are_said():
     with pytest.raises(SpecError, match="subset must be at least 1"):
         registry.parse("strategies", "rsa(subset=0)")
