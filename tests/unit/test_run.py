@@ -1,5 +1,7 @@
 """Outcomes of prompts, and choices from recorded pools."""
 
+import asyncio
+
 import pytest
 
 from nbest.datasets import Item, Pool, read_pools
@@ -27,6 +29,26 @@ async def test_steps_of_a_search_do_not_compete_with_its_answers(spec):
 async def test_of_a_search_without_an_answer_a_step_is_chosen():
     outcome = await select(Pool(PROMPT, {}, tuple(STEPS)), parse("selectors", "vote"))
     assert outcome.selection.winner == STEPS[0]
+
+
+@pytest.mark.parametrize("concurrency", [1, 2, 3, 9])
+async def test_so_many_prompts_are_worked_on_at_once_and_no_more(concurrency):
+    items = [Item(prompt_of("?", id=str(i)), {}) for i in range(5)]
+    under_way = set()
+    most = 0
+
+    async def work(item):
+        nonlocal most
+        under_way.add(item.prompt.id)
+        most = max(most, len(under_way))
+        await asyncio.sleep(0.01)
+        under_way.remove(item.prompt.id)
+        return await ask(item.prompt, parse("strategies", "parallel(sampler=iid(n=1))"), {"policy": Fake()})
+
+    done = []
+    await run_all(items, work, concurrency=concurrency, on_outcome=done.append)
+    assert most == min(concurrency, len(items))
+    assert {outcome.prompt.id for outcome in done} == {item.prompt.id for item in items}
 
 
 class Buggy:

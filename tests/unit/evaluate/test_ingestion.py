@@ -11,7 +11,7 @@ from nbest.datasets import read_pools
 from nbest.errors import InputError
 from nbest.evaluate import runs
 from nbest.evaluate.compare import compare
-from nbest.evaluate.ingestion import ingest
+from nbest.evaluate.ingestion import choice_score, ingest
 from nbest.evaluate.recorded_draws import draws_of
 from nbest.evaluate.runs import measured
 from nbest.evaluate.scores import failed_score, lowest_score, pool_of, scores_of
@@ -381,3 +381,16 @@ def test_of_a_large_run_a_share_is_chosen_for_again_and_columns_say_how_many(tmp
     numbers = lines[titles + 4]
     assert numbers[smaller - 8 : smaller + 6].strip() == f"of {num_known}"
     assert numbers[whole - 6 : whole + 6].strip() == ""
+
+
+async def test_an_answer_that_was_made_is_scored_by_its_own_text_whatever_its_id():
+    """A fused answer of a smaller pool has the id that another draw of the whole pool has."""
+    recorded = outcome(prompt_in("ru"), ["Ответ: 1", "Ответ: 2", "Ответ: 3"], gold={"answer": "4"})
+    scorer = registry.parse("scorers", "oracle")
+    pool = pool_of(recorded)
+    scores = await scores_of(pool, scorer)
+    made = Candidate(id=2, text="Ответ: 4", parents=(0, 1))
+    selection = Selection(winner=made, weights={})
+    assert await choice_score(selection, pool, scores, scorer) == 1
+    drawn = Selection(winner=recorded.candidates[2], weights={})
+    assert await choice_score(drawn, pool, scores | {2: 0.5}, scorer) == 0.5

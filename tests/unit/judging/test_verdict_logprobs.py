@@ -66,6 +66,10 @@ def test_ten_is_not_one_whichever_way_the_vocabulary_splits_it():
     ended = option_probabilities(reply(("1", {"1": 1.0}), ("]]", {"]]": 0.9, "0": 0.1})), options)
     assert isclose(ended["1"], 0.9)
     assert isclose(ended["10"], 0.1)
+    # What is not among the alternatives ends it too.
+    ended = option_probabilities(reply(("1", {"1": 1.0}), ("]]", {"]]": 0.7, "0": 0.2})), options)
+    assert isclose(ended["1"], 0.8)
+    assert isclose(ended["10"], 0.2)
 
 
 def test_grades_are_followed_token_by_token():

@@ -180,6 +180,18 @@ async def test_pruning_counts_a_text_as_often_as_it_was_drawn():
     assert pruned == exact
 
 
+@pytest.mark.parametrize(("confidence", "least", "most"), [(0.999, 15, 20), (0.001, 0, 0)])
+async def test_pruning_drops_the_sooner_the_less_confidence_it_needs(confidence, least, most):
+    """Of texts that are all alike none is sure not to win; without any confidence only the leader is left."""
+    texts = [f"кот сидел на окне {i:02}" for i in range(20)]
+    utility = Counted(chrf_matrix)
+    selector = Mbr(utility=utility, mode="pruned", first_references=10, confidence=confidence)
+    await select(texts, selector)
+    first, *later = utility.calls
+    assert (len(first[0]), len(first[1])) == (20, 10)
+    assert least <= sum(len(hypotheses) for hypotheses, _ in later) <= most
+
+
 async def test_pruning_follows_the_seed():
     selector = Mbr(mode="pruned", first_references=2, confidence=0.6)
     assert await select(near_and_far(32), selector, 1) == await select(near_and_far(32), selector, 1)

@@ -60,6 +60,13 @@ def test_weights_of_evidence_for_all_and_by_language():
     assert choose(TIED_AT_HOME, evidence={"en": 0.5})[0].winner.text == "Paris"
 
 
+def test_each_candidate_gives_the_winner_its_utility_times_its_weight():
+    selection, _ = choose(TIED_AT_HOME, evidence={"zh": 0.5, "ar": 0.25, "en": 0.0})
+    assert selection.winner.text == "Paris"
+    assert selection.scores == {0: 1 / 2.75, 1: 1.75 / 2.75}
+    assert selection.weights == {0: 0, 1: 1 / 1.75, 2: 0.5 / 1.75, 3: 0.25 / 1.75, 4: 0}
+
+
 def test_a_weight_for_a_language_holds_for_its_regions():
     regional = pool(("Rom", "de"), ("Paris", "de"), ("巴黎", "zh_TW"), ("باريس", "ar-EG"), ("Rome", "en"))
     weights = {"zh": 0.0, "ar": 0.25, "en": 0.5}

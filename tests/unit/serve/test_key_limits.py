@@ -1,6 +1,8 @@
 """Limits of single keys."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nbest.serve.api_errors import ApiError
 from nbest.serve.key_limits import Bucket, KeyLimits
@@ -27,6 +29,29 @@ def test_a_bucket_refills_evenly_and_never_overflows():
     assert bucket.wait_s(30) == 0
     clock.now = 3000
     assert bucket.wait_s(61) == pytest.approx(1)
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["spend", "give_back", "wait"]), st.integers(0, 90)), min_size=1, max_size=9
+)
+
+
+@given(STEPS)
+def test_a_bucket_holds_what_was_put_in_and_not_taken_out_and_never_more_than_a_minutes(steps):
+    clock = Clock()
+    bucket, level = Bucket(60, clock), 60.0
+    for kind, amount in steps:
+        if kind == "spend":
+            bucket.spend(amount)
+            level -= amount
+        elif kind == "give_back":
+            bucket.give_back(amount)
+            level = min(60.0, level + amount)
+        else:
+            clock.now += amount
+        level = min(60.0, level + (amount if kind == "wait" else 0))
+        for wanted in (1, 60, 70):
+            assert bucket.wait_s(wanted) == pytest.approx(max(0.0, wanted - level))
 
 
 def test_a_debt_is_paid_off_first():

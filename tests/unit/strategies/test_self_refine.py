@@ -87,6 +87,24 @@ async def test_an_answer_that_was_cut_off_does_not_replace_a_whole_one():
     assert outcome.selection.winner.text == "1"
 
 
+@pytest.mark.parametrize(
+    ("finishes", "winner"),
+    [
+        ("stop stop", 1),
+        ("stop length", 0),
+        ("length stop", 1),
+        ("length length", 1),
+        ("stop length stop", 2),
+        ("stop length length", 0),
+        ("length length length", 2),
+    ],
+)
+async def test_the_last_whole_answer_stands_and_without_any_the_last(finishes, winner):
+    answers = [Completion(text=f"答案：{i}", finish=finish) for i, finish in enumerate(finishes.split())]
+    outcome, _ = await refined([*answers], ["[[2]]"] * (len(answers) - 1), rounds=len(answers) - 1)
+    assert outcome.selection.winner.id == winner
+
+
 async def test_the_budget_may_forbid_the_critique():
     outcome, engine = await refined(["1"], [], budget=Budget(samples=1))
     assert outcome.selection.winner.text == "1"

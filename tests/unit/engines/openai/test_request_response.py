@@ -1,17 +1,19 @@
+import json
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nbest.engines.openai.dialect import Dialect
-from nbest.engines.openai.reply_logprobs import prompt_logprobs
+from nbest.engines.openai.reply_logprobs import completion_logprobs, echoed_logprobs, prompt_logprobs
 from nbest.engines.openai.request import chat_body, text_body
 from nbest.engines.openai.response import completions
-from nbest.engines.openai.server_reply import models, parse_reply
+from nbest.engines.openai.server_reply import ServerLogprobs, models, parse_reply
 from nbest.engines.openai.usage import split
 from nbest.errors import EngineProtocolError
 from nbest.http_errors import error_text
-from nbest.types import Message, Prompt, Request, SamplingParams, Usage
+from nbest.types import Logprobs, Message, Prompt, Request, SamplingParams, Usage
 
 PROMPT = Prompt(
     id="p", messages=(Message(role="system", content="Sei kurz."), Message(role="user", content="سؤال"))
@@ -326,3 +328,65 @@ def test_servers_that_name_the_stop_string_are_known_by_their_name():
         server: Dialect.of_server(server).capabilities().names_stop for server in ("vllm", "llamacpp", None)
     }
     assert can == {"vllm": True, "llamacpp": False, None: False}
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "tokens", "values"),
+    [
+        (0, 9, ("二", "加", "三"), (-0.5, -1.0, -2.0)),
+        (2, 9, ("加", "三"), (-1.0, -2.0)),
+        (1, 3, ("二", "加"), (-0.5, -1.0)),
+        (0, 1, (), ()),
+        (4, 9, (), ()),
+    ],
+)
+def test_echoed_log_probs_are_those_that_begin_inside_and_are_known(start, stop, tokens, values):
+    """The first token of a text has none."""
+    found = {
+        "tokens": ["问", "二", "加", "三"],
+        "token_logprobs": [None, -0.5, -1.0, -2.0],
+        "text_offset": [0, 1, 2, 3],
+    }
+    raw = json.dumps({"choices": [{"index": 0, "text": "问二加三", "logprobs": found}]}).encode()
+    assert echoed_logprobs(parse_reply(raw), start, stop) == Logprobs(tokens=tokens, values=values)
+
+
+@pytest.mark.parametrize("found", [None, {}, {"tokens": ["a"]}, {"tokens": ["a"], "token_logprobs": [-1.0]}])
+def test_what_was_not_echoed_has_no_log_probs(found):
+    raw = json.dumps({"choices": [{"index": 0, "text": "a", "logprobs": found}]}).encode()
+    assert echoed_logprobs(parse_reply(raw), 0, 9) is None
+
+
+@pytest.mark.parametrize(
+    ("places", "tokens"),
+    [
+        (
+            [{"1": {"logprob": -1.0, "decoded_token": "a"}}, {"2": {"logprob": -2.0, "decoded_token": "б"}}],
+            ("a", "б"),
+        ),
+        ([None, {"1": {"logprob": -1.0, "decoded_token": "a"}}, {"2": {"logprob": -2.0}}], ("a", "")),
+    ],
+)
+@pytest.mark.parametrize("start", [1, 2])
+def test_log_probs_of_a_prompt_begin_at_a_token(places, tokens, start):
+    raw = json.dumps({"choices": [], "prompt_logprobs": places}).encode()
+    expected = Logprobs(tokens=tokens[start - 1 :], values=(-1.0, -2.0)[start - 1 :])
+    assert prompt_logprobs(parse_reply(raw), start=start) == expected
+
+
+def test_log_probs_of_a_prompt_that_are_no_numbers_are_said():
+    raw = json.dumps({"prompt_logprobs": [{"1": {"logprob": None, "decoded_token": "a"}}]}).encode()
+    with pytest.raises(EngineProtocolError, match="no finite log-probability"):
+        prompt_logprobs(parse_reply(raw), start=1)
+    assert prompt_logprobs(parse_reply(b'{"prompt_logprobs": [null]}'), start=1) is None
+
+
+@pytest.mark.parametrize("bad", [None, float("inf"), float("-inf")])
+def test_a_token_without_a_finite_value_leaves_none_and_an_alternative_alone_is_left_out(bad):
+    rows = [ServerLogprobs(tokens=["a", "б"], token_logprobs=[-1.0, value]) for value in (bad, -2.0)]
+    assert completion_logprobs(rows[0], num_top=0) is None
+    assert completion_logprobs(rows[1], num_top=0) == Logprobs(tokens=("a", "б"), values=(-1.0, -2.0))
+    rows[1].top_logprobs = [{"a": -1.0, "x": bad}, None]
+    assert completion_logprobs(rows[1], num_top=2).top == ({"a": -1.0}, {})
+    rows[1].tokens = ["a"]
+    assert completion_logprobs(rows[1], num_top=0) is None

@@ -6,6 +6,7 @@ from nbest.serve.api.completions_stream import CompletionWriter
 from nbest.serve.api.reply import Choice, Reply
 from nbest.serve.api.responses_reply import responses_reply
 from nbest.serve.api.responses_stream import ResponsesWriter
+from nbest.serve.api.writer import unsent
 from nbest.types import ToolCall, ToolCallDelta, Usage
 
 WRITERS = [ChatWriter, CompletionWriter, ResponsesWriter]
@@ -170,6 +171,25 @@ def test_space_at_the_end_that_was_sent_too_much_is_forgiven(writer):
     w = make(writer)
     raw = w.finish(reply(Choice(text="मान")), emitted="मान\n")
     assert b"error" not in raw.replace(b'"error":null', b"")
+
+
+@pytest.mark.parametrize(
+    ("text", "emitted", "rest"),
+    [
+        ("สวัสดี", "", "สวัสดี"),
+        ("สวัสดี", "สวัส", "ดี"),
+        ("да", "да", ""),
+        ("да", "да \n", ""),
+        ("да ", "да\n", ""),
+        ("да", "нет", None),
+        ("да", "дан", None),
+        ("да", " да", None),
+        (" да", "да", None),
+        ("", " \n", ""),
+    ],
+)
+def test_what_was_not_sent_yet(text, emitted, rest):
+    assert unsent(text, emitted) == rest
 
 
 def kinds(raw):
