@@ -278,4 +278,60 @@ FOURTH: Final = (
 )  # fmt: skip
 """Chosen by lot on 2026-12-01, after tests for what the third list showed: see docs/log.md."""
 
-LISTS: Final = {"first": FIRST, "second": SECOND, "third": THIRD, "fourth": FOURTH}
+FIFTH: Final = (
+    # Selectors.
+    Fault("mbr: blocks of a large pool are empty", "selection/mbr.py",
+          "texts[start : start + step]", "texts[start:start]", SELECTORS),
+    Fault("judges: that structured output is not taken goes without a note", "judging/judge_calls.py",
+          """    ctx.note(
+        f"the judge takes no structured output ({drawn[refused[0]][0].error}): its verdicts are read from text"
+    )
+""", "", JUDGING),
+    Fault("mbr: pruning drops nothing", "selection/mbr.py",
+          " if w > 1 - self.confidence}", "}", SELECTORS),
+    # Searches.
+    Fault("tree: answers drawn behind the last round have no value", "strategies/tree_answers.py",
+          "        await self._values.ask(drawn)\n", "", SEARCHES),
+    Fault("revise: no revision at all is allowed", "strategies/revise.py",
+          "if self.sequential < 1 or self.parallel < 1:", "if self.parallel < 1:", SEARCHES),
+    Fault("particles: finished ones are resampled", "search/particles.py",
+          "if cloud.has_open_particles and size <", "if size <", SEARCHES),
+    # Estimators.
+    Fault("style control: steps of Newton's method without a bound", "arena/style_control.py",
+          "step_BP * (_MAX_STEP / longest_B1)", "step_BP", ESTIMATORS),
+    Fault("scores: nobody opens engines where none are given", "evaluate/scores.py",
+          "usable, engines or ScoringEngines())", "usable, engines)", ESTIMATORS),
+    Fault("judge report: a pair without a verdict is judged twice", "arena/judge_report.py",
+          "all(game.is_asked and game.grade for", "all(game.is_asked for", ESTIMATORS),
+    # Budgets.
+    Fault("budget: nothing can be granted under a limit of tokens", "budget.py",
+          "if tokens_left is not None and num_tokens > tokens_left:", "if tokens_left is not None:", BUDGETS),
+    Fault("hf_config: latent attention projects down from a width of 1", "accounting/hf_config.py",
+          "width * (rank + rope) + rank", "width + rank", BUDGETS),
+    Fault("hf_config: latent queries have no rotary part", "accounting/hf_config.py",
+          "num_heads * (key_head + rope)", "num_heads * key_head", BUDGETS),
+    # Streams.
+    Fault("drawing: a stream that ended counts as cut", "drawing.py",
+          "if draw.completions[0] is None and own:", "if own:", BUDGETS),
+    Fault("response: a refusal beside tool calls counts", "engines/openai/response.py",
+          "if plain_text(message.content) or message.tool_calls or message.function_call:",
+          "if plain_text(message.content) or message.function_call:", STREAMS),
+    Fault("tool calls: the older kind alone is malformed", "engines/openai/tool_calls.py",
+          "msgspec.convert(called or [], list[_Call])", "msgspec.convert(called, list[_Call])", STREAMS),
+    Fault("drawing: a quorum is not waited for", "drawing.py",
+          "        await _wait_until(is_reached, tasks, grace)\n", "", BUDGETS),
+    Fault("chat stream: reasoning that was sent is forgotten", "serve/api/chat_stream.py",
+          "        self._sent_reasoning += delta\n", "", STREAMS),
+    # Records.
+    Fault("types: a prompt's text is its first user turn", "types.py",
+          "for m in reversed(self.messages) if", "for m in self.messages if", (*RECORDS, "tests/unit/test_types.py")),
+    Fault("datasets: a row that is no object is read on", "datasets.py",
+          """    if not isinstance(row, dict):
+        raise InputError(f'{where}: not a JSON object; write  {{"prompt": "…"}}')
+""", "", RECORDS),
+    Fault("records: differing keys are named in any order", "records.py",
+          "keys = sorted(then.keys() | now.keys())", "keys = list(then.keys() | now.keys())", RECORDS),
+)  # fmt: skip
+"""Chosen by lot on 2026-12-01, after tests for what the fourth list showed: see docs/log.md."""
+
+LISTS: Final = {"first": FIRST, "second": SECOND, "third": THIRD, "fourth": FOURTH, "fifth": FIFTH}
