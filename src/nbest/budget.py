@@ -7,12 +7,16 @@ import time
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
-from math import inf
+from math import floor, inf
 from typing import Literal, NamedTuple
 
 import msgspec
 
 from nbest.types import Budget, Completion, Json, Prompt, Request, replace
+
+STEPS = 8
+"""Steps that an answer is supposed to have, before a search has finished one."""
+_ROUNDING = 1e-9
 
 _deadline_at: ContextVar[float] = ContextVar("_deadline_at", default=inf)
 """On the clock of `time.monotonic`."""
@@ -58,7 +62,14 @@ class BudgetLedger:
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
         self._num_samples = 0
+        """Granted, steps of searches left out."""
+        self._num_held_back = 0
+        """Samples, by `held_back`."""
+        self._num_steps = 0
         """Granted."""
+        self._steps_per_answer = float(STEPS)
+        self._num_finished = 0
+        """Answers that steps have finished."""
         self._num_tokens = 0
         """Drawn, or reserved for draws under way."""
         self._num_input_chars = 0
@@ -72,7 +83,21 @@ class BudgetLedger:
         """Draws that the budget still allows; None without a limit."""
         if self.budget.samples is None:
             return None
-        return self.budget.samples - self._num_samples
+        spent_on_steps = max(self._num_steps / self._steps_per_answer, self._num_finished)
+        spent = self._num_samples + self._num_held_back + spent_on_steps
+        return floor(self.budget.samples - spent + _ROUNDING)
+
+    def price_steps(self, steps_per_answer: float, num_finished: int) -> None:
+        """What is known of a search: how many steps an answer takes, and how many answers its steps have finished."""
+        self._steps_per_answer, self._num_finished = steps_per_answer, num_finished
+
+    def _steps_left(self) -> int | None:
+        """Steps that the budget still allows, if each of them may finish an answer; None without a limit."""
+        if self.budget.samples is None:
+            return None
+        num_left = self.budget.samples - self._num_samples
+        by_share = (num_left - self._num_held_back) * self._steps_per_answer - self._num_steps
+        return max(0, min(floor(by_share + _ROUNDING), num_left - self._num_finished))
 
     @property
     def tokens_left(self) -> int | None:
@@ -90,11 +115,15 @@ class BudgetLedger:
 
     def can_grant(self, requests: Sequence[Request]) -> bool:
         """Whether the budget has room for all of `requests`, every draw at its `max_tokens`."""
-        num_samples = sum(r.n for r in requests)
+        num_samples = sum(r.n for r in requests if not r.is_step)
+        num_steps = sum(r.n for r in requests if r.is_step)
         num_tokens = sum(r.n * r.params.max_tokens for r in requests)
 
         samples_left, tokens_left = self.samples_left, self.tokens_left
         if samples_left is not None and num_samples > samples_left:
+            return False
+        steps_left = self._steps_left()
+        if steps_left is not None and num_steps > steps_left:
             return False
         if self.budget.input_chars is not None:
             num_chars = sum(r.n * self._input_chars(r) for r in requests)
@@ -111,8 +140,9 @@ class BudgetLedger:
         if self.budget.input_chars is not None:
             num_chars = self._input_chars(request)
             n = min(n, max(0, self.budget.input_chars - self._num_input_chars) // num_chars)
-        if (samples_left := self.samples_left) is not None:
-            n = min(n, samples_left)
+        num_left = self._steps_left() if request.is_step else self.samples_left
+        if num_left is not None:
+            n = min(n, num_left)
 
         is_cut_by_reservations = False
         if (tokens_left := self.tokens_left) is not None and n > 0:
@@ -128,7 +158,10 @@ class BudgetLedger:
         if self.seconds_left == 0:
             return Grant(None, "deadline", is_cut_by_reservations)
 
-        self._num_samples += n
+        if request.is_step:
+            self._num_steps += n
+        else:
+            self._num_samples += n
         self._num_tokens += n * max_tokens
         self._num_input_chars += n * num_chars
         if not is_whole:
@@ -159,12 +192,12 @@ class BudgetLedger:
     @contextmanager
     def held_back(self, samples: int, tokens: int) -> Generator[None]:
         """Inside the block the budget is smaller by so much, for every grant of this prompt."""
-        self._num_samples += samples
+        self._num_held_back += samples
         self._num_tokens += tokens
         try:
             yield
         finally:
-            self._num_samples -= samples
+            self._num_held_back -= samples
             self._num_tokens -= tokens
 
 

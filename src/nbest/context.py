@@ -132,6 +132,10 @@ class Context:
         """Whether the budget has room for all of `requests`, every draw at its `max_tokens`."""
         return self._ledger.can_grant(requests)
 
+    def price_steps(self, steps_per_answer: float, num_finished: int) -> None:
+        """Tells the budget how many steps an answer of a search takes, and how many the search has finished."""
+        self._ledger.price_steps(steps_per_answer, num_finished)
+
     def held_back(self, samples: int, tokens: int) -> AbstractContextManager[None]:
         """Inside the block the budget is smaller by so much, for whatever is drawn for this prompt."""
         return self._ledger.held_back(samples, tokens)

@@ -130,7 +130,9 @@ class Request(Value, frozen=True, kw_only=True):
     parents: tuple[int, ...] = ()
     """Ids of the candidates that the new ones are made from."""
     is_part: bool = False
-    """Whether a step of an answer is drawn, not a whole one."""
+    """Whether a step or the rest of an answer is drawn, not a whole one."""
+    is_step: bool = False
+    """Whether it is a step: a budget counts it by its share of an answer."""
 
     def part(self, start: int, n: int) -> Request:
         """Draws start … start + n − 1, under the seeds that they have in the whole."""
@@ -312,7 +314,8 @@ class Budget(Value, frozen=True, kw_only=True):
     """Limits for one prompt, checked before anything is spent; None is no limit."""
 
     samples: int | None = None
-    """Draws, of all roles together."""
+    """Draws, of all roles together. A step of a search counts by its share of an answer, and what finishes an answer
+    as the rest of one draw: a search for n answers takes n samples, as n whole answers do."""
     tokens: int | None = None
     """Output tokens, of all roles together."""
     seconds: float | None = None

@@ -98,7 +98,7 @@ class Steps:
         params = self._params(seed=seed, is_greedy=is_greedy, max_tokens=room)
         if names_stop:
             params = replace(params, stop=self.stop)
-        return replace(self._request(prompt, parent, n, params), is_part=True)
+        return replace(self._request(prompt, parent, n, params), is_part=True, is_step=True)
 
     def rest(
         self,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
+from nbest.budget import STEPS
 from nbest.context import Context
 from nbest.errors import EngineError
 from nbest.protocols import Search
@@ -52,19 +53,34 @@ class TreeRounds:
                 break
             began, num_known = time.monotonic(), len(state.nodes)
 
+            self._price_steps(expansions, state)
             batches = _by_text(expansions, state)
             requests = self._affordable([self._request(batch, state) for batch in batches])
             if not requests:
                 self._ctx.stopped = "budget"
                 break
-            for child in await self._children(batches, requests):
+            for child in await self._children(batches, requests, state):
                 state = self._search.tell(state, child)
             self._values.backup(expansions, state.nodes[num_known:], state.nodes)
 
             if self._ctx.stopped != "done":
                 break
             last_round_s = time.monotonic() - began
+        self._price_steps((), state)
         return state
+
+    def _price_steps(self, expansions: Sequence[Expansion], state: State) -> None:
+        """Says what share of an answer a step is: its longest path, or twice that while none is finished.
+
+        So a search for n answers, of any number of steps, costs at most n samples.
+        """
+        num_finished = len(self._drawing.finished())
+        depth = max((state.nodes[e.node].depth + 1 for e in expansions), default=0)
+        deepest = max(depth, *(node.depth for node in state.nodes))
+        steps_per_answer = max(STEPS, 2 * deepest)
+        if num_finished:
+            steps_per_answer = deepest + 1
+        self._ctx.price_steps(steps_per_answer, num_finished)
 
     def _is_late(self, last_round_s: float) -> bool:
         """Whether the time is up, or too short for a round like the last and as long to finish an answer."""
@@ -108,10 +124,11 @@ class TreeRounds:
             return []
 
     async def _children(
-        self, batches: Sequence[Sequence[Expansion]], requests: Sequence[Request]
+        self, batches: Sequence[Sequence[Expansion]], requests: Sequence[Request], state: State
     ) -> list[Child]:
         """One for each draw that the search asks for, those that were left out included."""
         drawn = await self._drawing.draw_steps(requests)
+        self._price_steps((), state)
         slots = _slots(batches, requests, drawn)
         to_score = [s.candidate for s in slots if s.candidate and _needs_a_value(s.expansion, s.candidate)]
         with self._hold_back_an_answer():

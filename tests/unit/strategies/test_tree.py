@@ -314,10 +314,12 @@ def test_a_budget_is_spent_on_whole_answers_in_the_end(samples):
     outcome = solve(
         engine, Tree(search=Beam(n=4, width=2), verifier=Counting()), budget=Budget(samples=samples)
     )
-    assert len(outcome.candidates) == min(samples, 8 + 4)
-    assert outcome.stopped == ("done" if samples == 13 else "budget")
+    # A search for 4 answers takes 4 samples, and no more are ever worse.
+    assert len(outcome.candidates) == (samples if samples < 4 else 12)
+    assert outcome.stopped == ("budget" if samples < 4 else "done")
+    assert sum(c.finish == "stop" for c in outcome.candidates) == min(samples, 4)
     assert outcome.selection.winner.finish == "stop"
-    if samples < 5:  # not one round and an answer: whole answers
+    if samples < 4:  # no room for one round, each of whose steps may finish an answer: whole answers
         assert outcome.text == "\n".join(LINES)
         assert [r.params.temperature for r in engine.requests] == [0.0, 0.8][:samples]
     else:
@@ -331,7 +333,9 @@ class TestOneAnswerIsAlwaysPaidFor:
     def test_whatever_a_verifier_draws(self, samples):
         outcome = solve(Steps(), self.tree, budget=Budget(samples=samples))
         assert outcome.selection.winner.finish == "stop"
-        assert total(outcome.usage).completion <= 5 * samples
+        num_answers = sum(c.finish == "stop" for c in outcome.candidates)
+        verified = outcome.usage.get("verifier", Usage()).completion // 5
+        assert num_answers + verified <= samples
 
     @pytest.mark.parametrize("tokens", range(20, 3000, 149))
     def test_in_tokens_too(self, tokens):
@@ -348,7 +352,10 @@ class TestOneAnswerIsAlwaysPaidFor:
 
         tree = Tree(search=Beam(n=2, width=2), verifier=verifier)
         solve(Steps(lines=LINES[:2]), tree, budget=Budget(samples=5))
-        assert left == [5 - 2 - 1, 5 - 4]
+        assert left == [
+            5 - 1 - 1,
+            5 - 2,
+        ]  # one is held back, and steps are a part of one; then two are finished
 
 
 def test_a_verifier_that_the_budget_cut_short_ends_the_search():
@@ -433,10 +440,11 @@ def test_draws_that_are_left_go_on_from_the_same_step_differently():
             return super()._one(request, 0)
 
     engine = Same(lines=LINES * 2)
-    outcome = solve(engine, Tree(search=Beam(n=16), verifier=Counting()), budget=Budget(samples=20))
+    one_round = Tree(search=Beam(n=16, rounds=1), verifier=Counting())
+    outcome = solve(engine, one_round, budget=Budget(samples=20))
     rest = [(r.prefix, r.n, r.params.temperature) for r in engine.requests[1:]]
-    assert rest == [("ตัวเลข: ๓ (0)\n", 1, 0.0), ("ตัวเลข: ๓ (0)\n", 3, 0.8)]
-    assert len(outcome.candidates) == 20
+    assert rest == [("ตัวเลข: ๓ (0)\n", 1, 0.0), ("ตัวเลข: ๓ (0)\n", 15, 0.8)]
+    assert len(outcome.candidates) == 16 + 16
 
 
 @dataclass
@@ -725,7 +733,7 @@ class TestEverySearchInATree:
     @pytest.mark.parametrize("samples", [0, 1, 3, 5, 17, 40])
     def test_it_stays_within_its_budget_and_answers(self, search, samples):
         outcome = solve(Fake(), self.tree(search), budget=Budget(samples=samples))
-        assert len(outcome.candidates) <= samples
+        assert sum(c.finish == "stop" for c in outcome.candidates) <= samples
         assert (outcome.selection is None) == (samples == 0)
 
     def test_it_stays_within_its_tokens(self, search):
@@ -852,3 +860,14 @@ def test_rollouts_of_a_search_cost_nothing_to_compare(language):
     calls = outcome.usage["verifier"].calls
     distinct = {c.text for c in outcome.candidates if c.finish == "step"}
     assert calls <= 2 * len(distinct)
+
+
+@pytest.mark.parametrize("spec", ["beam", "dvts", "rebase", "dora", "particles"])
+def test_one_more_sample_is_never_worse(spec):
+    """A search for 16 answers finishes 16 from 16 samples on, whatever is left."""
+    tree = registry.parse("strategies", f"{spec}(n=16, verifier=logprob)")
+    finished = [
+        sum(c.finish == "stop" for c in solve(Fake(), tree, budget=Budget(samples=n)).candidates)
+        for n in (8, 15, 16, 17, 18, 24, 33)
+    ]
+    assert finished == [8, 15, 16, 16, 16, 16, 16]

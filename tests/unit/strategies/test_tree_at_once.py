@@ -117,6 +117,6 @@ async def test_at_the_deadline_a_search_ends_with_its_best_finished_answer():
 async def test_with_its_budget_spent_a_search_ends_with_its_best_finished_answer():
     engine = Paced()
     tree = Tree(search=Beam(n=4, width=2), verifier=Values())
-    outcome = await solve(prompt("hi"), engine, tree, budget=Budget(samples=11))
+    outcome = await solve(prompt("hi"), engine, tree, budget=Budget(samples=3))  # less than a round
     assert outcome.stopped == "budget"
     assert outcome.selection.winner.finish == "stop"
