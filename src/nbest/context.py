@@ -13,6 +13,7 @@ from nbest.budget import BudgetLedger, deadline
 from nbest.drawing import Arrivals, Drawing, RequestObserver
 from nbest.errors import EngineError, MissingEngineError
 from nbest.offload import Turns
+from nbest.pilot import Pilot
 from nbest.protocols import Capabilities, Engine, Scorer
 from nbest.registry import spec_of
 from nbest.types import Budget, Candidate, Completion, Json, Prompt, Request, Role, Score, Stopped
@@ -43,6 +44,7 @@ class Context:
         self.meter = Meter() if observer is None else observer.meter
         self.candidates: list[Candidate] = []
         """The trace: every candidate drawn, failed ones included; `id` is the place in it."""
+        self._pilot = Pilot()
         self.scores = AskedScores()
         """What scorers said of candidates, and of their steps."""
         self.notes: list[str] = []
@@ -151,6 +153,7 @@ class Context:
         count_truncated: bool = True,
         is_answer: bool = False,
         until: Callable[[Sequence[Candidate]], Awaitable[bool]] | None = None,
+        is_pilot: bool = False,
     ) -> list[Candidate]:
         """Draws candidates, all requests at once, and appends them to the trace in request order.
 
@@ -169,16 +172,48 @@ class Context:
 
         `is_answer`: if this one draw succeeds, it is the answer. It is streamed to an observer that wants
         deltas, unless it may fail the client's `response_format` while other candidates could take its place.
+
+        `is_pilot`: whoever asks for the same draws later (the same prompt, engine, parameters and seeds, whatever the
+        method) gets these candidates again, free of charge, so that a pilot is the beginning of the pool that follows.
         """
         await self._turns.give()
+        requests = constraints.applied(requests)
+        if is_pilot:
+            new = await self._draw_new(requests, quorum, grace, until, count_truncated=count_truncated)
+            self._pilot.add(requests, new)
+            return new
+        known, requests = self._pilot.split(requests)
+        if not known:
+            return await self._draw_new(
+                requests, quorum, grace, until, count_truncated=count_truncated, is_answer=is_answer
+            )
+
+        if quorum is not None:
+            quorum = max(0, quorum - len(known))
+        if until is not None:
+            until = _after(known, until)
+        new = await self._draw_new(requests, quorum, grace, until, count_truncated=count_truncated)
+        return sorted([*known, *new], key=lambda c: c.id)
+
+    async def _draw_new(
+        self,
+        requests: Sequence[Request],
+        quorum: int | None,
+        grace: float,
+        until: Callable[[Sequence[Candidate]], Awaitable[bool]] | None,
+        *,
+        count_truncated: bool,
+        is_answer: bool = False,
+    ) -> list[Candidate]:
+        """`sample` of draws that no pilot has made."""
         if quorum is not None or until is not None:
-            granted, left_out = self._grant_all(constraints.applied(requests))
+            granted, left_out = self._grant_all(requests)
             if left_out:
                 self._leave_out(left_out)
             return await self._sample(granted, quorum, grace, until, count_truncated=count_truncated)
 
         new: list[Candidate] = []
-        rest = list(constraints.applied(requests))
+        rest = list(requests)
         while rest:
             granted, rest = self._grant_all(rest)
             if not granted:
@@ -366,6 +401,17 @@ class Context:
         """Records that the token budget has no room for `requests`."""
         self.stopped = "budget"
         self.note(f"the token budget had no room for {sum(r.n for r in requests)} more draws")
+
+
+def _after(
+    known: Sequence[Candidate], until: Callable[[Sequence[Candidate]], Awaitable[bool]]
+) -> Callable[[Sequence[Candidate]], Awaitable[bool]]:
+    """`until`, which sees `known` before what comes."""
+
+    async def is_enough(new: Sequence[Candidate]) -> bool:
+        return await until([*known, *new])
+
+    return is_enough
 
 
 def _candidate(

@@ -13,7 +13,7 @@ LAYERS = [
     {"accounting", "budget", "demand", "text"},
     {"registry"},
     {"constraints", "records", "own_texts", "datasets", "http_client", "http_errors", "http_replies"},
-    {"drawing", "asked_scores"},
+    {"drawing", "asked_scores", "pilot"},
     {"context"},
     {"engines"},
     {"plan"},
