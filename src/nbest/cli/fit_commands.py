@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from nbest.cli.command import command
+from nbest.cli.fit_mixture_command import fit_mixture
 from nbest.cli.options import AsJson, Cluster, Score, Seed
 from nbest.errors import InputError
 
@@ -91,4 +92,4 @@ def fit_stop(
     console.print(f"{out}: use it as learned('{out}')")
 
 
-FIT_COMMANDS = (fit_stop,)
+FIT_COMMANDS = (fit_stop, fit_mixture)
