@@ -29,6 +29,8 @@ _B: Final = (1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50, 100, 200, 500, 1000)
 """Thresholds of `bayes_factor` that are tried."""
 _GRID: Final = np.geomspace(0.1, 1e-5, 41)
 """λ from which a token budget or a target chooses."""
+_BAR: Final = 0.5
+"""Standard errors by which the published rule must be better to decide."""
 DEFAULT_LAMBDA: Final = 0.002
 
 
@@ -219,13 +221,14 @@ def _lambda(folds: Sequence[_Fold], target: StopTarget, mean_length: float) -> f
 
 
 def _is_behind(folds: Sequence[_Fold], lam: float) -> bool:
-    """Whether the best published rule is better on held-out prompts by more than one standard error."""
+    """Whether the best published rule is better on held-out prompts by more than half a standard error."""
     differences = [fold.learned(lam).net(lam) - fold.rule(lam).net(lam) for fold in folds]
     prompts = [fold.held.prompts_T for fold in folds]
     difference_T, prompts_T = np.concatenate(differences), np.concatenate(prompts)
     counts_P = np.bincount(prompts_T)
     by_prompt = (np.bincount(prompts_T, weights=difference_T) / np.maximum(1, counts_P))[counts_P > 0]
-    return bool(by_prompt.mean() < -by_prompt.std() / np.sqrt(by_prompt.size))
+    error = float(by_prompt.std() / np.sqrt(by_prompt.size))
+    return bool(by_prompt.mean() < -_BAR * error)
 
 
 def _held_out(folds: Sequence[_Fold], whole: _Fold, lam: float) -> HeldOut:

@@ -37,7 +37,7 @@ class HeldOut(Value, frozen=True, kw_only=True, rename={"lam": "lambda"}):
     rule_value: float
     rule_tokens: float
     is_behind: bool = False
-    """Whether the published rule is better here by more than a standard error, and so decides."""
+    """Whether the published rule is better here by more than half a standard error, and so decides."""
 
 
 class StopFile(Value, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"lam": "lambda"}):

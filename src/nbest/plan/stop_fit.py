@@ -22,7 +22,7 @@ from nbest.plan.trajectories import Floats, Trajectories
 
 Floats32 = NDArray[np.float32]
 
-LAMBDAS: Final = (0.02, 0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002)
+LAMBDAS: Final = (0.03, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002)
 """Weights are fitted for all of these together."""
 RULE_OF_THUMB: Final = {"log_regret": 1.0, "log_draws": -1.0, "log_length": -1.0}
 _PENALTY: Final = 3e-3

@@ -50,7 +50,7 @@ def fitted_table(fitted: StopFile, score: str) -> Table:
     columns = ("λ", name, "draws", "mean answers", "best bayes_factor", name, "mean answers", "best n", name)
     note = (
         "On prompts that it was not fitted on; the rule and the n are the best ones at that λ on the others."
-        " Where the rule is better by more than a standard error, it decides."
+        " Where the rule is better by more than half a standard error, it decides."
     )
     return Table(title="learned stopping", columns=columns, rows=tuple(rows), note=note)
 
