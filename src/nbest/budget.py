@@ -12,7 +12,8 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from nbest.types import Budget, Completion, Json, Prompt, Request, replace
+from nbest.accounting.tokens import estimated_tokens, prompt_tokens
+from nbest.types import Budget, Completion, Json, Prompt, Request, Usage, replace
 
 STEPS = 8
 """Steps that an answer is supposed to have, before a search has finished one."""
@@ -72,6 +73,8 @@ class BudgetLedger:
         """Answers that steps have finished."""
         self._num_tokens = 0
         """Drawn, or reserved for draws under way."""
+        self._flops = 0.0
+        """Spent, or reserved for draws under way."""
         self._num_input_chars = 0
         """Of the prompts of draws that were granted."""
         self._last_prompt: tuple[Prompt, int] | None = None
@@ -102,9 +105,23 @@ class BudgetLedger:
     @property
     def tokens_left(self) -> int | None:
         """Tokens that the budget still allows, draws under way counted at `max_tokens`; None without a limit."""
-        if self.budget.tokens is None:
-            return None
-        return max(0, self.budget.tokens - self._num_tokens)
+        return self._tokens_left("policy", None)
+
+    def _tokens_left(self, role: str, engine: str | None) -> int | None:
+        """Tokens that an engine may still draw, by tokens and by FLOPs."""
+        limits: list[int] = []
+        if self.budget.tokens is not None:
+            limits.append(self.budget.tokens - self._num_tokens)
+        if self.budget.flops is not None:
+            limits.append(floor((self.budget.flops - self._flops) / self._flops_per_token(role, engine)))
+        return max(0, min(limits)) if limits else None
+
+    def _flops_per_token(self, role: str, engine: str | None) -> float:
+        """0 without a budget of FLOPs."""
+        if self.budget.flops is None:
+            return 0.0
+        names = (engine or "", role, "policy")
+        return 2 * next(self.budget.sizes[name] for name in names if name in self.budget.sizes)
 
     @property
     def seconds_left(self) -> float | None:
@@ -131,6 +148,10 @@ class BudgetLedger:
                 return False
         if tokens_left is not None and num_tokens > tokens_left:
             return False
+        if self.budget.flops is not None:
+            flops = sum(self._reserved_flops(r) + self._prompt_flops(r) for r in requests)
+            if flops > self.budget.flops - self._flops:
+                return False
         return self.seconds_left != 0
 
     def grant(self, request: Request, *, may_shorten: bool = True) -> Grant:
@@ -145,7 +166,11 @@ class BudgetLedger:
             n = min(n, num_left)
 
         is_cut_by_reservations = False
-        if (tokens_left := self.tokens_left) is not None and n > 0:
+        tokens_left = self._tokens_left(request.role, request.engine)
+        if tokens_left is not None and self.budget.flops is not None:
+            num_prompt = prompt_tokens(request.prompt) + estimated_tokens(request.prefix)
+            tokens_left = max(0, tokens_left - num_prompt)
+        if tokens_left is not None and n > 0:
             is_cut_by_reservations = tokens_left < n * max_tokens
             n = min(n, max(int(may_shorten), tokens_left // max_tokens))
             if n:
@@ -166,6 +191,7 @@ class BudgetLedger:
         self._num_input_chars += n * num_chars
         if not is_whole:
             request = replace(request, n=n, params=replace(request.params, max_tokens=max_tokens))
+        self._flops += self._reserved_flops(request)
         return Grant(request, stopped, is_cut_by_reservations)
 
     def _input_chars(self, request: Request) -> int:
@@ -175,28 +201,51 @@ class BudgetLedger:
             self._last_prompt = (prompt, prompt_chars(prompt))
         return max(1, self._last_prompt[1] + len(request.prefix))
 
-    def settle(self, request: Request, completions: Sequence[Completion]) -> None:
-        """Gives back what `completions` leave of the tokens that were reserved for them."""
+    def _reserved_flops(self, request: Request) -> float:
+        return request.n * request.params.max_tokens * self._flops_per_token(request.role, request.engine)
+
+    def _prompt_flops(self, request: Request) -> float:
+        """As estimated."""
+        num_tokens = prompt_tokens(request.prompt) + estimated_tokens(request.prefix)
+        return num_tokens * self._flops_per_token(request.role, request.engine)
+
+    def settle(self, request: Request, completions: Sequence[Completion], num_reused: int = 0) -> None:
+        """Gives back what `completions` leave of the tokens that were reserved for them.
+
+        `num_reused` are input tokens that had been computed before, which take no FLOPs.
+        """
+        num_prompt = -num_reused
+        num_unreserved = 0
         for completion in completions:
+            num_prompt += completion.usage.prompt
             num_drawn = completion.usage.completion + completion.hidden.completion
-            self._num_tokens += num_drawn - request.params.max_tokens
+            num_unreserved += num_drawn - request.params.max_tokens
+        self._num_tokens += num_unreserved
+        flops_per_token = self._flops_per_token(request.role, request.engine)
+        self._flops += flops_per_token * (num_prompt + num_unreserved)
 
     def give_back(self, request: Request) -> None:
         """Gives back the tokens that were reserved for a call which was cut; `charge` counts what it had drawn."""
         self._num_tokens -= request.n * request.params.max_tokens
+        self._flops -= self._reserved_flops(request)
 
-    def charge(self, num_tokens: int) -> None:
-        """Counts tokens that were drawn without being reserved: in calls that were cut."""
-        self._num_tokens += num_tokens
+    def charge(self, request: Request, usage: Usage, num_reused: int = 0) -> None:
+        """Counts what was spent without being reserved: in calls that were cut."""
+        self._num_tokens += usage.completion
+        num_computed = usage.prompt - num_reused + usage.completion
+        self._flops += num_computed * self._flops_per_token(request.role, request.engine)
 
     @contextmanager
     def held_back(self, samples: int, tokens: int) -> Generator[None]:
         """Inside the block the budget is smaller by so much, for every grant of this prompt."""
         self._num_held_back += samples
         self._num_tokens += tokens
+        flops = tokens * self._flops_per_token("policy", None)
+        self._flops += flops
         try:
             yield
         finally:
+            self._flops -= flops
             self._num_held_back -= samples
             self._num_tokens -= tokens
 

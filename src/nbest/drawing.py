@@ -295,7 +295,7 @@ class Drawing:
                 # Each reads a text that has just been drawn, but for one token.
                 costs = CallCosts(reused=max(0, hidden.prompt - hidden.calls), context=0)
                 self._meter.add(request.role, hidden, engine=engine_name, model=model, costs=costs)
-        self._ledger.settle(request, completions)
+        self._ledger.settle(request, completions, costs.reused)
         if self._observer:
             self._observer.on_completions(request, completions)
 
@@ -310,7 +310,7 @@ class Drawing:
         costs = self._computed.count_cut(request, usage, model)
         engine_name = self._engine_name_of(request)
         self._meter.add(request.role, usage, engine=engine_name, model=model, costs=costs)
-        self._ledger.charge(usage.completion)
+        self._ledger.charge(request, usage, costs.reused)
         if self._observer:
             self._observer.on_cut(request, usage)
 

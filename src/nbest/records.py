@@ -27,7 +27,7 @@ from nbest.types import Outcome, Prompt, Stopped
 
 SCHEMA = 2
 _READ = frozenset({1, SCHEMA})
-"""Schemas of runs that are read and gone on with: outcomes of the first hold every text in full (decision 0011)."""
+"""Schemas of runs that are read and gone on with: outcomes of the first hold every text in full (decision 0012)."""
 _SHARD_BYTES = 64 << 20
 _SYNC_SECONDS = 1.0
 _KIND_BY_KEY = {"engine": "engines", "presets": "strategies", "select": "selectors", "strategy": "strategies"}

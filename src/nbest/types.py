@@ -321,6 +321,17 @@ class Budget(Value, frozen=True, kw_only=True):
     seconds: float | None = None
     input_chars: int | None = None
     """Characters of the prompts of all draws together, each draw counted with the whole of its prompt."""
+    flops: float | None = None
+    """Of all engines together, 2 · parameters · tokens computed; needs `sizes`. Prompts are estimated beforehand."""
+    sizes: Mapping[str, float] = {}
+    """Active parameters by name of the engine or by role, for `flops`; an engine without its own has the policy's."""
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError` for `flops` without the size of the policy."""
+        if self.flops is not None and not self.sizes.get("policy", 0) > 0:
+            raise ValueError(
+                "a budget of flops needs sizes, with the active parameters of the policy at least"
+            )
 
 
 class Outcome(Value, frozen=True, kw_only=True):

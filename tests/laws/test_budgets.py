@@ -98,7 +98,7 @@ def test_a_budget_is_its_naive_twin(budget, steps):
             case "cut", num_tokens if under_way:
                 request = under_way.pop(0)
                 ledger.give_back(request)
-                ledger.charge(num_tokens)
+                ledger.charge(request, Usage(completion=num_tokens))
                 naive.tokens -= request.n * request.params.max_tokens - num_tokens
             case "hold", (samples, tokens, request):
                 held = Naive(budget, naive.samples + samples, naive.tokens + tokens, naive.chars)

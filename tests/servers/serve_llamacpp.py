@@ -17,6 +17,8 @@ params.n_ctx = SLOTS * 1024
 params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
 params.cache_ram_mib = 0
 params.verbosity = -1
+params.endpoint_metrics = True
+params.endpoint_slots = True  # what each has drawn so far
 if "embeddings" in sys.argv:
     params.embedding = True
     params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN

@@ -4,7 +4,11 @@ import asyncio
 
 import pytest
 
+from nbest import registry
+from nbest.accounting.costs import Costs, ModelSize
 from nbest.budget import BudgetLedger, deadline, prompt_chars, seconds_left
+from nbest.engines.fake import Fake
+from nbest.run import ask
 from nbest.types import (
     Budget,
     Completion,
@@ -104,3 +108,40 @@ def test_a_beginning_an_image_and_a_tool_are_input_too():
     assert prompt_chars(Prompt(id="p", messages=(turn,), overrides=tools)) > 300
     ledger = BudgetLedger(Budget(input_chars=20))
     assert ledger.grant(replace(request(1), prefix="คำตอบ" * 10)).request is None
+
+
+async def test_a_budget_of_flops_counts_each_engine_at_its_size():
+    sizes = {"policy": 10.0, "big": 100.0}
+    ledger = BudgetLedger(Budget(flops=2 * 10 * 40, sizes=sizes))
+    small = ledger.grant(request(2)).request
+    assert (small.n, small.params.max_tokens) == (2, 10)
+    ledger.settle(small, [Completion(text="…", usage=Usage(prompt=8, completion=4)), Completion(text="…")])
+    assert ledger.tokens_left == 40 - 8 - 4
+    ledger.settle(
+        ledger.grant(request(1)).request, [Completion(text="…", usage=Usage(prompt=8, completion=4))], 8
+    )
+    assert ledger.tokens_left == 40 - 8 - 4 - 4
+
+    big = ledger.grant(replace(request(1), engine="big"))
+    assert big.request is None or big.request.params.max_tokens <= 2
+    assert ledger.can_grant([request(1)])
+    assert not ledger.can_grant([replace(request(1), engine="big")])
+
+
+def test_a_budget_of_flops_needs_the_size_of_the_policy():
+    for sizes in ({}, {"judge": 1e9}, {"policy": 0.0}):
+        with pytest.raises(ValueError, match="active parameters of the policy"):
+            Budget(flops=1e9, sizes=sizes)
+
+
+async def test_a_run_stays_within_its_flops_but_for_what_its_prompt_is_underestimated_by():
+    strategy = registry.parse("strategies", "vote(n=8)")
+    sizes = {"policy": ModelSize(parameters=1e6)}
+    for flops in (0.0, 1e8, 1e9, 1e11):
+        budget = Budget(flops=flops, sizes={"policy": 1e6})
+        outcome = await ask(prompt_of("七加五？"), strategy, {"policy": Fake()}, budget=budget)
+        spent = Costs(sizes=sizes).flops(outcome.spent) or 0.0
+        num_prompts = outcome.usage["policy"].calls if outcome.usage else 0
+        assert spent <= flops + 2 * 1e6 * num_prompts * len("七加五？")
+        assert (flops > 0) == bool(outcome.candidates)
+    assert len(outcome.candidates) == 8
