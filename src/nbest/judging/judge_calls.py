@@ -5,7 +5,8 @@ How a verdict is read is up to `read`:
 text      the judge explains itself, and ends with its verdict in double square brackets.
 grammar   the same as a JSON object, by structured output (`response_format`): every reply has a verdict.
 logprobs  the judge gives its verdict at once, without a word; each option's probability is read from the
-          log-probabilities of those tokens. One short call a question, and weak judges have verdicts too.
+          log-probabilities of those tokens. One short call a question, and weak judges have verdicts too. Where no option is
+          among the likeliest tokens, the verdict is asked for once more under a grammar.
 
 An engine that can do neither of the last two is read as text, with a note.
 """
@@ -38,6 +39,8 @@ _OPENING: Final = "[["
 """What a verdict begins with."""
 _VERDICT_TOKENS: Final = 8
 """As many as an option and its brackets take."""
+_JSON_TOKENS: Final = 64
+"""As many as an object with nothing but an option takes."""
 _TOP_LOGPROBS: Final = 20
 _IS_REFUSED: Final = re.compile(
     r"answered 4(?:00|04|15|22)\b|response_format|json_schema|grammar", re.IGNORECASE
@@ -83,7 +86,11 @@ async def _ask_for_replies(
         ]
     for i, completions in zip(again, await ctx.complete(repairs), strict=True):
         replies[i] = _joined(replies[i], _reply(completions, questions[i].form))
-    return replies
+    if not is_structured:
+        return replies
+    # The quoted reply may be more than a weak judge's context has room for.
+    unread = [i for i in again if replies[i].verdict is None]
+    return await _forced(unread, questions, replies, ctx)
 
 
 def _structured(request: Request, form: VerdictForm[Any], *, has_assessment: bool) -> Request:
@@ -138,7 +145,34 @@ async def _ask_for_probabilities(questions: Sequence[Question[V]], ctx: Context)
     if not has_logprobs:
         ctx.note("the judge returns no log-probabilities: its verdicts are read from text")
         return None
-    return [_likeliest(completions, q.form) for completions, q in zip(drawn, questions, strict=True)]
+    replies = [_likeliest(completions, q.form) for completions, q in zip(drawn, questions, strict=True)]
+    unread = [i for i, q in enumerate(questions) if _needs_repair(q, replies[i])]
+    return await _forced(unread, questions, replies, ctx)
+
+
+async def _forced(
+    unread: Sequence[int], questions: Sequence[Question[V]], replies: Sequence[Reply[V]], ctx: Context
+) -> list[Reply[V]]:
+    """The replies, those `unread` asked for once more: the verdict under a grammar that allows nothing else.
+
+    It is then a verdict without probabilities. Where the judge takes no structured output the reply stays as it is.
+    """
+    found = list(replies)
+    if not unread:
+        return found
+    requests = [_verdict_alone(questions[i]) for i in unread]
+    for i, completions in zip(unread, await ctx.complete(requests), strict=True):
+        reply = _reply(completions, questions[i].form)
+        if reply.verdict is not None:
+            found[i] = _joined(replies[i], reply)
+    return found
+
+
+def _verdict_alone(asked: Question[Any]) -> Request:
+    """The verdict alone, as JSON and nothing else."""
+    request = _structured(_repair(asked, ""), asked.form, has_assessment=False)
+    params = replace(request.params, max_tokens=min(_JSON_TOKENS, request.params.max_tokens or _JSON_TOKENS))
+    return replace(request, params=params)
 
 
 def _for_probabilities(asked: Question[Any], *, prefix: str, top: int) -> Request:

@@ -26,7 +26,9 @@ class Answer(Value, frozen=True):
     readings: tuple[str, ...]
     """Canonical forms, likeliest first; more than one where the text allows more (`1.234`, `50 %`, `B. Paris`)."""
     unit: str | None = None
-    """Unit or currency of a number, as written; never compared."""
+    """Unit or currency of a number, as written, without an exponent."""
+    is_in_parts: bool = False
+    """Whether a number is a quantity in several units (`5 h 30 min`): its readings are in the largest and in the smallest."""
 
     @property
     def key(self) -> str:

@@ -145,6 +145,18 @@ def _convention(known: str | None) -> Convention:
 
 
 @cache
+def phrase_words(field: str) -> tuple[str, ...]:
+    """The words of a list of `phrases`, case-folded."""
+    return tuple(map(folded, _data()["phrases"][field]))
+
+
+@cache
+def lookalikes() -> Mapping[str, str]:
+    """Upper-case letter of another script → the choice that its Latin twin stands for: Cyrillic В → "(B)"."""
+    return {letter: f"({twin})" for letter, twin in _data()["lookalikes"].items()}
+
+
+@cache
 def choice_readings() -> Mapping[str, tuple[str, ...]]:
     """Upper-case letter → the choices "(A)", "(B)", … that it may stand for, likeliest first."""
     readings: dict[str, dict[str, None]] = {}
@@ -212,7 +224,9 @@ def _any_of(words: Iterable[str]) -> str:
     return "|".join(patterns) or r"(?!)"
 
 
-_SPACED = regex.compile(r"[\p{Latin}\p{Cyrillic}\p{Greek}\p{Arabic}\p{Hebrew}\p{Devanagari}]\p{M}*$")
+_SPACED = regex.compile(
+    r"[\p{Latin}\p{Cyrillic}\p{Greek}\p{Arabic}\p{Hebrew}\p{Devanagari}\p{Bengali}\p{Telugu}]\p{M}*$"
+)
 _HANGUL = regex.compile(r"\p{Hangul}$")
 _AFTER_HANGUL = "원개명달유엔위번년킬미그톤대권장이을를은입의"
 

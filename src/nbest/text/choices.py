@@ -8,7 +8,7 @@ from typing import Final
 import regex
 
 from nbest.text.answer import Answer, words_answer
-from nbest.text.answer_words import Convention, choice_readings
+from nbest.text.answer_words import Convention, choice_readings, lookalikes
 from nbest.text.normalise import bare
 from nbest.types import replace
 
@@ -98,6 +98,26 @@ def _with_content(
     if inner.kind == "number" and letter in _ANSWER_LETTERS:
         return replace(inner, text=content, readings=_joined(inner.readings, choice.readings))
     return replace(choice, readings=_joined(choice.readings, inner.readings))
+
+
+def without_lookalike(answer: Answer) -> Answer:
+    """A choice by a letter of another script without what its Latin twin would be: Cyrillic В beside Cyrillic Б."""
+    letter = answer.text.lstrip("([").upper()[:1]
+    twin = lookalikes().get(letter)
+    kept = tuple(reading for reading in answer.readings if reading != twin)
+    if answer.kind != "choice" or twin is None or not kept:
+        return answer
+    return replace(answer, readings=kept)
+
+
+def is_of_own_script(answer: Answer) -> bool:
+    """Whether a choice is written in a script with letters that look Latin, by one that does not: Cyrillic Б."""
+    letter = answer.text.lstrip("([").upper()[:1]
+    return answer.kind == "choice" and _OWN_LETTER.match(letter) is not None and letter not in _LOOK_LATIN
+
+
+_OWN_LETTER = regex.compile(r"\p{Cyrillic}")
+_LOOK_LATIN: Final = frozenset("АВЕКМНОРСТХІ")
 
 
 def _joined(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import regex
 
 from nbest.text.answer import Answer
 from nbest.text.calls import calls_key
+from nbest.text.choices import is_of_own_script, without_lookalike
 from nbest.text.equivalence import equivalent
 from nbest.text.json_data import data_keys
 from nbest.types import Candidate
@@ -39,6 +40,7 @@ def classes(answers: Sequence[Answer | None]) -> list[str | None]:
     An ambiguous answer joins the class of its reading that most unambiguous answers, then most answers,
     have: where a pool says 1234 and 1.234, both are 1234. Does not depend on the order of the pool.
     """
+    answers = _without_lookalikes(answers)
     same = _same_mathematics(answers)
     given = _without_markers([() if a is None else a.readings for a in answers])
     readings = [tuple(dict.fromkeys(same.get(r, r) for r in of_one)) for of_one in given]
@@ -48,6 +50,13 @@ def classes(answers: Sequence[Answer | None]) -> list[str | None]:
     total = Counter(reading for r in readings for reading in r)
     first = Counter(r[0] for r in readings if r)
     return [max(r, key=lambda k: (sole[k], total[k], first[k], k), default=None) for r in readings]
+
+
+def _without_lookalikes(answers: Sequence[Answer | None]) -> Sequence[Answer | None]:
+    """The answers; where one is Б, the choice В is Cyrillic too, and no Latin B."""
+    if not any(a is not None and is_of_own_script(a) for a in answers):
+        return answers
+    return [None if a is None else without_lookalike(a) for a in answers]
 
 
 _CHOICE = regex.compile(r"\([A-J]\)")

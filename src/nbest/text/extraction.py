@@ -11,6 +11,7 @@ import regex
 
 from nbest.text.answer import Answer, words_answer
 from nbest.text.answer_words import Convention, convention
+from nbest.text.asides import is_partial, kept_choice, without_asides
 from nbest.text.marks import MAX_TRIES, Mark, Words, box_at, explicit_marks, has_explicit_sign
 from nbest.text.normalise import bare, normalised, plain_latex, same_length_casefold
 from nbest.text.readers import clean_reading, read_normalised
@@ -30,6 +31,8 @@ from nbest.types import replace
 
 _MAX_LINES: Final = 40
 _MAX_FEW_WORDS: Final = 4
+_MAX_BEFORE_CHARS: Final = 24
+"""How far before a marker a word stands that belongs to it."""
 _MAX_LAST_LINE_CHARS: Final = 200
 """Longer last lines hardly come twice."""
 
@@ -175,6 +178,8 @@ def _marked(norm: str, conv: Convention) -> Answer | None:
     for mark in marks:
         if has_explicit and mark.strength == "choosing":
             continue
+        if mark.strength == "weak" and is_partial(norm[max(0, mark.start - _MAX_BEFORE_CHARS) : mark.end]):
+            continue
         answer = _at(mark, norm, conv)
         if answer is None:
             continue
@@ -228,9 +233,14 @@ def _at(mark: Mark, norm: str, conv: Convention) -> Answer | None:
 def _after_marker(norm: str, start: int, conv: Convention) -> Answer | None:
     """What the line behind a marker says: an answer by itself, one before its reasons, or a phrase around one."""
     line, below = _line_and_below(norm[start:])
-    clean = bare(line)
+    clean = without_asides(bare(line), norm[max(0, start - _MAX_BEFORE_CHARS) : start])
     without = without_copula(clean, conv)
-    answer = clean_reading(clean, conv) or clean_reading(without, conv) or first_clause(clean, conv)
+    answer = (
+        kept_choice(clean, conv)
+        or clean_reading(clean, conv)
+        or clean_reading(without, conv)
+        or first_clause(clean, conv)
+    )
     if answer or not without:
         return answer
 
@@ -347,7 +357,7 @@ def _of_lines(lines: Sequence[str], conv: Convention) -> Answer | None:
     if not lines:
         return None
     last = bare(lines[-1])
-    answer = _labelled(lines, conv) or clean_reading(last, conv)
+    answer = kept_choice(last, conv) or _labelled(lines, conv) or clean_reading(last, conv)
     answer = answer or clean_reading(without_copula(last, conv), conv)
     if answer:
         return answer

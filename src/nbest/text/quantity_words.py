@@ -38,6 +38,26 @@ def ratios(family: str) -> tuple[int, ...]:
 
 
 @cache
+def measures_by_unit() -> Mapping[str, Mapping[str, int]]:
+    """Unit that is not used in parts → family → how many of its smallest unit one of these is."""
+    sizes: dict[str, dict[str, int]] = {}
+    for measure in _data()["measure"]:
+        for word in measure["words"]:
+            sizes.setdefault(respelled(word), {})[measure["family"]] = measure["size"]
+    return sizes
+
+
+@cache
+def currency_by_word() -> Mapping[str, str]:
+    """Word or sign for a unit of money, in one spelling → its currency; words that several have are left out."""
+    named = [(respelled(word), name) for name, given in _data()["currency"].items() for word in given]
+    currencies: dict[str, set[str]] = {}
+    for word, name in named:
+        currencies.setdefault(word, set()).add(name)
+    return {word: names.pop() for word, names in currencies.items() if len(names) == 1}
+
+
+@cache
 def is_money(unit: str) -> bool:
     """Whether a word or sign, as written, is a unit of money."""
     families = {family for family, _ in places_by_unit().get(respelled(unit), ())}

@@ -58,6 +58,7 @@ _SIGNS: Final = {
     "!=": "≠",
     r"\pi": "π",
 }
+_ROOT_SIGN = regex.compile(r"\\sqrt(?:\{([0-9]{1,30}|\p{L})\}|([0-9]))")
 _SIGN = regex.compile(r"\\(?:geq?|leq?|neq?|gt|lt|pi)(?!\p{L})|[<>!]=")
 
 
@@ -134,7 +135,8 @@ def _composite(span: str, conv: Convention) -> Answer | None:
     if found is None:
         return None
     values, unit = found
-    return Answer(text=span, kind="number", readings=tuple(map(number_key, distinct(values))), unit=unit)
+    readings = tuple(map(number_key, distinct(values)))
+    return Answer(text=span, kind="number", readings=readings, unit=unit, is_in_parts=True)
 
 
 def _feet_and_inches(span: str) -> tuple[tuple[Fraction, ...], str] | None:
@@ -204,8 +206,11 @@ def _expression(clean: str, plain: str) -> Answer | None:
     """Mathematics beyond a number: commands, operators or equations, and no sentence around them."""
     if _WORD.search(plain) or not _MATHS.search(plain):
         return None
-    reading = _SIGN.sub(lambda m: _SIGNS[m[0]], plain)
-    return Answer(text=clean, kind="expression", readings=(_SPACES_AND_DOLLARS.sub("", reading),))
+    reading = _SPACES_AND_DOLLARS.sub("", _SIGN.sub(lambda m: _SIGNS[m[0]], plain))
+    readings = (reading,)
+    if "\\sqrt" in reading:
+        readings = (reading, _ROOT_SIGN.sub(r"√\1\2", reading))
+    return Answer(text=clean, kind="expression", readings=readings)
 
 
 _READERS: Final[tuple[Callable[[str, Convention], Answer | None], ...]] = (

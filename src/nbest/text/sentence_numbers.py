@@ -12,12 +12,12 @@ from nbest.text import cjk
 from nbest.text.answer import Answer, number_answer, words_answer
 from nbest.text.answer_words import Convention
 from nbest.text.dates import DMY, HAN, WORDED, YMD, date_readings
-from nbest.text.normalise import bare, plain_latex
+from nbest.text.normalise import bare, plain_latex, same_length_casefold
 from nbest.text.number import Number
 from nbest.text.numerals import numbers_in
-from nbest.text.quantity_words import is_money, phrases, unit_at_start, written_phrases
+from nbest.text.quantity_words import currency_by_word, is_money, phrases, unit_at_start, written_phrases
 from nbest.text.readers import clean_reading
-from nbest.text.sentences import MAX_SHORT_CHARS
+from nbest.text.sentences import MAX_SHORT_CHARS, predicate, without_copula
 from nbest.text.spelling import respelled
 from nbest.text.widening import widened, without_dollars
 from nbest.types import replace
@@ -38,6 +38,13 @@ _LAST_SENTENCE = regex.compile(r"(?:(?<=\p{L}|[)\]*\"”%])[.!?]\s+|[。！？�
 _EQUALS = regex.compile(r"[=≈＝][\s*_$\\(]{0,6}\p{Sc}?\s?-?$")
 _RATE = regex.compile(r"\s*(?:per|each|apiece|pro|je|par\s|por\s|за|/)(?!\p{L})")
 _FACTOR = regex.compile(r"[π√]|\\(?:pi|sqrt)|[xyzn](?![\p{L}\p{M}])")
+_MAY_BE_NAME = regex.compile(r"[*_\"“«„'‘]|\p{Lu}\p{Ll}{2,}\s[0-9]|[0-9](?::\s\p{Lu}|\s\p{Lu}\p{Ll})")
+_NAME_WITH_NUMBER = regex.compile(
+    r"(?:[*_\"“«„'‘]{1,2})(?=[^\n]{0,60}\p{L}{2})[^\n*\"”»“’]{1,80}[*_\"”»“'’]{1,2}\W{0,3}"
+    r"|(?:\p{Lu}\p{Ll}[\p{Ll}’'-]+\s){1,4}[0-9]{1,4}[.!]?"
+    r"|[0-9]{1,4}(?:\s\p{Lu}[\p{Ll}’'-]+){2,6}[.!]?|[0-9]{1,4}:\s\p{Lu}.{1,60}"
+)
+"""A title between quotes or stars, "Apollo 13", "12 Angry Men", "2001: A Space Odyssey"."""
 _CLOCK = regex.compile(r"(?<![0-9:])[0-9]{1,2}:[0-5][0-9](?![0-9:])")
 _DIGITS = regex.compile("[0-9]+")
 _IS_LATIN = regex.compile(r"\p{Latin}")
@@ -65,7 +72,8 @@ def marked_phrase(clean: str, conv: Convention) -> Answer | None:
         return None
     found = None if _is_no_number(line, numbers) else _plain_choice(line, numbers, conv)
     if found is None:
-        return words_answer(clean)
+        whole = widened(line, numbers[-1].start, numbers[-1].end, conv)
+        return whole if whole and whole.is_in_parts else words_answer(without_copula(clean, conv))
     answer = _as_answer(line, found, conv)
     # The whole phrase stays at hand, for a gold answer in the same words.
     return replace(answer, text=clean) if answer and len(clean) <= MAX_SHORT_CHARS else answer
@@ -99,9 +107,28 @@ def sentence_number(line: str, conv: Convention) -> Answer | None:
     numbers = sorted([*_numbers(line, conv), *_clocks(line)], key=lambda n: n.start)
     if not numbers:
         return _last_quantity(line, conv) or last_number(line, conv)
+    if len(numbers) == 1 and _ends_in_name(line, conv):
+        return predicate(line, conv)
     equated = [n for n in numbers if _EQUALS.search(line[: n.start])]
     free = [n for n in numbers if not _is_given(line, n, conv)] or list(numbers)
     return _as_answer(line, (equated or free)[-1], conv)
+
+
+def _ends_in_name(line: str, conv: Convention) -> bool:
+    """Whether a sentence with one number says that something is a name with a number in it: "It was Apollo 13."."""
+    if conv.code == "de" or not _MAY_BE_NAME.search(line):
+        return False
+    copulas = list(conv.copulas.finditer(same_length_casefold(line)))
+    if not copulas:
+        return False
+    behind = line[copulas[-1].end() :].strip()
+    return _NAME_WITH_NUMBER.fullmatch(behind) is not None and not _begins_with_unit(behind)
+
+
+def _begins_with_unit(phrase: str) -> bool:
+    """Whether a currency, unit or word for "option" stands before the number: "Rupees 45"."""
+    word = respelled(phrase.split(maxsplit=1)[0])
+    return unit_at_start(word) is not None or word in currency_by_word()
 
 
 def _clocks(line: str) -> Sequence[Number]:

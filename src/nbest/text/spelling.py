@@ -63,8 +63,16 @@ def text_key(text: str) -> str:
 
 
 def loose_key(key: str) -> str:
-    """A `text_key` with Japanese syllabaries as one, and common traditional characters as simplified ones."""
-    return key if key.isascii() else key.translate(_KATAKANA).translate(_ONE_HAN)
+    """A `text_key` with Japanese syllabaries as one, common traditional characters as simplified ones, no space beside them."""
+    if key.isascii():
+        return key
+    if " " in key:
+        key = _SPACE_BESIDE_HAN.sub("", key)
+    return key.translate(_KATAKANA).translate(_ONE_HAN)
+
+
+_CJK: Final = r"[\p{Han}\p{Hiragana}\p{Katakana}]"
+_SPACE_BESIDE_HAN = regex.compile(rf"(?<={_CJK})\s+|\s+(?={_CJK})")
 
 
 def respelled(text: str) -> str:

@@ -259,3 +259,30 @@ def test_forms_read_both_texts_and_objects():
     assert GRADES.read('{"verdict": "B>>A"}') == "B>>A"
     assert GRADES.read("[[A=B]]") == "A=B"
     assert list(numbers(10).verdict_by_option.values()) == list(range(1, 11))
+
+
+def test_where_no_option_is_likely_the_verdict_is_written_under_a_grammar():
+    def say(request):
+        if "response_format" in ((request.prompt.overrides and request.prompt.overrides.body) or {}):
+            return json.dumps({"verdict": verdict_of(name_of(request), shown(request))})
+        return as_tokens(("…", {"…": 0.9, "嗯": 0.1}))
+
+    scores, judge, ctx = run(Judge(read="logprobs"), say)
+    assert [s.value for s in scores] == [2.0, 9.0, 2.0]
+    assert len(judge.requests) == 2 * len(POOL)
+    assert judge.requests[-1].params.max_tokens == 64
+    assert ctx.notes == []
+
+
+def test_a_judge_whose_context_has_no_room_for_its_own_reply_still_gives_a_verdict_under_a_grammar():
+    def say(request):
+        quoted = [m.content for m in request.prompt.messages if m.role == "assistant"]
+        if not quoted:
+            return Completion(text='{"assessment": "' + "на " * 400, finish="length")
+        if len(quoted[0]) > 100:
+            return EngineError("the prompt has 1093 tokens, but a sequence holds 1024")
+        return json.dumps({"verdict": verdict_of(name_of(request), shown(request))})
+
+    scores, _, ctx = run(Judge(read="grammar"), say)
+    assert [s.value for s in scores] == [2.0, 9.0, 2.0]
+    assert ctx.notes == []
