@@ -192,6 +192,8 @@ class Context:
             quorum = max(0, quorum - len(known))
         if until is not None:
             until = _after(known, until)
+            if await until([]):
+                return known
         new = await self._draw_new(requests, quorum, grace, until, count_truncated=count_truncated)
         return sorted([*known, *new], key=lambda c: c.id)
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nbest.types import Candidate, Prompt, Request, SamplingParams
+from nbest.types import Candidate, Prompt, Request, SamplingParams, replace
 
 _Key = tuple[int, str, str | None, str, SamplingParams]
-"""Identity of the prompt, role, name of the engine, prefix, parameters with the draw's own seed."""
+"""Identity of the prompt, role, name of the engine, prefix, parameters with the draw's own seed, without log-probabilities."""
 
 
 class Pilot:
-    """Candidates by what they were drawn with. A draw without a seed is never the same twice, and is not kept."""
+    """Candidates by what they were drawn with. A stochastic draw without a seed is never the same twice, and
+    is not kept; nor is one given to a request that wants more log-probabilities than it was drawn with."""
 
     def __init__(self) -> None:
         self._candidates: dict[_Key, Candidate] = {}
@@ -26,7 +27,7 @@ class Pilot:
             for candidate in candidates:
                 key = None
                 if candidate.params is not None and candidate.is_usable:
-                    key = key_by_params.get(candidate.params)
+                    key = key_by_params.get(replace(candidate.params, logprobs=None))
                 if key is not None:
                     self._candidates.setdefault(key, candidate)
 
@@ -40,7 +41,7 @@ class Pilot:
             missing: list[int] = []
             for i, key in enumerate(_keys(request)):
                 candidate = None if key is None else self._candidates.get(key)
-                if candidate is None:
+                if candidate is None or not _has_logprobs(candidate, request.params.logprobs):
                     missing.append(i)
                 else:
                     known.append(candidate)
@@ -50,10 +51,19 @@ class Pilot:
 
 def _keys(request: Request) -> list[_Key | None]:
     """Of each draw; None for draws that are not kept."""
-    if request.params.seed is None or request.is_part or request.parents:
+    is_repeatable = request.params.seed is not None or request.params.temperature == 0
+    if not is_repeatable or request.is_part or request.parents:
         return [None] * request.n
     what = (id(request.prompt), request.role, request.engine, request.prefix)
-    return [(*what, request.params_of(i)) for i in range(request.n)]
+    return [(*what, replace(request.params_of(i), logprobs=None)) for i in range(request.n)]
+
+
+def _has_logprobs(candidate: Candidate, wanted: int | None) -> bool:
+    """Whether it was drawn with as many log-probabilities as are wanted."""
+    if wanted is None:
+        return True
+    drawn = candidate.params and candidate.params.logprobs
+    return drawn is not None and drawn >= wanted
 
 
 def _runs(places: Sequence[int]) -> list[tuple[int, int]]:

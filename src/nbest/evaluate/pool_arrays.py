@@ -26,6 +26,8 @@ class RecordedPools(NamedTuple):
     """The pools that can be used, and how many cannot."""
 
     arrays: PoolArrays
+    ids: list[str]
+    """Of the prompts."""
     clusters: list[str]
     """Of each prompt, what it stands together with in intervals."""
     num_too_small: int
@@ -62,6 +64,7 @@ async def read_arrays(
     lacks what `rule_scorer` reads.
     """
     rows: list[_Row] = []
+    ids: list[str] = []
     clusters: list[str] = []
     tasks: list[str | None] = []
     languages: list[str | None] = []
@@ -75,6 +78,7 @@ async def read_arrays(
         row = await _row(pool, draws, scorer, rule_scorer, engines)
         if row is not None:
             rows.append(row)
+            ids.append(pool.prompt.id)
             clusters.append(cluster_of(pool, cluster))
             tasks.append(pool.prompt.task)
             languages.append(pool.prompt.language)
@@ -87,7 +91,7 @@ async def read_arrays(
             f" {num_unscored} have no score for each of them"
         )
     arrays, num_without_length = _arrays(rows, tuple(tasks), tuple(languages))
-    return RecordedPools(arrays, clusters, num_too_small, num_unscored, num_without_length)
+    return RecordedPools(arrays, ids, clusters, num_too_small, num_unscored, num_without_length)
 
 
 async def _row(

@@ -13,9 +13,11 @@ from nbest import protocols
 
 TABLES: Mapping[str, Mapping[str, str]] = {
     "strategies": {
+        "auto": "nbest.strategies.auto:Auto",
         "budget_forcing": "nbest.strategies.budget_forcing:BudgetForcing",
         "cross_lingual": "nbest.strategies.cross_lingual:CrossLingual",
         "parallel": "nbest.strategies.parallel:Parallel",
+        "planned": "nbest.strategies.planned:Planned",
         "revise": "nbest.strategies.revise:Revise",
         "rsa": "nbest.strategies.rsa:Rsa",
         "self_refine": "nbest.strategies.self_refine:SelfRefine",

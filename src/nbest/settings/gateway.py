@@ -15,10 +15,10 @@ from nbest.accounting.costs import ModelSize, Price
 from nbest.demand import demand_of
 from nbest.errors import InputError, NbestError
 from nbest.settings.run import AnswerSettings, check_spec, check_specs, from_flags, merged
-from nbest.settings.toml import TomlFile
 from nbest.strategies.pool_size import pool_size
 from nbest.strategies.requirements import check_requirements
 from nbest.suggestions import did_you_mean
+from nbest.toml_file import TomlFile
 from nbest.types import Role
 
 Count = Annotated[int, Meta(ge=1)]

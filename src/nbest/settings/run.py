@@ -12,7 +12,7 @@ from nbest import registry
 from nbest.errors import InputError, NbestError, SpecError
 from nbest.protocols import Engine
 from nbest.session import Session, engine_of
-from nbest.settings.toml import TomlFile
+from nbest.toml_file import TomlFile
 from nbest.types import Budget
 
 T = TypeVar("T")

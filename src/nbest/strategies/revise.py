@@ -131,12 +131,7 @@ class Revise:
             scores = await self._scores(self.verifier, prompt, drawn, ctx)
             vote = Vote(weight=KnownScores(by_id=scores))
 
-        is_flat = self.selection == "flat" or (self.selection == "auto" and self.verifier is None)
-        begun = [chain for chain in drawn.chains if chain]
-        if is_flat or len(begun) <= 1:
-            return await vote(prompt, drawn.pool, ctx)
-        winners = [(await vote(prompt, chain, ctx)).winner for chain in begun]
-        return await vote(prompt, winners, ctx)
+        return await _voted(self, vote, prompt, drawn.chains, drawn.pool, ctx)
 
     async def _scores(
         self, verifier: Scorer, prompt: Prompt, drawn: _Drawn, ctx: Context
@@ -175,6 +170,33 @@ class Revise:
                     read = drawn.prompt_by_id[candidate.id]
                 by_prompt.setdefault(id(read), (read, []))[1].append(candidate)
         return list(by_prompt.values())
+
+
+async def choose_from_chains(
+    revise: Revise, prompt: Prompt, chains: Sequence[Sequence[Candidate]], ctx: Context
+) -> Selection:
+    """What `revise`, which has no verifier, chooses from chains that are there.
+
+    Raises `SelectionError` where no answer is usable.
+    """
+    pool = [c for chain in chains for c in chain]
+    return await _voted(revise, Vote(), prompt, chains, pool, ctx)
+
+
+async def _voted(
+    revise: Revise,
+    vote: Vote,
+    prompt: Prompt,
+    chains: Sequence[Sequence[Candidate]],
+    pool: Sequence[Candidate],
+    ctx: Context,
+) -> Selection:
+    is_flat = revise.selection == "flat" or (revise.selection == "auto" and revise.verifier is None)
+    begun = [chain for chain in chains if chain]
+    if is_flat or len(begun) <= 1:
+        return await vote(prompt, pool, ctx)
+    winners = [(await vote(prompt, chain, ctx)).winner for chain in begun]
+    return await vote(prompt, winners, ctx)
 
 
 @dataclass(slots=True, kw_only=True)

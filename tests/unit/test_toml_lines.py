@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbest.settings.toml_lines import lines_by_keys
+from nbest.toml_lines import lines_by_keys
 
 TRICKY = '''
 a = 2

@@ -13,8 +13,8 @@ import msgspec
 from msgspec import inspect
 
 from nbest.errors import InputError
-from nbest.settings.toml_lines import Keys, lines_by_keys
 from nbest.suggestions import did_you_mean
+from nbest.toml_lines import Keys, lines_by_keys
 
 T = TypeVar("T")
 
@@ -96,7 +96,7 @@ def _text(file: str) -> str:
     try:
         return Path(file).read_text(encoding="utf-8-sig")  # Windows' editors write a byte order mark
     except FileNotFoundError:
-        raise InputError(f"{file}: no such file (`config`)") from None
+        raise InputError(f"{file}: no such file") from None
     except UnicodeDecodeError as e:
         line = e.object[: e.start].count(b"\n") + 1
         raise InputError(f"{file}, line {line}: not UTF-8: save the file in that encoding") from None
