@@ -9,6 +9,7 @@ import typer
 
 from nbest.cli.command import command
 from nbest.cli.fit_mixture_command import fit_mixture
+from nbest.cli.fit_plan_commands import fit_plan, fit_show
 from nbest.cli.options import AsJson, Cluster, Score, Seed
 from nbest.errors import InputError
 
@@ -92,4 +93,4 @@ def fit_stop(
     console.print(f"{out}: use it as learned('{out}')")
 
 
-FIT_COMMANDS = (fit_stop, fit_mixture)
+FIT_COMMANDS = (fit_stop, fit_mixture, fit_plan, fit_show)

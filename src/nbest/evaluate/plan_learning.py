@@ -185,8 +185,10 @@ def _provenance(found: PlanRuns, wanted: Wanted, num_folds: int, prior: float) -
 
 def _named(names_T: Sequence[str | None], prompts_T: Ints) -> list[str]:
     """The name of each prompt that has one."""
-    _, first_P = np.unique(prompts_T, return_index=True)
-    return [name for name in (names_T[t] for t in first_P) if name is not None]
+    _, places = np.unique(prompts_T, return_index=True)
+    first_P: list[int] = places.tolist()
+    names = [names_T[t] for t in first_P]
+    return [name for name in names if name is not None]
 
 
 def _short(value: float) -> float:
