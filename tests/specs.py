@@ -4,12 +4,15 @@ from pathlib import Path
 
 from nbest import registry
 
+PLAN = Path(__file__).parent / "fixtures" / "plan.toml"
+
 STOP_FILE = Path(__file__).parent / "fixtures" / "stop.toml"
 """Weights of a learned stopping rule."""
 
 SPELLED = {
     ("selectors", "best"): "best(logprob)",
     ("selectors", "guard"): "guard(selector=first)",
+    ("strategies", "planned"): f"planned(file='{PLAN}')",
     ("strategies", "cross_lingual"): "cross_lingual(selector=xmbr(utility=chrf), languages=[en, zh])",
     ("strategies", "tree"): "tree(search=beam(n=8), verifier=logprob)",
     ("strategies", "short_m_at_k"): "short_m_at_k(sampler=iid(n=4), m=3)",

@@ -56,10 +56,20 @@ def is_of_a_pool(outcome):
     return len(outcome.candidates) > 1 and outcome.selection.winner in outcome.candidates
 
 
+def was_planned(outcome):
+    return outcome.selection.details["plan"]["pilot"] == [0, 1, 2, 3]
+
+
+def says_its_way(outcome):
+    return any(note.startswith("auto: effort medium") for note in outcome.notes)
+
+
 EVIDENCE = {
+    "auto": says_its_way,
     "budget_forcing": drawn_from_others,
     "cross_lingual": is_in_several_languages,
     "parallel": is_of_a_pool,
+    "planned": was_planned,
     "revise": drawn_from_others,
     "rsa": drawn_from_others,
     "self_refine": has_critiques,

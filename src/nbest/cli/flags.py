@@ -12,11 +12,14 @@ from nbest.errors import InputError
 
 FLAG_BY_PARAMETER: Final = {
     "baseline": "--baseline",
+    "bins": "--bins",
+    "budgets": "--budgets",
     "cluster": "--cluster",
     "config": "--config",
     "concurrency": "--concurrency",
     "engine": "--engine",
     "engines": "--engine",
+    "folds": "--folds",
     "host": "--host",
     "insecure": "--insecure",
     "language": "--language",
@@ -26,6 +29,7 @@ FLAG_BY_PARAMETER: Final = {
     "nulls": "--nulls",
     "new_key": "--new-key",
     "out": "--out",
+    "pilot": "--pilot",
     "params": "--params",
     "port": "--port",
     "price": "--price",

@@ -283,7 +283,11 @@ def _too_large(spec: str, serve: Serve) -> str | None:
     if size is not None and size > serve.max_n:
         return f"a pool of {size} is above max_n = {serve.max_n} of [serve]"
 
-    num_draws, limit = demand_of(strategy).draws, serve.draw_limit()
+    try:
+        num_draws = demand_of(strategy).draws
+    except NbestError as e:  # it reads a file that is missing or malformed
+        return str(e)
+    limit = serve.draw_limit()
     if num_draws > limit:
         return f"it may draw {num_draws} texts, which is above max_draws = {limit} of [serve]"
     return None

@@ -7,7 +7,6 @@ from typing import ClassVar, Final, Literal, NamedTuple
 
 from nbest.context import Context
 from nbest.demand import Demand, demand_of
-from nbest.errors import EngineError
 from nbest.plan.plan_file import Plan, read_plan
 from nbest.protocols import ServerPath
 from nbest.sampling.hedged import Hedged
@@ -16,8 +15,9 @@ from nbest.selection.vote import Vote
 from nbest.stops.bayes_factor import BayesFactor
 from nbest.strategies.parallel import Parallel
 from nbest.strategies.planned import Planned, first_draws
-from nbest.text.answer_classes import answer_classes
-from nbest.types import Prompt, Selection
+from nbest.text.extraction import extract_marked
+from nbest.text.grading import final_answer
+from nbest.types import Candidate, Prompt, Selection
 
 Effort = Literal["low", "medium", "high"]
 
@@ -34,6 +34,9 @@ class _Limits(NamedTuple):
 LIMITS: Final = {"low": _Limits(4, 4), "medium": _Limits(12, 8), "high": _Limits(32, 16)}
 _FIRST: Final = 4
 """Draws before it is known whether there are final answers, and draws at once after that."""
+
+_SHORT_LINE: Final = 120
+"""Bytes in UTF-8: 40 characters of Chinese or Thai say about as much as 120 of English."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +74,9 @@ class Auto:
         vote = self._vote()
         pilot = first_draws(vote.sampler(prompt, ctx.random("sample")), _FIRST)
         drawn = await ctx.sample(pilot, is_pilot=True)
-        keys: list[str | None] = [None]
-        try:
-            keys = list(await answer_classes(drawn, prompt, seconds=ctx.seconds_left))
-        except EngineError as e:
-            ctx.note(f"auto: answers were not compared: {e}")
-        has_answers = any(key is not None for key in keys)
-        if has_answers:
+        usable = [c for c in drawn if c.is_usable]
+        num_final = sum(_has_final_answer(c, prompt) for c in usable)
+        if 2 * num_final >= max(1, len(usable)):
             ctx.note(
                 f"auto: effort {self.effort}, final answers → vote over at most {LIMITS[self.effort].votes}"
             )
@@ -96,6 +95,21 @@ class Auto:
     def _mbr(self) -> Parallel:
         sampler = Hedged(n=LIMITS[self.effort].texts, max_tokens=self.max_tokens)
         return Parallel(sampler=sampler, selector=Mbr())
+
+
+def _has_final_answer(candidate: Candidate, prompt: Prompt) -> bool:
+    """Whether it ends in a short line with a number, a formula, a choice or the like, in an answer that is marked as one, or
+    in a tool call."""
+    if candidate.tool_calls:
+        return True
+    answer = final_answer(candidate, prompt)
+    if answer is None:
+        return False
+    if extract_marked(candidate.text, language=candidate.language or prompt.language) is not None:
+        return True
+    last_line = next(iter(candidate.text.strip().splitlines()[-1:]), "")
+    is_short = len(last_line.encode("utf-8", "replace")) <= _SHORT_LINE
+    return answer.kind != "text" and is_short
 
 
 def budget_at(plan: Plan, effort: Effort) -> float:
