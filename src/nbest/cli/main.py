@@ -17,6 +17,7 @@ from nbest.cli.fit_commands import FIT_COMMANDS
 from nbest.cli.judge_command import judge
 from nbest.cli.lab_commands import LAB_COMMANDS
 from nbest.cli.list_command import list_plugins
+from nbest.cli.plan_commands import PLAN_COMMANDS
 from nbest.cli.report_command import report
 from nbest.cli.run_command import run
 from nbest.cli.select_command import select
@@ -52,12 +53,18 @@ lab = typer.Typer(
     help="The laboratory: tiny models trained from scratch.", no_args_is_help=True, rich_markup_mode=None
 )
 fit = typer.Typer(help="Fit to recorded pools.", no_args_is_help=True, rich_markup_mode=None)
+plan = typer.Typer(
+    help="What compute would buy, from recorded pools.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(fit, name="fit")
+app.add_typer(plan, name="plan")
 app.add_typer(lab, name="lab")
 for _command in COMMANDS:
     _command.add_to(app)
 for _command in FIT_COMMANDS:
     _command.add_to(fit)
+for _command in PLAN_COMMANDS:
+    _command.add_to(plan)
 for _command in LAB_COMMANDS:
     _command.add_to(lab)
 
