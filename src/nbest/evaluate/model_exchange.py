@@ -18,7 +18,7 @@ from nbest.evaluate.confidence import Estimate
 from nbest.evaluate.intervals import Floats, mean_interval
 from nbest.evaluate.pool_arrays import RecordedPools, read_arrays
 from nbest.plan.exchange import affordable_draws
-from nbest.plan.trajectories import PoolArrays, in_orders
+from nbest.plan.trajectories import Bools, Ints, PoolArrays, in_orders
 from nbest.protocols import Scorer
 
 _NUM_ORDERS = 16
@@ -134,10 +134,13 @@ def _halves(arrays: PoolArrays, width: int) -> tuple[PoolArrays, PoolArrays]:
 
 def _one_answer(arrays: PoolArrays) -> Floats:
     """Score of the greedy draw of each pool; the mean of its draws where it has none."""
-    is_there_PN = np.arange(arrays.classes_PN.shape[1]) < arrays.sizes_P[:, None]
-    has_greedy_P = (arrays.is_greedy_PN & is_there_PN).any(axis=1)
-    is_used_PN = np.where(has_greedy_P[:, None], arrays.is_greedy_PN, True) & is_there_PN
-    return (arrays.values_PN * is_used_PN).sum(axis=1, dtype=np.float64) / is_used_PN.sum(axis=1)
+    num_draws = arrays.classes_PN.shape[1]
+    is_there_PN: Bools = np.arange(num_draws, dtype=np.int64) < arrays.sizes_P[:, None]
+    is_greedy_PN: Bools = np.logical_and(arrays.is_greedy_PN, is_there_PN)
+    has_greedy_P: Bools = is_greedy_PN.any(axis=1)
+    is_used_PN: Bools = np.where(has_greedy_P[:, None], is_greedy_PN, is_there_PN)
+    num_used_P: Ints = is_used_PN.sum(axis=1)
+    return (arrays.values_PN * is_used_PN).sum(axis=1, dtype=np.float64) / num_used_P
 
 
 def _groups(share_P: Floats, languages: Sequence[str | None]) -> list[tuple[str, NDArray[Any]]]:
