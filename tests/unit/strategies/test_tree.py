@@ -326,6 +326,17 @@ def test_a_budget_is_spent_on_whole_answers_in_the_end(samples):
         assert outcome.text.startswith("ตัวเลข: ๓ (")
 
 
+@pytest.mark.parametrize("samples", [1, 2, 5, 7, 9, 40])
+def test_every_whole_answer_has_the_verifiers_value_whenever_it_was_drawn(samples):
+    strategy = Tree(search=Beam(n=4, width=2), verifier=Counting())
+    outcome = solve(Steps(), strategy, budget=Budget(samples=samples))
+    whole = [c for c in outcome.candidates if c.is_usable and c.finish == "stop"]
+    values = outcome.selection.details["values"]
+    expected = {str(c.id): float(c.text.split("(")[1][0]) if "(" in c.text else 0.0 for c in whole}
+    assert whole
+    assert {id_: values.get(id_) for id_ in expected} == expected
+
+
 class TestOneAnswerIsAlwaysPaidFor:
     tree = registry.parse("strategies", "beam(n=4, width=2, verifier=rollouts(k=4, max_tokens=100))")
 
