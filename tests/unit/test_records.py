@@ -123,6 +123,14 @@ def test_another_configuration_is_refused_and_the_keys_named(tmp_path):
     assert ids(tmp_path) == ["0"]
 
 
+def test_keys_that_differ_are_named_in_alphabetical_order(tmp_path):
+    write(tmp_path, [], dict.fromkeys("hgfedcba", 0))
+    with pytest.raises(RecordsError) as e:
+        write(tmp_path, [], dict.fromkeys("badcfehx", 1))
+    named = [part.split(" was ")[0] for part in str(e.value).partition("configuration: ")[2].split("; ")]
+    assert named == list("abcdefghx")
+
+
 def test_two_writers_are_refused(tmp_path):
     with RunWriter(tmp_path, CONFIG), pytest.raises(RecordsError, match="another process"):
         RunWriter(tmp_path, CONFIG)
