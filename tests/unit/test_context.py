@@ -335,6 +335,7 @@ def test_the_answer_is_streamed():
     observer, ctx = streamed([Request(prompt=PROMPT)], is_answer=True)
     assert observer.deltas == ["لا ", "四 ", "นั่น"]
     assert ctx.emitted == "لا 四 นั่น" == ctx.candidates[0].text
+    assert (ctx.candidates[0].finish, ctx.stopped) == ("stop", "done")
     assert observer.calls == [("policy", 1)]
 
 
