@@ -136,7 +136,8 @@ def _one_answer(arrays: PoolArrays) -> Floats:
     """Score of the greedy draw of each pool; the mean of its draws where it has none."""
     num_draws = arrays.classes_PN.shape[1]
     is_used_PN: Bools = np.arange(num_draws, dtype=np.int64) < arrays.sizes_P[:, None]
-    has_greedy_P: Bools = arrays.is_greedy_PN.any(axis=1)
+    num_greedy_P: Ints = arrays.is_greedy_PN.sum(axis=1)
+    has_greedy_P = num_greedy_P > 0
     is_used_PN[has_greedy_P] = arrays.is_greedy_PN[has_greedy_P]
     num_used_P: Ints = is_used_PN.sum(axis=1)
     return (arrays.values_PN * is_used_PN).sum(axis=1, dtype=np.float64) / num_used_P
