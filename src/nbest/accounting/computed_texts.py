@@ -23,6 +23,9 @@ class CallCosts(NamedTuple):
         return CallCosts(self.reused + other.reused, self.context + other.context)
 
 
+_NONE: Final = CallCosts(0, 0)
+
+
 class _Computed(NamedTuple):
     prompt: Prompt
     """Held, so that its identity stays its own."""
@@ -66,21 +69,23 @@ class ComputedTexts:
                 heads.append(place)
                 if completion.usage.cached:
                     _models_with_cache.add(model)
-        found = CallCosts(0, 0)
-        saved = CallCosts(0, 0)
+
+        # In plain numbers: this runs for each call of each request.
+        context = num_reused = context_reused = 0
         for head, end in pairwise([*heads, len(completions)]):
             num_prompt = completions[head].usage.prompt
             num_known = min(self._num_known(request, num_prompt, model), num_prompt - 1)
-            num_drawn = [c.usage.completion for c in completions[head:end]]
-            found += CallCosts(0, _context(num_prompt, num_drawn))
-            saved += CallCosts(num_known, -(num_known * (num_known + 1) // 2))
+            context += _context(num_prompt, [c.usage.completion for c in completions[head:end]])
+            num_reused += num_known
+            context_reused += num_known * (num_known + 1) // 2
             self._remember(request, completions[head:end], num_prompt, model)
 
-        saved += self._pending.pop(model, CallCosts(0, 0))
+        earlier = self._pending.pop(model, _NONE)
+        saved = CallCosts(num_reused + earlier.reused, earlier.context - context_reused)
         if model in _models_with_cache:
-            return found + saved
+            return CallCosts(saved.reused, context + saved.context)
         self._pending[model] = saved
-        return found
+        return CallCosts(0, context)
 
     def count_cut(self, request: Request, usage: Usage, model: str) -> CallCosts:
         """Of a call that was cut, whose prompt is only known to have been computed where `num_prompt` knows it."""
@@ -144,8 +149,10 @@ class ComputedTexts:
 
 def _context(num_prompt: int, num_drawn: Sequence[int]) -> int:
     """Tokens attended to by all tokens of a call: those of the prompt, and of each draw."""
-    of_draws = sum(num * num_prompt + num * (num + 1) // 2 for num in num_drawn)
-    return num_prompt * (num_prompt + 1) // 2 + of_draws
+    num_attended = num_prompt * (num_prompt + 1) // 2
+    for num in num_drawn:
+        num_attended += num * num_prompt + num * (num + 1) // 2
+    return num_attended
 
 
 def _flat(prompt: Prompt) -> str:
