@@ -157,8 +157,8 @@ def _budget(request: GatewayRequest, key: Key, settings: ServeSettings) -> Budge
         tokens=_least(ours.tokens, theirs.tokens, serve.token_limit),
         input_chars=_least(ours.input_chars, theirs.input_chars, serve.input_limit),
         seconds=_least(ours.seconds, theirs.seconds, deadline, serve.max_deadline),
-        flops=_least(ours.flops, theirs.flops),
-        sizes=ours.sizes or theirs.sizes,
+        flops=ours.flops,
+        sizes=ours.sizes,
     )
 
 

@@ -13,8 +13,8 @@ import msgspec
 
 from nbest.serve.api.bad_request import from_decoder, invalid
 from nbest.serve.api.counted import check_counted
-from nbest.serve.api.gateway_request import MAX_N, WITHIN_N, NbestOptions, Progress
-from nbest.types import Budget, Json, Message, Overrides
+from nbest.serve.api.gateway_request import LIMITS, MAX_N, WITHIN_N, NbestOptions, Progress
+from nbest.types import Json, Message, Overrides
 
 T = TypeVar("T")
 
@@ -93,9 +93,9 @@ def nbest_options(body: Mapping[str, Json], fields: CommonFields) -> NbestOption
     """The key `nbest`. Raises `BadRequestError` for a limit of its budget that is not known."""
     options: Mapping[str, Json] = body.get("nbest", {})
     limits: Mapping[str, Json] = options.get("budget") or {}
-    unknown = set(limits) - set(Budget.__struct_fields__)
+    unknown = set(limits) - set(LIMITS)
     if unknown:
-        known = ", ".join(Budget.__struct_fields__)
+        known = ", ".join(LIMITS)
         raise invalid(f"nbest.budget.{min(unknown)}", f"is not known: there are {known}")
     return fields.nbest or NbestOptions()
 

@@ -16,6 +16,10 @@ MAX_N = 1024
 WITHIN_N = f"must be at least 1, and at most what the server allows (never above {MAX_N})"
 
 
+LIMITS = ("samples", "tokens", "seconds", "input_chars")
+"""Of a `Budget`, those that clients set; sizes of models, and so FLOPs, are the operator's."""
+
+
 class NbestOptions(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The key `nbest` of a request; OpenAI's clients send it as `extra_body={"nbest": {…}}`."""
 
@@ -53,7 +57,7 @@ class NbestOptions(Value, frozen=True, kw_only=True, forbid_unknown_fields=True)
             except ValueError as e:
                 raise ValueError(f"language {e}") from None
 
-        for name in Budget.__struct_fields__:
+        for name in LIMITS:
             limit = getattr(self.budget, name, None)
             if limit is not None and not 0 <= limit < inf:
                 raise ValueError(f"budget.{name} must not be negative, got {limit}")
