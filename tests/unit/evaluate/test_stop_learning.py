@@ -31,7 +31,8 @@ def recorded(num=60, size=16, seed=0, scale=100.0):
         tasks_P=(None,) * num,
         languages_P=("ko",) * num,
     )
-    return RecordedPools(arrays, [f"p{i}" for i in range(num)], 0, 0, 0)
+    ids = [f"p{i}" for i in range(num)]
+    return RecordedPools(arrays, ids=ids, clusters=ids, num_too_small=0, num_unscored=0, num_without_length=0)
 
 
 @pytest.fixture(scope="module")

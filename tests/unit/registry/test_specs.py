@@ -140,7 +140,11 @@ def test_earlier_names_are_read_and_the_new_ones_written(kind, earlier, now):
         ("selectors", "guard", "write guard(selector=…)"),
         ("selectors", "best(chrf)", "unknown scorer 'chrf'"),
         ("scorers", "3", "names no scorer"),
-        ("scorers", "oracle(auc=0.8)", "oracle has no parameter 'auc'. Known: grader. noisy_oracle has one"),
+        (
+            "scorers",
+            "oracle(auc=0.8)",
+            "oracle has no parameter 'auc'. Known: engine, grader, max_tokens, read, template_language, templates. noisy_oracle has one",
+        ),
         ("selectors", "first(size=3)", "first has no parameter 'size': it takes none"),
         ("scorers", "judge(votes=3)", "step_judge has one"),
         ("strategies", "lookahead(k=2)", "lookahead is a parameter: write beam(lookahead=2)"),
