@@ -152,7 +152,8 @@ def check(row):
     case, got, fault = row.case, row.got, row.case.fault
     is_mid, is_well = (
         fault in MID_FAULTS,
-        fault in IS_WELL or (fault == "events_unasked" and case.strategy == SINGLE),
+        fault in IS_WELL
+        or (fault == "events_unasked" and case.strategy in {SINGLE, QUORUM}),  # they are streamed
     )
     is_lost = not is_well and (case.where == "all" or (case.strategy == SINGLE and fault in IS_FINAL))
     (outcome,) = row.recorded

@@ -52,7 +52,7 @@ def _collect_seldom() -> None:
     objects of requests under way, of which hardly any are garbage. What is left in cycles goes at the next one."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_ALLOCATIONS_A_COLLECTION, 20, 20)
+    gc.set_threshold(_ALLOCATIONS_A_COLLECTION, 5, 5)
 
 
 class _Server:

@@ -13,15 +13,18 @@ import typer
 from commandline import nbest
 from nbest.cli.command import Command, command
 from nbest.cli.exits import interruptible
+from nbest.cli.fit_commands import FIT_COMMANDS
 from nbest.cli.flags import FLAG_BY_PARAMETER, engine_table, with_flags
 from nbest.cli.lab_commands import LAB_COMMANDS
 from nbest.cli.main import COMMANDS, app
+from nbest.cli.plan_commands import PLAN_COMMANDS
 from nbest.errors import InputError
 from nbest.records import RunWriter
 from nbest.types import Candidate, Message, Outcome, Prompt, Selection
 
 ROOT = typer.main.get_command(app)
-NAMED = {c.name: c for c in COMMANDS} | {f"lab {c.name}": c for c in LAB_COMMANDS}
+GROUPS = {"fit": FIT_COMMANDS, "plan": PLAN_COMMANDS, "lab": LAB_COMMANDS}
+NAMED = {c.name: c for c in COMMANDS} | {f"{g} {c.name}": c for g, group in GROUPS.items() for c in group}
 
 
 def click_command(name):
@@ -33,7 +36,9 @@ def click_command(name):
 
 def test_every_command_is_in_the_table():
     leaves = {n for n, c in ROOT.commands.items() if not hasattr(c, "commands")}
-    assert leaves | {f"lab {n}" for n in ROOT.commands["lab"].commands} == set(NAMED)
+    grouped = {f"{g} {n}" for g in GROUPS for n in ROOT.commands[g].commands}
+    assert {n for n, c in ROOT.commands.items() if hasattr(c, "commands")} == set(GROUPS)
+    assert leaves | grouped == set(NAMED)
 
 
 @pytest.mark.parametrize("name", NAMED)
