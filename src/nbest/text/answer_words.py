@@ -44,8 +44,8 @@ class Convention:
     """How a paragraph begins that checks an answer; folded."""
     check_words: tuple[str, ...]
     """The words for that; folded."""
-    check_starts: frozenset[str]
-    """The first two characters of these."""
+    check_words_by_start: Mapping[str, tuple[str, ...]]
+    """Their first two characters → these words."""
     checks_inside: regex.Pattern[str]
     """The same words anywhere."""
     correcting: regex.Pattern[str]
@@ -124,7 +124,7 @@ def _convention(known: str | None) -> Convention:
         choosing=_longest_first(_words(tables, "choose")),
         checking=regex.compile(rf"[\W\d]{{0,12}}(?:{_any_of(_words(tables, 'check'))})"),
         check_words=tuple(_words(tables, "check")),
-        check_starts=frozenset(w[:2] for w in _words(tables, "check")),
+        check_words_by_start=_by_start(_words(tables, "check")),
         checks_inside=regex.compile(_any_of(_words(tables, "check"))),
         correcting=regex.compile(
             rf"(?:[.!?…\n:)\]]\s*|[。！？।؟*])[\s*_\"']*(?:{_any_of(_words(tables, 'correction'))})"
@@ -177,6 +177,13 @@ def currency_words() -> regex.Pattern[str]:
 def _words(tables: Iterable[Mapping[str, Any]], field: str) -> dict[str, None]:
     words = dict.fromkeys(folded(w) for t in tables for w in t.get(field, ()))
     return words | dict.fromkeys(w.replace("ı", "i") for w in words)  # what Turkish capitals fold to
+
+
+def _by_start(words: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for word in words:
+        found[word[:2]] = (*found.get(word[:2], ()), word)
+    return found
 
 
 def _longest_first(words: Iterable[str]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Final, cast
@@ -43,7 +44,9 @@ _CLOSING: Final = " \n.。।$*)】"
 """What may stand behind the last box and says nothing."""
 _OF_A_NUMBER: Final = "0123456789.,-+/ "
 _MAX_LINES_LOOKED_AT: Final = 20
-_BEFORE_LETTERS = regex.compile(r"[\W\d]{0,12}")
+_BEFORE_LETTERS = re.compile(r"[\W\d]{0,12}")
+"""Of `re`, as what is asked of every text: `regex` lets go of the interpreter's lock at each call, and a gateway's other
+threads take it."""
 _BREAKS: Final = frozenset(".!?…\n:)]。！？।؟*")
 """One of these stands before every correction."""
 _BOLD = regex.compile(r"\*\*([^*\n]{1,100})\*\*")
@@ -325,9 +328,10 @@ def _may_check(lower: str, conv: Convention) -> bool:
     for line in lines:
         before = _BEFORE_LETTERS.match(line)
         num_before = before.end() if before else 0
-        may_begin = any(line[at : at + 2] in conv.check_starts for at in range(num_before + 1))
-        if may_begin and conv.checking.match(line):
-            return True
+        for at in range(num_before + 1):
+            words = conv.check_words_by_start.get(line[at : at + 2])
+            if words and line.startswith(words, at) and conv.checking.match(line):
+                return True
     return False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Final
 
@@ -32,7 +33,8 @@ _SIGNS = {
     "\x0c": "\n",
 }
 
-_NEEDS_WORK = regex.compile(r"[^\x20-\x7e\n]")
+_NEEDS_WORK = re.compile(r"[^\x20-\x7e\n]")
+"""Of `re`: see `extraction._BEFORE_LETTERS`."""
 _NBSP_GROUP = regex.compile(r"(?<=[0-9])[\u00a0\u202f\u2009\u2007\u2008](?=[0-9]{3}(?![0-9]))")
 _VULGAR = regex.compile(r"(?<=[0-9])(?=[\u00bc-\u00be\u2150-\u215e\u2189])")
 _SUPERSCRIPT = regex.compile(r"(?<=[\p{L}\p{N})])([⁺⁻]?[⁰¹²³⁴-⁹]+)")
