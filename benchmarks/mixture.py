@@ -18,7 +18,7 @@ from nbest.datasets import read_pools
 from nbest.evaluate.intervals import mean_interval
 from nbest.evaluate.joined_pools import JoinedPools, join
 from nbest.evaluate.mixture_learning import majority_votes
-from nbest.plan.mixture import fit_weights, num_right_of
+from nbest.plan.mixture_weights import fit_weights, num_right_of
 from nbest.scoring.oracle import Oracle
 
 MODELS = ("NVIDIA-Nemotron-Nano-9B-v2", "Qwen3-30B-A3B-Thinking-2507", "gpt-oss-20b")

@@ -22,8 +22,8 @@ from nbest.evaluate.pool_arrays import RecordedPools, read_arrays
 from nbest.evaluate.stop_comparison import _Table
 from nbest.evaluate.stop_learning import StopTarget, learn_stop
 from nbest.plan.posterior import p_beats_second, top_posterior
-from nbest.plan.replay import replay, stop_places
 from nbest.plan.stop_file import write_stop
+from nbest.plan.stop_replay import replay, stop_places
 from nbest.plan.trajectories import in_orders
 from nbest.scoring.oracle import Oracle
 from nbest.stops.learned import Learned

@@ -1,7 +1,7 @@
 """`nbest fit mixture`: weights of several engines in one vote, and what they do on prompts that they were not fitted on.
 
 Two folds of clusters: weights that were fitted on one are tried on the other. The weights to use are fitted on all.
-Dimensions as in `nbest.plan.mixture`; N draws of a vote.
+Dimensions as in `nbest.plan.mixture_weights`; N draws of a vote.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from nbest.errors import InputError
 from nbest.evaluate.confidence import Estimate
 from nbest.evaluate.intervals import mean_interval, units_of
 from nbest.evaluate.joined_pools import JoinedPools
-from nbest.plan.mixture import MixtureFit, fit_weights
+from nbest.plan.mixture_weights import MixtureFit, fit_weights
 from nbest.plan.trajectories import Floats
-from nbest.sampling.shares import dealt
+from nbest.sampling.engine_shares import dealt
 
 _NUM_ORDERS = 20
 

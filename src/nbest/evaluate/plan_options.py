@@ -19,14 +19,14 @@ from nbest.evaluate.method import method_of
 from nbest.evaluate.pool_arrays import RecordedPools, read_arrays
 from nbest.evaluate.revision_chains import sub_chains
 from nbest.plan.difficulty import pilot_features
-from nbest.plan.options import (
+from nbest.plan.option_values import (
     OptionTable,
     after_pilot,
     values_of_best,
     values_of_vote,
     values_of_weighted_vote,
 )
-from nbest.plan.replay import replay
+from nbest.plan.stop_replay import replay
 from nbest.plan.trajectories import Floats, Trajectories, in_orders
 from nbest.protocols import Sampler, Scorer
 from nbest.records import read_outcomes

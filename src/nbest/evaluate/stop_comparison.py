@@ -15,7 +15,7 @@ from nbest.evaluate.intervals import Floats, Ints, percentiles, resampled_cluste
 from nbest.evaluate.pool_arrays import RecordedPools, read_arrays
 from nbest.evaluate.scores import is_accuracy
 from nbest.evaluate.scoring_engines import ScoringEngines
-from nbest.plan.replay import Replay, replay, replayed_at
+from nbest.plan.stop_replay import Replay, replay, replayed_at
 from nbest.plan.trajectories import Trajectories, in_orders
 from nbest.protocols import Scorer, Stop
 from nbest.types import Value

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nbest.plan.difficulty import Difficulty, edges_of, fit_difficulty
-from nbest.plan.options import OptionTable
+from nbest.plan.option_values import OptionTable
 from nbest.plan.trajectories import Bools, Floats, Ints
 from nbest.text.language_tags import closest_tag
 from nbest.types import Value

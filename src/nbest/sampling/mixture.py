@@ -8,8 +8,8 @@ from random import Random
 from typing import ClassVar
 
 from nbest.protocols import EngineName, Sampler
+from nbest.sampling.engine_shares import dealt
 from nbest.sampling.hedged import Hedged
-from nbest.sampling.shares import dealt
 from nbest.sampling.spread import draws, merged, resized, size
 from nbest.types import Prompt, Request, replace
 

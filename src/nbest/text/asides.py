@@ -11,7 +11,7 @@ import regex
 from nbest.text.answer import Answer
 from nbest.text.answer_words import Convention, choice_readings, phrase_words
 from nbest.text.normalise import bare, same_length_casefold
-from nbest.text.phrases import Phrases
+from nbest.text.phrase_index import Phrases
 from nbest.text.readers import clean_reading
 
 _MAX_BETWEEN_CHARS: Final = 60

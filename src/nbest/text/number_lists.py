@@ -14,8 +14,8 @@ import regex
 
 from nbest.text.answer_words import Convention
 from nbest.text.digits import readings
-from nbest.text.intervals import bracketed_reading
 from nbest.text.number import number_key
+from nbest.text.number_intervals import bracketed_reading
 from nbest.text.quantities import MAX_CHARS, Parts, is_connective, is_tail, parts_of, without_about
 from nbest.text.quantity_words import unit_at_start, words
 

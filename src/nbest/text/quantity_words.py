@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from nbest.text.normalise import same_length_casefold
-from nbest.text.phrases import Phrases
+from nbest.text.phrase_index import Phrases
 from nbest.text.spelling import respelled
 
 

@@ -16,7 +16,7 @@ import regex
 from nbest.text.answer import Answer
 from nbest.text.answer_words import Convention
 from nbest.text.normalise import bare, same_length_casefold
-from nbest.text.phrases import Phrases
+from nbest.text.phrase_index import Phrases
 from nbest.text.quantity_words import quantity_phrases
 from nbest.text.readers import clean_reading
 from nbest.text.spelling import respelled

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from nbest.plan.mixture import fit_weights, num_right_of, vote_shares
+from nbest.plan.mixture_weights import fit_weights, num_right_of, vote_shares
 
 
 def right_majorities(classes_PEM, values_PEM, weights):

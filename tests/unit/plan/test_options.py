@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from nbest.context import Context
-from nbest.plan.options import after_pilot, values_of_best, values_of_vote, values_of_weighted_vote
-from nbest.plan.replay import replay
+from nbest.plan.option_values import after_pilot, values_of_best, values_of_vote, values_of_weighted_vote
+from nbest.plan.stop_replay import replay
 from nbest.selection.best import Best
 from nbest.selection.vote import Vote
 from nbest.stops.first_n import FirstN

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nbest.plan.difficulty import WEIGHT_NAMES
-from nbest.plan.options import OptionTable
+from nbest.plan.option_values import OptionTable
 from nbest.plan.plan_fit import Choice, FitOptions, choices_of, choose, cross_fit, fit, single_best
 
 CHEAP, WIDE, SEARCH = "vote(n=4)", "vote(n=16)", "beam(n=12, verifier=logprob)"

@@ -6,7 +6,7 @@ import pytest
 
 from nbest import registry
 from nbest.plan.features import Features
-from nbest.plan.replay import best_values, replay, stop_places
+from nbest.plan.stop_replay import best_values, replay, stop_places
 from nbest.plan.trajectories import PoolArrays, Trajectories, in_orders
 
 

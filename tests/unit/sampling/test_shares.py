@@ -4,9 +4,9 @@ import pytest
 
 from nbest import registry
 from nbest.errors import SpecError
+from nbest.sampling.engine_shares import dealt
 from nbest.sampling.iid import Iid
 from nbest.sampling.mixture import Mixture
-from nbest.sampling.shares import dealt
 from scripted import prompt_of
 
 

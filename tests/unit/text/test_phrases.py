@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from nbest.text.phrases import Phrases
+from nbest.text.phrase_index import Phrases
 
 PHRASES = Phrases(["or more", "or", "以上", "以", "и более", "或更多", "से ज्यादा", "ขึ้นไป", "이상", "p.m", "a"])
 

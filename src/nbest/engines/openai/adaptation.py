@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from nbest.engines.openai.dialect import Dialect, capped, num_alternatives, with_reasoning_field, without
 from nbest.engines.openai.facts import is_proof
-from nbest.engines.openai.reasoning import REASONING_FIELDS
+from nbest.engines.openai.reasoning_fields import REASONING_FIELDS
 from nbest.engines.openai.refusals import Refusal, refusal
 from nbest.http_errors import UpstreamStatusError
 from nbest.types import Json, Request

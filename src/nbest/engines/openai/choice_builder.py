@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from nbest.engines.openai.reasoning import REASONING_FIELDS, reasoning_field, reasoning_text
+from nbest.engines.openai.reasoning_fields import REASONING_FIELDS, reasoning_field, reasoning_text
 from nbest.engines.openai.reply_logprobs import joined_logprobs
 from nbest.engines.openai.server_reply import (
     ChoiceDelta,

@@ -13,7 +13,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from nbest.engines.openai.facts import ScopedFacts, is_plain
-from nbest.engines.openai.reasoning import REASONING_FIELDS
+from nbest.engines.openai.reasoning_fields import REASONING_FIELDS
 from nbest.engines.openai.refusals import OPTIONAL
 from nbest.engines.openai.request import chat_body, own_fields, text_body
 from nbest.engines.openai.server_rules import OTHER, RULES, ServerRules

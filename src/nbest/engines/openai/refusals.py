@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from nbest.engines.openai.reasoning import REASONING_FIELDS
+from nbest.engines.openai.reasoning_fields import REASONING_FIELDS
 from nbest.http_errors import error_text
 from nbest.types import Json
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from nbest.engines.openai.reasoning import reasoning_field, reasoning_text
+from nbest.engines.openai.reasoning_fields import reasoning_field, reasoning_text
 from nbest.engines.openai.reply_logprobs import completion_logprobs, num_tokens
 from nbest.engines.openai.server_reply import ServerChoice, ServerReply, plain_text
 from nbest.engines.openai.tool_calls import tool_calls

@@ -8,7 +8,7 @@ import pytest
 from nbest import http_replies
 from nbest.engines.layers import Retry
 from nbest.engines.openai.openai import OpenAI
-from nbest.engines.openai.reasoning import REASONING_FIELDS
+from nbest.engines.openai.reasoning_fields import REASONING_FIELDS
 from nbest.errors import (
     CapabilityError,
     EngineHttpError,

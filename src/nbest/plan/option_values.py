@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nbest.plan.replay import Replay, best_values
+from nbest.plan.stop_replay import Replay, best_values
 from nbest.plan.trajectories import Bools, Floats, Ints, Trajectories
 
 
